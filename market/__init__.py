@@ -1,0 +1,1 @@
+"""agent-market: a marketplace sandbox in which the customers are agents."""

@@ -1,0 +1,265 @@
+"""The two databases behind the store, and everything in which they differ.
+
+SQLite: one connection writes and checkpoints, all others open the file read-only (a race in
+versions 3.7.0 to 3.51.2 can corrupt a WAL file that two connections write or checkpoint).
+PostgreSQL: one writing connection per worker process; deadlocks and serialization failures are
+retried by the store.
+"""
+
+import fcntl
+import sqlite3
+from pathlib import Path
+from typing import IO, Any, Final, Protocol
+
+import structlog
+
+from market.base.settings import Settings
+from market.base.work import Connection
+
+try:
+    import psycopg
+    from psycopg import errors as postgres_errors
+except ImportError:  # the `postgres` extra is not installed
+    psycopg = None  # type: ignore[assignment]
+
+SAFE_SQLITE: Final = (3, 51, 3)
+log: Final = structlog.get_logger("market.store")
+
+
+class StoreBusy(RuntimeError):
+    """Another process writes this store."""
+
+
+class StoreFailed(RuntimeError):
+    """The database could not commit; the whole batch is void."""
+
+
+class RetryUnit(RuntimeError):
+    """The database asks to try this unit again."""
+
+
+class Database(Protocol):
+    """What the store asks of a database. One thread uses the writing side."""
+
+    max_readers: int
+    begin_read: str
+
+    def begin(self) -> Connection:
+        """Begin a writing transaction and return its connection.
+
+        Raises:
+            StoreFailed: the database cannot be reached.
+        """
+        ...
+
+    def savepoint(self) -> None: ...
+
+    def release_savepoint(self) -> None: ...
+
+    def rollback_to_savepoint(self) -> None: ...
+
+    def commit(self) -> None:
+        """Put the transaction on disk.
+
+        Raises:
+            StoreFailed: it is not there; the connection is opened anew at the next begin.
+        """
+        ...
+
+    def reader(self) -> Connection:
+        """Open a connection that cannot write."""
+        ...
+
+    def is_retryable(self, error: Exception) -> bool: ...
+
+    def is_broken(self, error: Exception) -> bool: ...
+
+    def close(self) -> None: ...
+
+
+def open_database(settings: Settings) -> Database:
+    """Open the database that ``settings`` name.
+
+    Raises:
+        StoreBusy: another process writes this SQLite file.
+    """
+    return Postgres(settings.store) if settings.store else Sqlite(settings)
+
+
+def sqlite_path(settings: Settings) -> Path:
+    """Return the SQLite file of these settings."""
+    return settings.home / "market.db"
+
+
+class Sqlite:
+    """A WAL file with one writing connection, held under a lock that other processes respect."""
+
+    max_readers = 4
+    begin_read = "BEGIN"
+
+    def __init__(self, settings: Settings) -> None:
+        self._path = sqlite_path(settings)
+        self._synchronous = settings.synchronous
+        self._lock = _lock(self._path)
+        self._connection: sqlite3.Connection | None = None
+        if sqlite3.sqlite_version_info < SAFE_SQLITE:
+            log.info("store.sqlite", version=sqlite3.sqlite_version, rule="one writing connection")
+
+    def begin(self) -> Connection:
+        try:
+            if self._connection is None:
+                self._connection = self._open()
+            self._connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.Error as error:
+            self._drop()
+            raise StoreFailed(str(error)) from error
+        return self._connection
+
+    def savepoint(self) -> None:
+        self._writing.execute("SAVEPOINT unit")
+
+    def release_savepoint(self) -> None:
+        self._writing.execute("RELEASE unit")
+
+    def rollback_to_savepoint(self) -> None:
+        self._writing.execute("ROLLBACK TO unit")
+        self._writing.execute("RELEASE unit")
+
+    def commit(self) -> None:
+        try:
+            self._writing.execute("COMMIT")
+        except sqlite3.Error as error:
+            self._drop()
+            raise StoreFailed(str(error)) from error
+
+    def reader(self) -> Connection:
+        return _connect(f"{self._path.absolute().as_uri()}?mode=ro")
+
+    def is_retryable(self, error: Exception) -> bool:
+        return False
+
+    def is_broken(self, error: Exception) -> bool:
+        # SQLite ends the whole transaction by itself when the disk is full or fails.
+        if isinstance(error, sqlite3.Error) and not self._writing.in_transaction:
+            self._drop()
+            return True
+        return False
+
+    def close(self) -> None:
+        self._drop()
+        self._lock.close()
+
+    @property
+    def _writing(self) -> sqlite3.Connection:
+        assert self._connection is not None
+        return self._connection
+
+    def _open(self) -> sqlite3.Connection:
+        connection = _connect(self._path.absolute().as_uri())
+        for pragma in (
+            "journal_mode = WAL",
+            f"synchronous = {self._synchronous}",
+            "wal_autocheckpoint = 4000",
+            # Without it INSERT OR REPLACE goes around the append-only triggers.
+            "recursive_triggers = ON",
+            "foreign_keys = ON",
+        ):
+            connection.execute(f"PRAGMA {pragma}")
+        return connection
+
+    def _drop(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+
+class Postgres:
+    """A server, with one writing connection in this process."""
+
+    max_readers = 4
+    begin_read = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+
+    def __init__(self, url: str) -> None:
+        if psycopg is None:
+            raise StoreFailed("PostgreSQL needs the extra: pip install 'agent-market[postgres]'")
+        self._url = url
+        self._connection: Any = None
+
+    def begin(self) -> Connection:
+        try:
+            if self._connection is None:
+                self._connection = psycopg.connect(self._url, autocommit=True)
+            self._connection.execute("BEGIN")
+        except psycopg.Error as error:
+            self._drop()
+            raise StoreFailed(str(error)) from error
+        return self._connection  # type: ignore[no-any-return]
+
+    def savepoint(self) -> None:
+        self._connection.execute("SAVEPOINT unit")
+
+    def release_savepoint(self) -> None:
+        self._connection.execute("RELEASE unit")
+
+    def rollback_to_savepoint(self) -> None:
+        self._connection.execute("ROLLBACK TO unit")
+        self._connection.execute("RELEASE unit")
+
+    def commit(self) -> None:
+        try:
+            self._connection.execute("COMMIT")
+        except psycopg.Error as error:
+            self._drop()
+            raise StoreFailed(str(error)) from error
+
+    def reader(self) -> Connection:
+        return psycopg.connect(self._url, autocommit=True)
+
+    def is_retryable(self, error: Exception) -> bool:
+        # A unique key that another worker has just written: the second try sees it.
+        return isinstance(
+            error,
+            postgres_errors.DeadlockDetected
+            | postgres_errors.SerializationFailure
+            | postgres_errors.UniqueViolation
+            | postgres_errors.LockNotAvailable,
+        )
+
+    def is_broken(self, error: Exception) -> bool:
+        if isinstance(error, psycopg.Error) and self._connection.closed:
+            self._drop()
+            return True
+        return False
+
+    def close(self) -> None:
+        self._drop()
+
+    def _drop(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+
+def _connect(uri: str) -> sqlite3.Connection:
+    return sqlite3.connect(
+        uri,
+        uri=True,
+        isolation_level=None,
+        timeout=5,
+        check_same_thread=False,
+        cached_statements=512,
+    )
+
+
+def _lock(path: Path) -> IO[str]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = path.with_suffix(".lock").open("w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.close()
+        raise StoreBusy(
+            f"{path} is in use by another market process. Stop it, talk to it over HTTP (--url), "
+            "or choose another store (--store)."
+        ) from None
+    return lock

@@ -1,0 +1,122 @@
+"""Settings: one frozen value, read from ``MARKET_*`` variables at an entry point and passed down.
+
+Nothing is global, so two markets can live in one process.
+"""
+
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, fields, replace
+from pathlib import Path
+from typing import Any, Final, Literal, get_args, get_origin
+from urllib.parse import urlsplit
+
+from market.protocol.money import EXPONENTS
+
+PREFIX: Final = "MARKET_"
+
+
+class BadSettings(ValueError):
+    """A variable is unknown or malformed; the message names it. The market does not start."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """How one market runs. Each field is the variable ``MARKET_<NAME>``."""
+
+    home: Path = Path(".market")
+    """Folder for the SQLite file and the market's signing key."""
+    store: str = ""
+    """``postgresql://...``, or empty for the SQLite file ``market.db`` in ``home``."""
+    host: str = "127.0.0.1"
+    port: int = 8700
+    issuer: str = ""
+    """Public base address, also the audience of commitments; empty means the host and port."""
+    mode: Literal["sandbox", "production"] = "sandbox"
+    """``production`` has no faucet and no sign-up grant."""
+    server: Literal["granian", "uvicorn"] = "granian"
+    synchronous: Literal["full", "normal"] = "full"
+    """SQLite: ``normal`` may lose the last commits at a power cut (not at a crash)."""
+    currency: str = "XTS"
+    fee_basis_points: int = 150
+    signup_grant_minor: int = 0
+    """Sandbox money that each new buyer and principal starts with."""
+    quote_ttl_seconds: int = 300
+    approval_ttl_seconds: int = 600
+    accept_window_seconds: int = 3_600
+    """How long a buyer may inspect a delivery before it counts as accepted."""
+    control_answer_seconds: int = 10
+    overseer_ids: tuple[str, ...] = ()
+    """Ids of the agents that may register as overseers."""
+    queue_limit: int = 2_000
+    """Units of work that may wait for the writer; more are refused as overloaded."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    def __post_init__(self) -> None:
+        if self.currency not in EXPONENTS:
+            raise BadSettings(
+                f"{PREFIX}CURRENCY: {self.currency!r} is not one of {list(EXPONENTS)}"
+            )
+        if not 0 <= self.fee_basis_points <= 10_000:
+            raise BadSettings(f"{PREFIX}FEE_BASIS_POINTS must be from 0 to 10000")
+        if self.store and urlsplit(self.store).scheme != "postgresql":
+            raise BadSettings(f"{PREFIX}STORE must be empty or a postgresql:// address")
+        if self.mode == "production" and self.signup_grant_minor:
+            raise BadSettings(f"{PREFIX}SIGNUP_GRANT_MINOR must be 0 in production")
+        if not self.issuer:
+            object.__setattr__(self, "issuer", f"http://{self.host}:{self.port}")
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str], **overrides: Any) -> "Settings":
+        """Build settings from ``MARKET_*`` variables; ``overrides`` that are not None win.
+
+        Raises:
+            BadSettings: a variable is unknown or malformed.
+        """
+        known = {field.name: field for field in fields(cls)}
+        values: dict[str, Any] = {}
+        for variable, text in environ.items():
+            if not variable.startswith(PREFIX) or variable in RESERVED:
+                continue
+            name = variable.removeprefix(PREFIX).lower()
+            if name not in known:
+                raise BadSettings(
+                    f"{variable} is no setting; known are {', '.join(sorted(variables()))}"
+                )
+            values[name] = _parse(variable, known[name].type, text)
+        values |= {name: value for name, value in overrides.items() if value is not None}
+        return cls(**values)
+
+    def with_(self, **changes: Any) -> "Settings":
+        """Return a copy with some fields changed."""
+        return replace(self, **changes)
+
+    @property
+    def dialect(self) -> Literal["sqlite", "postgresql"]:
+        """The database behind ``store``."""
+        return "postgresql" if self.store else "sqlite"
+
+
+RESERVED: Final = frozenset({"MARKET_URL", "MARKET_KEY"})
+"""Variables of the command line's client side, which are no settings of a market."""
+
+
+def variables() -> dict[str, str]:
+    """Return every variable with its default as text."""
+    return {
+        PREFIX + field.name.upper(): "" if field.default is MISSING else str(field.default)
+        for field in fields(Settings)
+    }
+
+
+def _parse(variable: str, kind: Any, text: str) -> Any:
+    if kind is int:
+        try:
+            return int(text)
+        except ValueError:
+            raise BadSettings(f"{variable} must be a whole number, not {text!r}") from None
+    if kind is Path:
+        return Path(text)
+    if get_origin(kind) is tuple:
+        return tuple(part for part in text.replace(",", " ").split() if part)
+    if get_origin(kind) is Literal and text not in get_args(kind):
+        raise BadSettings(f"{variable} must be one of {', '.join(get_args(kind))}, not {text!r}")
+    return text

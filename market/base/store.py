@@ -1,0 +1,362 @@
+"""The store: one writer with group commit, readers on snapshots, on SQLite or PostgreSQL.
+
+``write`` puts a unit of work on a bounded queue. One thread drains it greedily: each unit in a
+savepoint of its own, one commit for all of them, and only then does every caller get its result
+and every waiting reader its entries. Nothing is acknowledged before it is on disk
+(``performance.md`` rule 1; DESIGN 3).
+"""
+
+import asyncio
+import fcntl
+import threading
+from collections import deque
+from collections.abc import Awaitable, Callable
+from concurrent.futures import Future as ThreadFuture
+from contextlib import suppress
+from pathlib import Path
+from queue import SimpleQueue
+from random import Random
+from typing import Any, Concatenate, Final, ParamSpec, TypeVar
+
+import anyio.to_thread
+import structlog
+
+from market.base import once as answers
+from market.base.clock import Clock, SystemClock, to_micros
+from market.base.database import Database, RetryUnit, StoreFailed, open_database
+from market.base.errors import KeyReused, MarketError, Overloaded
+from market.base.hub import Hub
+from market.base.once import Once
+from market.base.settings import Settings
+from market.base.work import Connection, Entry, Snapshot, UnitOfWork
+from market.protocol.ids import Ids
+from market.protocol.signing import SigningKey
+
+MAX_BATCH: Final = 200
+"""Units of work in one commit, at most."""
+
+MAX_RETRIES: Final = 5
+"""How often a unit is tried again after a deadlock or a serialization failure."""
+
+P = ParamSpec("P")
+T = TypeVar("T")
+log: Final = structlog.get_logger("market.store")
+
+
+class _Job:
+    """A unit of work on its way through the writer."""
+
+    __slots__ = ("answer", "failure", "future", "once", "tries", "verb", "verb_of")
+
+    def __init__(
+        self,
+        verb: Callable[[UnitOfWork], Any],
+        verb_of: Callable[..., Any],
+        once: Once | None,
+        future: "asyncio.Future[Any] | ThreadFuture[Any]",
+    ) -> None:
+        self.verb = verb
+        self.verb_of = verb_of
+        self.once = once
+        self.future = future
+        self.answer: Any = None
+        self.failure: Exception | None = None
+        self.tries = 0
+
+    def settle(self) -> None:
+        """Give the caller its result; a caller that has gone away misses nothing."""
+        if self.future.done():
+            return
+        if self.failure is None:
+            self.future.set_result(self.answer)
+        else:
+            self.future.set_exception(self.failure)
+
+
+class Store:
+    """One market's database. Open it with ``Store.open``; close it with ``close``."""
+
+    def __init__(
+        self, settings: Settings, database: Database, signer: SigningKey, clock: Clock, ids: Ids
+    ) -> None:
+        self.settings = settings
+        self.signer = signer
+        self.clock = clock
+        self.ids = ids
+        self.hub = Hub()
+        self.commits = 0
+        self.units = 0
+        self._database = database
+        self._queue: SimpleQueue[_Job | None] = SimpleQueue()
+        self._again: deque[_Job] = deque()
+        self._readers: SimpleQueue[Connection] = SimpleQueue()
+        self._reader_count = 0
+        self._reader_lock = threading.Lock()
+        self._inline: Connection | None = None
+        self._is_closed = False
+        self._writer = threading.Thread(target=self._run, name="market-writer", daemon=True)
+
+    @classmethod
+    def open(
+        cls, settings: Settings, *, clock: Clock | None = None, ids: Ids | None = None
+    ) -> "Store":
+        """Open the store that ``settings`` name, whose tables are in place, and start its writer.
+
+        Raises:
+            StoreBusy: another process writes this SQLite file.
+        """
+        clock = clock or SystemClock()
+        ids = ids or Ids(lambda: to_micros(clock.now()) // 1_000, Random())  # noqa: S311 - names
+        database = open_database(settings)
+        store = cls(settings, database, load_signer(settings.home), clock, ids)
+        store._writer.start()
+        return store
+
+    async def write(
+        self,
+        verb: Callable[Concatenate[UnitOfWork, P], T],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        """Run a verb as one unit of work. When this returns, the change is on disk.
+
+        Raises:
+            MarketError: the verb refuses; nothing changed.
+            Overloaded: too much is waiting, or the database failed; nothing changed.
+        """
+        return await self._submit(lambda uow: verb(uow, *args, **kwargs), verb, None)
+
+    async def write_once(
+        self,
+        once: Once,
+        verb: Callable[Concatenate[UnitOfWork, P], T],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        """Run a verb at most once for this key: a repeat gets the first answer or refusal.
+
+        Raises:
+            KeyReused: the key was used for another request.
+            MarketError: as ``write``.
+        """
+        return await self._submit(lambda uow: verb(uow, *args, **kwargs), verb, once)
+
+    def write_now(
+        self, verb: Callable[Concatenate[UnitOfWork, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Run a verb from a thread without an event loop (commands, set-up) and wait for it."""
+        future: ThreadFuture[T] = ThreadFuture()
+        self._enqueue(_Job(lambda uow: verb(uow, *args, **kwargs), verb, None, future))
+        return future.result()
+
+    def read(
+        self, query: Callable[Concatenate[Snapshot, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> Awaitable[T]:
+        """Run a point read on a snapshot: inline on SQLite (about 50 µs), else in a thread."""
+        if self.settings.dialect == "sqlite":
+            return _ready(lambda: self.read_now(query, *args, **kwargs))
+        return self.scan(query, *args, **kwargs)
+
+    async def scan(
+        self, query: Callable[Concatenate[Snapshot, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Run a query that may take more than a millisecond, in a thread."""
+        return await anyio.to_thread.run_sync(
+            self._scan, lambda snapshot: query(snapshot, *args, **kwargs)
+        )
+
+    def read_now(
+        self, query: Callable[Concatenate[Snapshot, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Run a query in the calling thread, which must be the event loop's or the only one."""
+        if self._inline is None:
+            self._inline = self._database.reader()
+        return self._query(self._inline, lambda snapshot: query(snapshot, *args, **kwargs))
+
+    def close(self) -> None:
+        """Finish what is queued, then close every connection. May be repeated."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        self._queue.put(None)
+        self._writer.join()
+        if self._inline is not None:
+            self._inline.close()
+        while not self._readers.empty():
+            self._readers.get().close()
+        self._database.close()
+
+    async def _submit(
+        self, work: Callable[[UnitOfWork], T], verb: Callable[..., T], once: Once | None
+    ) -> T:
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._enqueue(_Job(work, verb, once, future))
+        return await future
+
+    def _enqueue(self, job: _Job) -> None:
+        if self._is_closed:
+            raise Overloaded("The market is shutting down.", retry_after_seconds=1)
+        if self._queue.qsize() >= self.settings.queue_limit:
+            raise Overloaded("The writer's queue is full.", retry_after_seconds=1)
+        self._queue.put(job)
+
+    # The writer thread
+
+    def _run(self) -> None:
+        is_open = True
+        while is_open or self._again:
+            batch: list[_Job] = []
+            while self._again and len(batch) < MAX_BATCH:
+                batch.append(self._again.popleft())
+            if not batch:
+                job = self._queue.get()
+                if job is None:
+                    break
+                batch.append(job)
+            while len(batch) < MAX_BATCH and not self._queue.empty():
+                job = self._queue.get()
+                if job is None:
+                    is_open = False
+                    break
+                batch.append(job)
+            self._commit(batch)
+
+    def _commit(self, batch: list[_Job]) -> None:
+        appended: list[tuple[str, list[Entry]]] = []
+        done: list[_Job] = []
+        try:
+            connection = self._database.begin()
+            for place, job in enumerate(batch):
+                try:
+                    appended += self._run_unit(connection, job)
+                except RetryUnit as failure:
+                    # Other workers may wait for what this batch holds: let go, then try again.
+                    self._retry(job, batch[place + 1 :], failure)
+                    if job.failure is not None:
+                        done.append(job)
+                    break
+                done.append(job)
+            self._database.commit()
+        except StoreFailed as failure:
+            log.error("store.failed", reason=str(failure))
+            appended = []
+            kept = set(map(id, self._again))
+            done = [job for job in batch if id(job) not in kept]
+            for job in done:
+                job.failure = Overloaded(
+                    "The database failed; nothing was written.", retry_after_seconds=1
+                )
+        self.commits += 1
+        self.units += len(done)
+        self._answer(done, appended)
+
+    def _run_unit(self, connection: Connection, job: _Job) -> list[tuple[str, list[Entry]]]:
+        now = self.clock.now()
+        uow = UnitOfWork(
+            connection, self.settings.dialect, self.settings, self.signer, now, self.ids
+        )
+        self._database.savepoint()
+        try:
+            job.answer = self._perform(uow, job)
+        except MarketError as refusal:
+            self._database.rollback_to_savepoint()
+            if job.once is not None and not isinstance(refusal, KeyReused | Overloaded):
+                self._remember(uow, job.once, job.verb_of, refusal)
+            job.failure = refusal
+            return []
+        except Exception as error:
+            if self._database.is_retryable(error):
+                self._database.rollback_to_savepoint()
+                raise RetryUnit(str(error)) from error
+            if self._database.is_broken(error):
+                raise StoreFailed(str(error)) from error
+            self._database.rollback_to_savepoint()
+            job.failure = error
+            return []
+        self._database.release_savepoint()
+        return uow.appended
+
+    def _perform(self, uow: UnitOfWork, job: _Job) -> Any:
+        if job.once is None:
+            return job.verb(uow)
+        kept = answers.recall(uow, job.once, job.verb_of)
+        if kept is not answers.NOTHING:
+            return kept
+        answer = job.verb(uow)
+        answers.keep_answer(uow, job.once, answer)
+        return answer
+
+    def _remember(
+        self, uow: UnitOfWork, once: Once, verb: Callable[..., Any], refusal: MarketError
+    ) -> None:
+        # A refusal that was itself recalled is already there.
+        with suppress(MarketError):
+            if answers.recall(uow, once, verb) is answers.NOTHING:
+                answers.keep_refusal(uow, once, refusal)
+
+    def _retry(self, job: _Job, rest: list[_Job], failure: RetryUnit) -> None:
+        job.tries += 1
+        if job.tries > MAX_RETRIES:
+            job.failure = Overloaded(f"The database stayed busy: {failure}", retry_after_seconds=1)
+            self._again.extend(rest)
+        else:
+            self._again.extend([job, *rest])
+
+    def _answer(self, done: list[_Job], appended: list[tuple[str, list[Entry]]]) -> None:
+        by_loop: dict[asyncio.AbstractEventLoop, list[_Job]] = {}
+        for job in done:
+            if isinstance(job.future, asyncio.Future):
+                by_loop.setdefault(job.future.get_loop(), []).append(job)
+            else:
+                job.settle()
+        for loop in self.hub.loops() if appended else ():
+            by_loop.setdefault(loop, [])
+        for loop, jobs in by_loop.items():
+            # A loop that has ended has nobody left to tell; the change itself is on disk.
+            with suppress(RuntimeError):
+                loop.call_soon_threadsafe(self._tell, loop, jobs, appended)
+
+    def _tell(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        jobs: list[_Job],
+        appended: list[tuple[str, list[Entry]]],
+    ) -> None:
+        for job in jobs:
+            job.settle()
+        self.hub.ring(loop, appended)
+
+    # Readers
+
+    def _scan(self, query: Callable[[Snapshot], T]) -> T:
+        with self._reader_lock:
+            is_new = self._readers.empty() and self._reader_count < self._database.max_readers
+            self._reader_count += is_new
+        connection = self._database.reader() if is_new else self._readers.get()
+        try:
+            return self._query(connection, query)
+        finally:
+            self._readers.put(connection)
+
+    def _query(self, connection: Connection, query: Callable[[Snapshot], T]) -> T:
+        dialect, now = self.settings.dialect, self.clock.now()
+        connection.execute(self._database.begin_read)
+        try:
+            return query(Snapshot(connection, dialect, self.settings, self.signer, now))
+        finally:
+            connection.execute("ROLLBACK")
+
+
+def load_signer(home: Path) -> SigningKey:
+    """Return the market's signing key, made on first use and kept in ``home``."""
+    path = home / "market.key"
+    home.mkdir(parents=True, exist_ok=True)
+    with (home / "market.key.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not path.exists():
+            SigningKey.generate().save(path)
+        return SigningKey.load(path)
+
+
+async def _ready(read: Callable[[], T]) -> T:
+    return read()

@@ -1,0 +1,211 @@
+"""The manifest: what a service says it can do, for how much, and on which terms.
+
+People write TOML; the registry keeps the canonical JSON of it, signed by the seller and addressed
+by its digest. A published version never changes.
+"""
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+import jsonschema_rs
+import msgspec
+from msgspec import Meta
+
+from market.protocol.canonical import NotCanonical, canonical, sha256_text
+from market.protocol.money import AmountText, Currency, NotMoney, parse_amount
+from market.protocol.text import Line, Paragraph, Slug, Tag
+
+MAX_MANIFEST: Final = 64 * 1024
+"""The longest canonical manifest, in bytes."""
+
+
+class BadManifest(ValueError):
+    """The manifest cannot be published; the message names the member and what to do."""
+
+
+class Measure(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How much work a request is: units counted in one member of its input, in steps of ``size``.
+
+    ``{unit = "100 lines", counts = "lines", of = "csv", size = 100}`` makes 250 lines 3 units.
+    """
+
+    unit: Line
+    counts: Literal["items", "characters", "lines"]
+    of: Line
+    size: Annotated[int, Meta(ge=1, le=1_000_000)] = 1
+
+    def units_of(self, request: Any) -> int:
+        """Return the units of an input, at least 1; a missing member counts as none."""
+        value = request.get(self.of) if isinstance(request, dict) else None
+        if self.counts == "items":
+            count = len(value) if isinstance(value, list | dict) else 0
+        elif not isinstance(value, str):
+            count = 0
+        else:
+            count = len(value.splitlines()) if self.counts == "lines" else len(value)
+        return max(1, -(-count // self.size))
+
+
+class Price(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One ``amount`` for the whole request (``call``), or for each ``unit`` of the measure."""
+
+    per: Literal["call", "unit"]
+    amount: AmountText
+    currency: Currency
+
+
+class ServiceLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the seller promises of an order, and how many it takes at once."""
+
+    p95_ms: Annotated[int, Meta(ge=1, le=86_400_000)] = 60_000
+    deliver_seconds: Annotated[int, Meta(ge=1, le=86_400)] = 600
+    max_chunks: Annotated[int, Meta(ge=1, le=10_000)] = 1_000
+    concurrency: Annotated[int, Meta(ge=1, le=1_000)] = 8
+
+
+class Policies(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The terms. ``refund``: when a settled order may be refunded on request, without asking."""
+
+    refund: Literal["never", "before-first-chunk", "within-window"] = "never"
+    refund_window_seconds: Annotated[int, Meta(ge=0, le=31_536_000)] = 0
+    retention_seconds: Annotated[int, Meta(ge=0, le=31_536_000)] = 0
+    data_use: Literal["delivery-only", "improvement", "any"] = "delivery-only"
+
+
+class Example(
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    forbid_unknown_fields=True,
+    rename={"input": "in", "output": "out"},
+):
+    """One input and an output that it gives (one chunk of it)."""
+
+    input: dict[str, Any]
+    output: dict[str, Any]
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One version of a service.
+
+    ``input`` and ``output`` are JSON Schema (2020-12) of the request and of each delivered chunk.
+    """
+
+    manifest: Literal[1]
+    id: Slug
+    version: Annotated[str, Meta(pattern=r"^[0-9]{1,6}(\.[0-9]{1,6}){0,2}\Z")] = "1"
+    summary: Line
+    description: Paragraph = ""
+    tags: Annotated[list[Tag], Meta(min_length=1, max_length=12)]
+    price: Price
+    measure: Measure | None = None
+    input: dict[str, Any]
+    output: dict[str, Any]
+    limits: ServiceLimits = ServiceLimits()
+    policies: Policies = Policies()
+    support: tuple[Literal["status", "refund"], ...] = ("status", "refund")
+    examples: Annotated[list[Example], Meta(max_length=8)] = []
+
+    def units_of(self, request: Any) -> int:
+        """Return how many units of work a request is: 1 without a measure."""
+        return self.measure.units_of(request) if self.measure else 1
+
+    def price_minor(self, units: int) -> int:
+        """Return what ``units`` cost, in minor units of the price's currency."""
+        amount_minor = parse_amount(self.price.amount, self.price.currency)
+        return amount_minor * units if self.price.per == "unit" else amount_minor
+
+
+def read_manifest(text: str) -> Manifest:
+    """Return the manifest that a TOML text declares, checked as ``check_manifest`` does.
+
+    Raises:
+        BadManifest: syntax, members, schemas, examples or price are wrong.
+    """
+    try:
+        return check_manifest(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise BadManifest(f"not TOML: {error}") from error
+
+
+def load_manifest(path: Path) -> Manifest:
+    """Read a TOML manifest from a file.
+
+    Raises:
+        BadManifest: it cannot be read, or is wrong; the message starts with the path.
+    """
+    try:
+        return read_manifest(path.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, BadManifest) as error:
+        raise BadManifest(f"{path}: {error}") from error
+
+
+def check_manifest(tree: Any) -> Manifest:
+    """Return ``tree`` as a manifest whose schemas compile, examples fit and price is money.
+
+    Raises:
+        BadManifest: not so; the message names the member.
+    """
+    try:
+        if len(canonical(tree)) > MAX_MANIFEST:
+            raise BadManifest(f"longer than {MAX_MANIFEST} bytes")
+        manifest = msgspec.convert(tree, Manifest, strict=True)
+        if manifest.price_minor(1) <= 0:
+            raise BadManifest("price.amount must be above zero")
+    except NotCanonical as error:
+        raise BadManifest(str(error)) from error
+    except NotMoney as error:
+        raise BadManifest(f"price: {error}") from error
+    except msgspec.ValidationError as error:
+        raise BadManifest(str(error)) from error
+    if manifest.price.per == "unit" and manifest.measure is None:
+        raise BadManifest("price.per is 'unit': say what a unit is, with [measure]")
+    for name, schema in (("input", manifest.input), ("output", manifest.output)):
+        checker = compile_schema(schema, name)
+        for number, example in enumerate(manifest.examples):
+            value = example.input if name == "input" else example.output
+            if not checker.is_valid(value):
+                raise BadManifest(f"examples[{number}]: {explain(checker, value)} (in {name})")
+    return manifest
+
+
+def compile_schema(schema: dict[str, Any], name: str) -> jsonschema_rs.Validator:
+    """Compile a JSON Schema; references may point inside the schema only.
+
+    Raises:
+        BadManifest: it is no schema, or refers outside.
+    """
+    if _has_outside_reference(schema):
+        raise BadManifest(f"{name}: $ref may only point inside the schema ('#/...')")
+    try:
+        return jsonschema_rs.validator_for(schema, pattern_options=_LINEAR)
+    except (ValueError, jsonschema_rs.ValidationError) as error:
+        message = str(error).partition("\n")[0]
+        raise BadManifest(f"{name} is not a JSON Schema: {message}") from error
+
+
+def explain(checker: jsonschema_rs.Validator, value: Any) -> str:
+    """Return one line on the first way in which ``value`` breaks the schema, or ``""``."""
+    for error in checker.iter_errors(value):
+        place = "/".join(str(step) for step in error.instance_path) or "the whole"
+        return f"{place}: {error.message[:300]}"
+    return ""
+
+
+def manifest_digest(tree: Any) -> str:
+    """Return the digest that addresses a manifest: of its canonical JSON as published."""
+    return sha256_text(canonical(tree))
+
+
+def _has_outside_reference(schema: Any) -> bool:
+    if isinstance(schema, dict):
+        reference = schema.get("$ref", schema.get("$dynamicRef", "#"))
+        if not isinstance(reference, str) or not reference.startswith("#"):
+            return True
+        return any(_has_outside_reference(value) for value in schema.values())
+    return isinstance(schema, list) and any(map(_has_outside_reference, schema))
+
+
+_LINEAR: Final = jsonschema_rs.RegexOptions()
+"""Patterns run on a linear-time engine: a seller's schema cannot stall the market (D4)."""

@@ -1,0 +1,33 @@
+"""Text from outside: bounded, and free of characters that hide or break things.
+
+msgspec enforces the patterns, so a request with a NUL byte, a control character, a bidirectional
+override or a zero-width sign is answered with the field's name (``security.md`` S14).
+"""
+
+from typing import Annotated, Final
+
+from msgspec import Meta
+
+_HIDDEN: Final = (
+    r"\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f"
+    r"\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\ud800-\udfff"
+)
+PLAIN: Final = rf"^[^{_HIDDEN}]*\Z"
+PLAIN_LINE: Final = rf"^[^{_HIDDEN}\n\r\t]*\Z"
+
+Line = Annotated[str, Meta(min_length=1, max_length=200, pattern=PLAIN_LINE)]
+Paragraph = Annotated[str, Meta(max_length=2_000, pattern=PLAIN)]
+Slug = Annotated[
+    str, Meta(pattern=r"^[a-z0-9](-?[a-z0-9]){1,47}\Z", description="lower case, digits, hyphens")
+]
+Tag = Annotated[str, Meta(pattern=r"^[a-z0-9](-?[a-z0-9]){0,31}\Z")]
+Digest = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{43}\Z", description="SHA-256, base64url")]
+Token = Annotated[str, Meta(max_length=65_536, pattern=r"^[\w-]+\.[\w-]+\.[\w-]+\Z")]
+Moment = Annotated[
+    str,
+    Meta(
+        pattern=r"^[0-9]{4}-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-5][0-9](\.[0-9]{1,6})?Z\Z",
+        description="RFC 3339 in UTC",
+    ),
+]
+Seconds = Annotated[int, Meta(ge=0, le=2**40, description="seconds since 1970 UTC")]

@@ -1,0 +1,544 @@
+"""Bodies of HTTP requests and answers, shared by the market, the clients and the schemas.
+
+Requests forbid unknown members. Answers have no defaults: every member is always present. Moments
+are RFC 3339 texts in UTC; amounts are integers of minor units beside their ``currency``.
+"""
+
+from typing import Annotated, Any, Generic, Literal, TypeVar
+
+import msgspec
+from msgspec import Meta
+
+from market.protocol.commitments import AgentKind, Verdict
+from market.protocol.events import Action, Answer, Outcome, Reason, Scope, Stage
+from market.protocol.ids import AgentId, OrderId, QuoteId, ServiceId, SessionId
+from market.protocol.money import AmountMinor, Currency
+from market.protocol.text import Line, Paragraph, Tag, Token
+
+Item = TypeVar("Item")
+OrderState = Literal[
+    "awaiting_approval", "placed", "started", "delivered", "settled", "cancelled", "failed"
+]
+Namespace = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}\Z")]
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A body that a client sends."""
+
+
+class View(msgspec.Struct, frozen=True, kw_only=True):
+    """A body that the market answers."""
+
+
+class Page(View, Generic[Item], frozen=True, kw_only=True):
+    """Part of a list. ``next`` is the cursor of the following page, or null at the end."""
+
+    items: list[Item]
+    next: str | None
+
+
+class Problem(msgspec.Struct, kw_only=True):
+    """A refusal as RFC 9457 has it. Further members are facts about the case."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: str | None = None
+
+
+# Identity
+
+
+class Register(Request, frozen=True, kw_only=True):
+    """``proof`` is a ``registration+jwt`` signed by the new agent's key."""
+
+    proof: Token
+
+
+class ChangeKeys(Request, frozen=True, kw_only=True):
+    """``statement`` is a ``key+jwt`` signed by an active key of the agent."""
+
+    statement: Token
+
+
+class Suspend(Request, frozen=True, kw_only=True):
+    reason: Line
+
+
+class KeyView(View, frozen=True, kw_only=True):
+    kid: str
+    jwk: dict[str, str]
+    added_at: str
+    revoked_at: str | None
+
+
+class AgentView(View, frozen=True, kw_only=True):
+    id: str
+    handle: str
+    kind: AgentKind
+    principal_id: str | None
+    registered_at: str
+    suspended_at: str | None
+    keys: list[KeyView]
+
+
+class TokenView(View, frozen=True, kw_only=True):
+    """An OAuth 2 access token (RFC 6749 section 5.1)."""
+
+    access_token: str
+    token_type: Literal["Bearer"]
+    expires_in: int
+    scope: str
+
+
+class Registered(View, frozen=True, kw_only=True):
+    """A new agent and its first access token, for the REST audience."""
+
+    agent: AgentView
+    token: TokenView
+
+
+# Money
+
+
+class Fund(Request, frozen=True, kw_only=True):
+    """Sandbox money for an agent's wallet, from issuance. Overseers only."""
+
+    agent_id: AgentId
+    amount_minor: AmountMinor
+    currency: Currency
+
+
+class BalanceView(View, frozen=True, kw_only=True):
+    """``available_minor`` can be spent; ``held_minor`` lies in the escrow of open orders."""
+
+    currency: str
+    available_minor: int
+    held_minor: int
+
+
+class WalletView(View, frozen=True, kw_only=True):
+    agent_id: str
+    balances: list[BalanceView]
+
+
+class PostingView(View, frozen=True, kw_only=True):
+    """One signed change of one account: + holds more, - holds less."""
+
+    transaction_id: str
+    reason: str
+    order_id: str | None
+    amount_minor: int
+    currency: str
+    balance_minor: int
+    recorded_at: str
+
+
+class GiveMandate(Request, frozen=True, kw_only=True):
+    """``mandate`` is a ``mandate+jwt`` signed by the principal."""
+
+    mandate: Token
+
+
+class RevokeMandate(Request, frozen=True, kw_only=True):
+    reason: Line
+
+
+class MandateView(View, frozen=True, kw_only=True):
+    id: str
+    principal_id: str
+    buyer_id: str
+    currency: str
+    limits: dict[str, Any]
+    spent_minor: int
+    period_spent_minor: int
+    orders: int
+    created_at: str
+    expires_at: str
+    revoked_at: str | None
+    mandate: str
+
+
+# Catalog
+
+
+class Publish(Request, frozen=True, kw_only=True):
+    """``manifest`` is a ``manifest+jwt`` signed by the seller."""
+
+    manifest: Token
+
+
+class ServiceView(View, frozen=True, kw_only=True):
+    """A service as listed. ``manifest_jws`` proves that the seller published this version."""
+
+    id: str
+    slug: str
+    seller_id: str
+    seller_handle: str
+    version: str
+    manifest: dict[str, Any]
+    manifest_digest: str
+    manifest_jws: str
+    published_at: str
+
+
+class FoundView(View, frozen=True, kw_only=True):
+    """One search result with the parts of its score. ``amount_minor`` is the standing price."""
+
+    service_id: str
+    slug: str
+    seller_id: str
+    seller_handle: str
+    summary: str
+    tags: list[str]
+    price_per: Literal["call", "unit"]
+    amount_minor: int
+    currency: str
+    unit: str | None
+    p95_ms: int
+    refund: str
+    trust: float
+    score: float
+    parts: dict[str, float]
+
+
+class AskQuote(Request, frozen=True, kw_only=True):
+    """A price for exactly this input. With a session, the quote is noted in its log."""
+
+    service_id: ServiceId
+    input: dict[str, Any]
+    session_id: SessionId | None = None
+
+
+class QuoteView(View, frozen=True, kw_only=True):
+    """``digest`` is what the buyer's order commits to; ``quote`` is the market's signed form."""
+
+    id: str
+    service_id: str
+    seller_id: str
+    buyer_id: str
+    manifest_digest: str
+    input_digest: str
+    units: int
+    amount_minor: int
+    currency: str
+    expires_at: str
+    digest: str
+    quote: str
+
+
+class TrustView(View, frozen=True, kw_only=True):
+    """What the market knows of a seller, with every number that went into the score.
+
+    ``score`` 0 to 1 is the mean of a beta posterior less its doubt; ``confidence`` 0 to 1 grows
+    with evidence; ``rule`` names the formula and its version.
+    """
+
+    service_id: str
+    slug: str
+    seller_id: str
+    registered_at: str
+    score: float
+    confidence: float
+    good: float
+    bad: float
+    orders_settled: int
+    orders_cancelled: int
+    orders_failed: int
+    orders_refunded: int
+    on_time: int
+    reviews_good: int
+    reviews_bad: int
+    distinct_buyers: int
+    price_changes: int
+    flags: list[str]
+    rule: str
+
+
+# Sessions
+
+
+class OpenSession(Request, frozen=True, kw_only=True):
+    """``need`` says in words what the buyer is after; ``labels`` are for the buyer's analysis."""
+
+    need: Line
+    labels: dict[Tag, Line] = {}
+
+
+class SessionView(View, frozen=True, kw_only=True):
+    id: str
+    buyer_id: str
+    principal_id: str | None
+    need: str
+    labels: dict[str, str]
+    state: Literal["open", "closed"]
+    next_offset: int
+    head_hash: str
+    opened_at: str
+    closed_at: str | None
+    orders: list[str]
+
+
+class Alternative(Request, frozen=True, kw_only=True):
+    """A service that a buyer weighed, with what it would cost and how it scored."""
+
+    service_id: ServiceId
+    slug: Line
+    amount_minor: Annotated[int, Meta(ge=0, le=2**53 - 1)] | None
+    score: float
+    parts: dict[Tag, float] = {}
+
+
+class Decision(Request, frozen=True, kw_only=True):
+    """How a buyer left a stage: onwards, or out of the market, and why."""
+
+    stage: Stage
+    outcome: Outcome
+    reason: Reason | None = None
+    detail: Paragraph = ""
+    service_id: ServiceId | None = None
+    order_id: OrderId | None = None
+    alternatives: Annotated[list[Alternative], Meta(max_length=10)] = []
+
+
+class WriteEvent(Request, frozen=True, kw_only=True):
+    """An event that a participant writes itself. ``decision.made`` has the body of a Decision."""
+
+    kind: Line
+    body: dict[str, Any]
+    order_id: OrderId | None = None
+
+
+class WriteEvents(Request, frozen=True, kw_only=True):
+    events: Annotated[list[WriteEvent], Meta(min_length=1, max_length=100)]
+
+
+class Appended(View, frozen=True, kw_only=True):
+    """Where entries landed. ``repeated`` says that a producer sent them before."""
+
+    first_offset: int
+    next_offset: int
+    repeated: bool
+
+
+class Control(Request, frozen=True, kw_only=True):
+    """An intervention in a live session, on one order or on all of its orders."""
+
+    action: Action
+    scope: Scope = "order"
+    order_id: OrderId | None = None
+    reason: Paragraph = ""
+    text: Paragraph = ""
+
+
+class AnswerControl(Request, frozen=True, kw_only=True):
+    """A worker's answer to a ``steer`` that it read in the log."""
+
+    answer: Literal["consumed", "refused"]
+    detail: Paragraph = ""
+
+
+class ControlView(View, frozen=True, kw_only=True):
+    """``answer`` is null while a worker may still answer."""
+
+    session_id: str
+    order_id: str
+    offset: int
+    action: Action
+    answer: Answer | None
+    detail: str
+
+
+class Close(Request, frozen=True, kw_only=True):
+    reason: Line = "done"
+
+
+# Orders
+
+
+class PlaceOrder(Request, frozen=True, kw_only=True):
+    """``commitment`` is an ``order+jwt`` signed by the buyer over the quote's digest.
+
+    Without a session the market opens one.
+    """
+
+    quote_id: QuoteId
+    commitment: Token
+    session_id: SessionId | None = None
+
+
+class OrderView(View, frozen=True, kw_only=True):
+    """``input`` is shown to the buyer and the seller of this order alone."""
+
+    id: str
+    session_id: str
+    service_id: str
+    slug: str
+    manifest_digest: str
+    buyer_id: str
+    seller_id: str
+    mandate_id: str | None
+    state: OrderState
+    is_paused: bool
+    amount_minor: int
+    currency: str
+    units: int
+    units_delivered: int
+    chunks_delivered: int
+    captured_minor: int
+    fee_minor: int
+    returned_minor: int
+    refunded_minor: int
+    input: dict[str, Any]
+    delivery_digest: str | None
+    placed_at: str
+    deliver_by: str
+    accept_by: str | None
+    ended_at: str | None
+    receipt_id: str | None
+
+
+class Chunk(Request, frozen=True, kw_only=True):
+    """A part of a delivery: ``index`` from 0 without gaps; a repeat of the last is harmless."""
+
+    index: Annotated[int, Meta(ge=0, le=10_000)]
+    units: Annotated[int, Meta(ge=0, le=2**40)]
+    output: dict[str, Any]
+
+
+class ChunkView(View, frozen=True, kw_only=True):
+    """``digest`` chains all chunks up to this one."""
+
+    order_id: str
+    index: int
+    offset: int
+    units_delivered: int
+    digest: str
+    repeated: bool
+
+
+class CompleteDelivery(Request, frozen=True, kw_only=True):
+    """``commitment`` is a ``delivery+jwt`` signed by the seller."""
+
+    commitment: Token
+
+
+class FailOrder(Request, frozen=True, kw_only=True):
+    reason: Line
+
+
+class AskSupport(Request, frozen=True, kw_only=True):
+    action: Literal["status", "refund"]
+    reason: Paragraph = ""
+
+
+class SupportView(View, frozen=True, kw_only=True):
+    order_id: str
+    action: Literal["status", "refund"]
+    answer: Literal["done", "refused"]
+    detail: str
+    order: OrderView
+
+
+class ReceiptView(View, frozen=True, kw_only=True):
+    """``receipt`` is the market's ``receipt+jwt``; ``market verify`` checks it offline."""
+
+    id: str
+    order_id: str
+    outcome: Literal["settled", "cancelled", "failed", "refunded"]
+    issued_at: str
+    receipt: str
+
+
+# After settlement
+
+
+class PostReview(Request, frozen=True, kw_only=True):
+    """``commitment`` is a ``review+jwt`` signed by the buyer."""
+
+    commitment: Token
+
+
+class ReviewView(View, frozen=True, kw_only=True):
+    id: str
+    order_id: str
+    service_id: str
+    seller_id: str
+    buyer_id: str
+    verdict: Verdict
+    comment: str
+    tags: list[str]
+    posted_at: str
+    commitment: str
+
+
+class Recommend(Request, frozen=True, kw_only=True):
+    """``commitment`` is a ``recommendation+jwt`` signed by the recommending buyer."""
+
+    commitment: Token
+
+
+class RecommendationView(View, frozen=True, kw_only=True):
+    """``bought_order_ids``: orders of the recipients for this service after they were told."""
+
+    id: str
+    service_id: str
+    slug: str
+    from_id: str
+    recipient_ids: list[str]
+    comment: str
+    sent_at: str
+    bought_order_ids: list[str]
+
+
+# Inbox and memory
+
+
+class MessageView(View, frozen=True, kw_only=True):
+    """One entry of an inbox. ``offset`` is its place; acknowledging moves past it."""
+
+    offset: int
+    kind: Literal[
+        "order.placed", "order.cancelled", "approval.requested", "receipt.issued",
+        "recommendation.received", "control.requested", "order.delivered",
+    ]  # fmt: skip
+    sent_at: str
+    body: dict[str, Any]
+
+
+class InboxView(View, frozen=True, kw_only=True):
+    """``acknowledged`` is the offset up to which everything is handled, -1 for nothing."""
+
+    items: list[MessageView]
+    next_offset: int
+    acknowledged: int
+
+
+class Acknowledge(Request, frozen=True, kw_only=True):
+    """Everything up to and including ``offset`` is handled."""
+
+    offset: Annotated[int, Meta(ge=0, le=2**53 - 1)]
+
+
+class WriteNote(Request, frozen=True, kw_only=True):
+    """``if_version`` makes the write conditional: 0 for a note that must not exist yet."""
+
+    value: dict[str, Any]
+    session_id: SessionId | None = None
+    offset: Annotated[int, Meta(ge=0, le=2**53 - 1)] | None = None
+    ttl_seconds: Annotated[int, Meta(ge=1, le=31_536_000)] | None = None
+    if_version: Annotated[int, Meta(ge=0, le=2**31)] | None = None
+
+
+class NoteView(View, frozen=True, kw_only=True):
+    """A memory note with where it was learnt."""
+
+    namespace: str
+    key: str
+    value: dict[str, Any]
+    version: int
+    session_id: str | None
+    offset: int | None
+    written_at: str
+    expires_at: str | None

@@ -1,0 +1,1 @@
+"""The tables of the market, one change of mind per file."""
