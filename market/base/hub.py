@@ -20,23 +20,29 @@ MAX_BUFFER: Final = 256 * 1024
 class Ear:
     """One reader's place in the hub. Only its own event loop touches it."""
 
-    __slots__ = ("_bell", "_entries", "_held", "loop")
+    __slots__ = ("_bell", "_entries", "_held", "_must_look", "loop")
 
     def __init__(self) -> None:
         self.loop = asyncio.get_running_loop()
         self._bell = asyncio.Event()
         self._entries: deque[Entry] = deque()
         self._held = 0
+        self._must_look = True
 
     def hear(self, entries: list[Entry]) -> None:
-        """Take new entries in, or forget them all when they would be too many bytes."""
+        """Take new entries in, or forget them all when they would be too many bytes.
+
+        No entries mean that something else happened to the stream: it was closed.
+        """
         size = sum(len(entry.data) for entry in entries)
         if self._held + size > MAX_BUFFER:
             self._entries.clear()
             self._held = 0
+            self._must_look = True
         else:
             self._entries.extend(entries)
             self._held += size
+            self._must_look |= not entries
         self._bell.set()
 
     def take(self, after: int) -> list[Entry]:
@@ -45,7 +51,19 @@ class Ear:
         taken = [entry for entry in self._entries if entry.offset > after]
         self._entries.clear()
         self._held = 0
-        return taken if taken and taken[0].offset == after + 1 else []
+        if taken and taken[0].offset != after + 1:
+            self._must_look = True
+            return []
+        return taken
+
+    def must_look(self) -> bool:
+        """Whether the reader has to read the log itself; asking once answers it."""
+        told, self._must_look = self._must_look, False
+        return told
+
+    def look(self) -> None:
+        """Let the reader read the log at its next turn."""
+        self._must_look = True
 
     async def wait(self, seconds: float) -> bool:
         """Wait until something is said; False when nothing was within ``seconds``."""

@@ -312,25 +312,22 @@ async def follow(
         StreamNotFound: there is no such stream.
     """
     with store.hub.listen(stream_id) as ear:
-        must_read = True
         while not store.hub.is_draining:
             heard = ear.take(after)
             if heard:
-                after, must_read = heard[-1].offset, False
+                after = heard[-1].offset
                 yield Read(heard, after + 1, is_end=False)
-            elif must_read:
+            elif ear.must_look():
                 found = await store.read(read, stream_id=stream_id, after=after)
-                must_read = bool(found.entries)
                 if found.entries:
                     after = found.entries[-1].offset
+                    ear.look()
                 if found.entries or found.is_end:
                     yield found
                 if found.is_end:
                     return
-            elif await ear.wait(patience_seconds):
-                # Woken: if nothing fitting was handed over, the log itself has the answer.
-                must_read = True
-            else:
-                # On PostgreSQL another worker may have written without ringing here.
-                must_read = store.settings.dialect == "postgresql"
+            elif not await ear.wait(patience_seconds):
+                if store.settings.dialect == "postgresql":
+                    # Another worker may have written without ringing here.
+                    ear.look()
                 yield Read([], after + 1, is_end=False)

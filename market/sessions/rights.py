@@ -1,0 +1,60 @@
+"""Who may see what in a session: pure rules over an event's audience and a viewer's part in it."""
+
+from typing import Final, NamedTuple
+
+import msgspec
+
+from market.base.work import Entry
+from market.protocol.events import Audience
+
+
+class Viewer(NamedTuple):
+    """A reader of one session.
+
+    An owner (buyer, principal, overseer) sees everything; a seller sees its own orders, and what
+    is for all.
+    """
+
+    agent_id: str
+    is_owner: bool
+    order_ids: frozenset[str]
+
+
+class Head(msgspec.Struct, gc=False):
+    """The members of a stored event that decide who sees it."""
+
+    offset: int
+    kind: str
+    audience: Audience
+    order_id: str | None
+    hash: str
+
+
+_HEAD: Final = msgspec.json.Decoder(Head)
+
+
+def head_of(entry: Entry) -> Head:
+    """Return the head of a stored event, read once for all its readers."""
+    head: Head | None = entry.views.get("head")
+    if head is None:
+        head = entry.views["head"] = _HEAD.decode(entry.data)
+    return head
+
+
+def may_see(head: Head, viewer: Viewer) -> bool:
+    """Whether the viewer gets the event itself, and not the stub that stands for it."""
+    if viewer.is_owner or head.audience == "all":
+        return True
+    return head.audience == "order" and head.order_id in viewer.order_ids
+
+
+def shown(entry: Entry, viewer: Viewer) -> bytes:
+    """Return the JSON that this viewer gets at the entry's offset."""
+    if viewer.is_owner or may_see(head := head_of(entry), viewer):
+        return entry.data
+    stub: bytes | None = entry.views.get("stub")
+    if stub is None:
+        stub = entry.views["stub"] = msgspec.json.encode(
+            {"offset": head.offset, "withheld": True, "hash": head.hash}
+        )
+    return stub
