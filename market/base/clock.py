@@ -71,7 +71,7 @@ def seconds_of(moment: datetime) -> int:
 
 def rfc3339(moment: datetime) -> str:
     """Return the wire form: ``2026-11-22T12:00:00.000000Z``."""
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond:06d}Z"
+    return moment.isoformat(timespec="microseconds")[:26] + "Z"
 
 
 def parse_rfc3339(text: str) -> datetime:

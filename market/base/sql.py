@@ -136,7 +136,10 @@ def _columns(table: Table, omit: Sequence[str]) -> dict[str, Any]:
 def _compile(statement: Executable, dialect: Dialect) -> Compiled:
     compiled = statement.compile(dialect=_DIALECTS[dialect])  # type: ignore[attr-defined]
     assert isinstance(compiled, SQLCompiler)
-    constants = {name: value for name, value in compiled.params.items() if value is not None}
+    assert "POSTCOMPILE" not in str(compiled), "an expanding IN cannot be compiled ahead"
+    constants = {
+        name: value for name, value in compiled.params.items() if not compiled.binds[name].required
+    }
     kinds = {name: bind.type for name, bind in compiled.binds.items() if name in compiled.params}
     writers = tuple(
         (name, _WRITERS[type(kind)]) for name, kind in kinds.items() if type(kind) in _WRITERS

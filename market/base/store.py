@@ -115,6 +115,7 @@ class Store:
     async def write(
         self,
         verb: Callable[Concatenate[UnitOfWork, P], T],
+        /,
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> T:
@@ -130,6 +131,7 @@ class Store:
         self,
         once: Once,
         verb: Callable[Concatenate[UnitOfWork, P], T],
+        /,
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> T:
@@ -142,7 +144,7 @@ class Store:
         return await self._submit(lambda uow: verb(uow, *args, **kwargs), verb, once)
 
     def write_now(
-        self, verb: Callable[Concatenate[UnitOfWork, P], T], *args: P.args, **kwargs: P.kwargs
+        self, verb: Callable[Concatenate[UnitOfWork, P], T], /, *args: P.args, **kwargs: P.kwargs
     ) -> T:
         """Run a verb from a thread without an event loop (commands, set-up) and wait for it."""
         future: ThreadFuture[T] = ThreadFuture()
@@ -150,7 +152,7 @@ class Store:
         return future.result()
 
     def read(
-        self, query: Callable[Concatenate[Snapshot, P], T], *args: P.args, **kwargs: P.kwargs
+        self, query: Callable[Concatenate[Snapshot, P], T], /, *args: P.args, **kwargs: P.kwargs
     ) -> Awaitable[T]:
         """Run a point read on a snapshot: inline on SQLite (about 50 µs), else in a thread."""
         if self.settings.dialect == "sqlite":
@@ -158,7 +160,7 @@ class Store:
         return self.scan(query, *args, **kwargs)
 
     async def scan(
-        self, query: Callable[Concatenate[Snapshot, P], T], *args: P.args, **kwargs: P.kwargs
+        self, query: Callable[Concatenate[Snapshot, P], T], /, *args: P.args, **kwargs: P.kwargs
     ) -> T:
         """Run a query that may take more than a millisecond, in a thread."""
         return await anyio.to_thread.run_sync(
@@ -166,7 +168,7 @@ class Store:
         )
 
     def read_now(
-        self, query: Callable[Concatenate[Snapshot, P], T], *args: P.args, **kwargs: P.kwargs
+        self, query: Callable[Concatenate[Snapshot, P], T], /, *args: P.args, **kwargs: P.kwargs
     ) -> T:
         """Run a query in the calling thread, which must be the event loop's or the only one."""
         if self._inline is None:

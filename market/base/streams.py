@@ -5,7 +5,7 @@ appending transaction claims them by updating the stream's own row, which it the
 ends. Closing is final, repeatable and observable. An entry never changes.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import (
@@ -301,7 +301,7 @@ def read(snapshot: Snapshot, *, stream_id: str, after: int, limit: int = MAX_PAG
 
 async def follow(
     store: Store, *, stream_id: str, after: int, patience_seconds: float = POLL_SECONDS
-) -> AsyncIterator[Read]:
+) -> AsyncGenerator[Read, None]:
     """Yield what follows ``after``: first the past, then live, without gap or repeat.
 
     An empty ``Read`` comes every ``patience_seconds`` in which nothing happened, so that the

@@ -1,6 +1,6 @@
 """Reading a session: the past page by page, then live, over one generator for every transport."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import NamedTuple
 
 from market.base import streams
@@ -41,7 +41,7 @@ def events(
 
 async def follow(
     store: Store, *, caller: Caller, session_id: str, after: int, patience_seconds: float = 1.0
-) -> AsyncIterator[Reading]:
+) -> AsyncGenerator[Reading, None]:
     """Yield what follows ``after``, first the past, then live; empty after each quiet moment.
 
     A seller sees the orders that it had when it began to follow.

@@ -89,7 +89,22 @@ _LIST: Final = Sql(
 def open_session(
     uow: UnitOfWork, *, buyer_id: str, principal_id: str | None, request: OpenSession
 ) -> SessionView:
-    """Begin a buying journey: an empty log with ``session.opened`` as its first event."""
+    """Begin a buying journey: a log with ``session.opened`` as its first event."""
+    session_id, _ = begin(
+        uow, buyer_id=buyer_id, principal_id=principal_id, request=request, events=[]
+    )
+    return _view(uow, session_id)
+
+
+def begin(
+    uow: UnitOfWork,
+    *,
+    buyer_id: str,
+    principal_id: str | None,
+    request: OpenSession,
+    events: Sequence[NewEvent],
+) -> tuple[str, Appended]:
+    """Open a session whose log goes on with ``events`` at once; return its id and their place."""
     session_id = uow.new_id("ses")
     uow.run(
         _OPEN,
@@ -108,8 +123,10 @@ def open_session(
         "need": request.need,
         "labels": request.labels,
     }
-    append(uow, session_id=session_id, events=[NewEvent("session.opened", buyer_id, opened)])
-    return _view(uow, session_id)
+    first = NewEvent("session.opened", buyer_id, opened)
+    empty = streams.Stream(next_offset=0, head=GENESIS, is_closed=False)
+    appended = _put(uow, session_id, empty, [first, *events])
+    return session_id, msgspec.structs.replace(appended, first_offset=1)
 
 
 def append(uow: UnitOfWork, *, session_id: str, events: Sequence[NewEvent]) -> Appended:

@@ -1,0 +1,249 @@
+"""Delivery: start, chunks in order, completion, failure."""
+
+from datetime import timedelta
+from typing import Any, Final
+
+from sqlalchemy import bindparam, select, update
+
+from market import catalog, inbox, sessions
+from market.base.caller import Caller, Signed
+from market.base.sql import Sql, insert
+from market.base.tables import UtcDateTime
+from market.base.work import UnitOfWork
+from market.orders.errors import (
+    ChunkChanged,
+    ChunkOutOfOrder,
+    DeadlinePassed,
+    DeliveryMismatch,
+    DeliveryTooLarge,
+    OrderPaused,
+    OutputDoesNotFit,
+)
+from market.orders.rows import locked, sellers, view
+from market.orders.settlement import end
+from market.orders.states import move
+from market.orders.tables import chunks, orders
+from market.protocol.canonical import NotCanonical
+from market.protocol.commitments import DeliveryClaims
+from market.protocol.delivery import chain
+from market.protocol.manifest import explain
+from market.protocol.wire import Chunk, ChunkView, OrderView
+from market.sessions import NewEvent
+
+_START: Final = Sql(
+    update(orders).where(orders.c.id == bindparam("order_id")).values(state="started")
+)
+_DELIVER: Final = Sql(
+    update(orders)
+    .where(orders.c.id == bindparam("order_id"))
+    .values(
+        state="started",
+        chunks_delivered=bindparam("count"),
+        units_delivered=bindparam("units"),
+        delivery_digest=bindparam("digest"),
+    )
+)
+_COMPLETE: Final = Sql(
+    update(orders)
+    .where(orders.c.id == bindparam("order_id"))
+    .values(
+        state="delivered",
+        delivery_commitment=bindparam("commitment_text"),
+        accept_by=bindparam("until", type_=UtcDateTime()),
+        due_at=bindparam("until", type_=UtcDateTime()),
+    )
+)
+_ADD_CHUNK: Final = Sql(insert(chunks))
+_CHUNK: Final = Sql(
+    select(chunks.c.offset, chunks.c.units, chunks.c.units_delivered, chunks.c.digest).where(
+        chunks.c.order_id == bindparam("order_id"), chunks.c.chunk == bindparam("number")
+    )
+)
+
+
+def start(uow: UnitOfWork, *, caller: Caller, order_id: str) -> OrderView:
+    """Say that work has begun. A repeat changes nothing, and the first chunk says it too.
+
+    Raises:
+        OrderNotFound: the caller has no such order to deliver.
+        WrongState: it has ended.
+    """
+    caller.need("order")
+    row = sellers(uow, caller=caller, order_id=order_id)
+    move(row.state, "start")
+    if row.state == "placed":
+        uow.run(_START, order_id=order_id)
+        started = NewEvent("order.started", caller.agent_id, {"seller_id": row.seller_id}, row.id)
+        sessions.append(uow, session_id=row.session_id, events=[started])
+    return view(uow, locked(uow, order_id=order_id))
+
+
+def deliver(uow: UnitOfWork, *, caller: Caller, order_id: str, chunk: Chunk) -> ChunkView:
+    """Append the next part of a delivery to the session's log.
+
+    A chunk that was delivered before under its index is answered again (``repeated``), so a
+    seller that lost an answer, or its process, goes on without a gap or a double.
+
+    Raises:
+        OrderNotFound: the caller has no such order to deliver.
+        OrderPaused: nothing may be delivered now.
+        ChunkOutOfOrder: an earlier one is missing; ``expected_index`` says which.
+        ChunkChanged: another output stands under this index.
+        OutputDoesNotFit, DeliveryTooLarge, DeadlinePassed, WrongState: as they say.
+    """
+    caller.need("order")
+    row = sellers(uow, caller=caller, order_id=order_id)
+    if chunk.index < row.chunks_delivered:
+        return _repeated(uow, row, chunk)
+    after = move(row.state, "deliver")
+    _check(uow, row, chunk)
+    digest = _digest(row.delivery_digest, chunk.output)
+    units = row.units_delivered + chunk.units
+    body = {
+        "index": chunk.index,
+        "units": chunk.units,
+        "output": chunk.output,
+        "digest": digest,
+    }
+    events = [NewEvent("delivery.chunk", caller.agent_id, body, row.id)]
+    if row.state != after:
+        started = {"seller_id": row.seller_id}
+        events.insert(0, NewEvent("order.started", caller.agent_id, started, row.id))
+    appended = sessions.append(uow, session_id=row.session_id, events=events)
+    offset = appended.next_offset - 1
+    uow.run(_DELIVER, order_id=row.id, count=chunk.index + 1, units=units, digest=digest)
+    uow.run(
+        _ADD_CHUNK,
+        order_id=row.id,
+        chunk=chunk.index,
+        offset=offset,
+        units=chunk.units,
+        units_delivered=units,
+        digest=digest,
+        delivered_at=uow.now,
+    )
+    return ChunkView(
+        order_id=row.id,
+        index=chunk.index,
+        offset=offset,
+        units_delivered=units,
+        digest=digest,
+        repeated=False,
+    )
+
+
+def complete(
+    uow: UnitOfWork, *, caller: Caller, order_id: str, signed: Signed[DeliveryClaims]
+) -> OrderView:
+    """Declare a delivery complete. The buyer may now inspect it, until ``accept_by``.
+
+    A repeat with the same claims changes nothing.
+
+    Raises:
+        OrderNotFound: the caller has no such order to deliver.
+        DeliveryMismatch: the signed counts or digest are not those of the delivered chunks.
+        OrderPaused, DeadlinePassed, WrongState: as they say.
+    """
+    caller.need("order")
+    row = sellers(uow, caller=caller, order_id=order_id)
+    _match(row, signed.claims)
+    if row.state not in ("delivered", "settled"):
+        move(row.state, "complete")
+        _check_open(uow, row)
+        until = uow.now + timedelta(seconds=uow.settings.accept_window_seconds)
+        uow.run(_COMPLETE, order_id=row.id, commitment_text=signed.token, until=until)
+        body = {
+            "chunks": row.chunks_delivered,
+            "units": row.units_delivered,
+            "digest": row.delivery_digest,
+        }
+        completed = NewEvent("delivery.completed", caller.agent_id, body, row.id)
+        sessions.append(uow, session_id=row.session_id, events=[completed])
+        message = {"order_id": row.id, "session_id": row.session_id, **body}
+        inbox.deliver(uow, agent_id=row.buyer_id, kind="order.delivered", body=message)
+    return view(uow, locked(uow, order_id=order_id))
+
+
+def fail(uow: UnitOfWork, *, caller: Caller, order_id: str, reason: str) -> OrderView:
+    """Give up an order as its seller: everything goes back to the buyer. A repeat changes nothing.
+
+    Raises:
+        OrderNotFound: the caller has no such order to deliver.
+        WrongState: it is delivered, or ended otherwise.
+    """
+    caller.need("order")
+    row = sellers(uow, caller=caller, order_id=order_id)
+    if row.state != "failed":
+        move(row.state, "fail")
+        end(uow, row, ending="failed", captured_minor=0, reason=reason)
+    return view(uow, locked(uow, order_id=order_id))
+
+
+def _repeated(uow: UnitOfWork, row: Any, chunk: Chunk) -> ChunkView:
+    kept = uow.one(_CHUNK, order_id=row.id, number=chunk.index)
+    previous = ""
+    if chunk.index:
+        previous = uow.one(_CHUNK, order_id=row.id, number=chunk.index - 1).digest
+    if _digest(previous, chunk.output) != kept.digest or chunk.units != kept.units:
+        raise ChunkChanged(
+            f"Chunk {chunk.index} was delivered with another output or other units.",
+            next_index=row.chunks_delivered,
+        )
+    return ChunkView(
+        order_id=row.id,
+        index=chunk.index,
+        offset=kept.offset,
+        units_delivered=kept.units_delivered,
+        digest=kept.digest,
+        repeated=True,
+    )
+
+
+def _check(uow: UnitOfWork, row: Any, chunk: Chunk) -> None:
+    _check_open(uow, row)
+    if chunk.index != row.chunks_delivered:
+        raise ChunkOutOfOrder(
+            f"The next chunk is {row.chunks_delivered}, not {chunk.index}.",
+            expected_index=row.chunks_delivered,
+        )
+    if chunk.index >= row.max_chunks:
+        raise DeliveryTooLarge(
+            f"The service promises at most {row.max_chunks} chunks.", max_chunks=row.max_chunks
+        )
+    if row.units_delivered + chunk.units > row.units:
+        raise DeliveryTooLarge(
+            f"{row.units} units were quoted; {row.units_delivered} are delivered already.",
+            units=row.units,
+            units_delivered=row.units_delivered,
+        )
+    checker = catalog.output_checker(uow, manifest_digest=row.manifest_digest)
+    if not checker.is_valid(chunk.output):
+        raise OutputDoesNotFit(f"{explain(checker, chunk.output)} (see the manifest's output).")
+
+
+def _check_open(uow: UnitOfWork, row: Any) -> None:
+    if row.is_paused:
+        raise OrderPaused("Wait for the order to be resumed or cancelled.")
+    if uow.now > row.deliver_by:
+        raise DeadlinePassed("The time to deliver is over; the order fails.")
+
+
+def _match(row: Any, claims: DeliveryClaims) -> None:
+    said = {
+        "order_id": (claims.order_id, row.id),
+        "chunks": (claims.chunks, row.chunks_delivered),
+        "units": (claims.units, row.units_delivered),
+        "digest": (claims.digest, row.delivery_digest),
+    }
+    for field, (signed, delivered) in said.items():
+        if signed != delivered:
+            raise DeliveryMismatch(
+                f"The signed {field} is not that of the delivered chunks.", field=field
+            )
+
+
+def _digest(previous: str, output: dict[str, Any]) -> str:
+    try:
+        return chain(previous, output)
+    except NotCanonical as error:
+        raise OutputDoesNotFit(f"The output has no canonical JSON form: {error}.") from error

@@ -1,0 +1,61 @@
+"""Deadlines: what happens to an order when nobody does anything. Any worker's chores may ask."""
+
+from typing import Final, Literal
+
+from sqlalchemy import bindparam, select
+
+from market.base.sql import Sql
+from market.base.tables import UtcDateTime
+from market.base.work import Snapshot, UnitOfWork
+from market.orders.control import answer
+from market.orders.placing import deny
+from market.orders.rows import locked
+from market.orders.settlement import end, settle
+from market.orders.tables import controls, orders
+from market.protocol.events import MARKET
+
+Happened = Literal["nothing", "approval_expired", "failed", "accepted"]
+
+_DUE: Final = Sql(
+    select(orders.c.id)
+    .where(orders.c.due_at <= bindparam("now", type_=UtcDateTime()))
+    .order_by(orders.c.due_at)
+    .limit(100)
+)
+_UNANSWERED: Final = Sql(
+    select(controls)
+    .where(controls.c.answer_by <= bindparam("now", type_=UtcDateTime()))
+    .order_by(controls.c.answer_by)
+    .limit(100)
+)
+
+
+def due(snapshot: Snapshot) -> list[str]:
+    """Return up to 100 orders whose present deadline has passed, the longest overdue first."""
+    return [row.id for row in snapshot.all(_DUE, now=snapshot.now)]
+
+
+def expire(uow: UnitOfWork, *, order_id: str) -> Happened:
+    """Do what an order's passed deadline means; nothing if someone was faster.
+
+    Unapproved: cancelled. Undelivered: failed, everything back. Uninspected: accepted.
+    """
+    row = locked(uow, order_id=order_id)
+    if row.due_at is None or row.due_at > uow.now:
+        return "nothing"
+    if row.state == "awaiting_approval":
+        deny(uow, row, actor_id=MARKET, reason="nobody answered", kind="approval.expired")
+        return "approval_expired"
+    if row.state == "delivered":
+        settle(uow, row, actor_id=MARKET, by="deadline")
+        return "accepted"
+    end(uow, row, ending="failed", captured_minor=0, reason="not delivered in time")
+    return "failed"
+
+
+def answer_unanswered(uow: UnitOfWork) -> int:
+    """Answer ``too_late`` for workers that let a steer's deadline pass; return how many."""
+    rows = uow.all(_UNANSWERED, now=uow.now)
+    for row in rows:
+        answer(uow, row, MARKET, "too_late", "The worker did not answer in time.")
+    return len(rows)

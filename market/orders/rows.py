@@ -1,0 +1,255 @@
+"""Reading orders: locked for a verb, or shown to one who takes part."""
+
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import and_, bindparam, or_, select, text
+
+from market import catalog
+from market.base.caller import Caller
+from market.base.clock import rfc3339
+from market.base.paging import decode_cursor, page_of
+from market.base.sql import PerDialect, Sql
+from market.base.tables import JsonText, UtcDateTime
+from market.base.work import Snapshot, UnitOfWork
+from market.orders.errors import OrderNotFound, ReceiptNotFound
+from market.orders.tables import orders, receipts
+from market.protocol.wire import OrderView, Page, ReceiptView
+
+LAST_ID: Final = "ord_~"
+"""Greater than every order id: where a list that begins with the newest starts."""
+
+_BY_ID = select(orders).where(orders.c.id == bindparam("order_id"))
+_FIND: Final = Sql(_BY_ID)
+_LOCK: Final = Sql(PerDialect(_BY_ID, _BY_ID.with_for_update()))
+_OF_SESSION: Final = Sql(
+    select(orders.c.id)
+    .where(orders.c.session_id == bindparam("session_id"))
+    .order_by(orders.c.id)
+    .limit(1_000)
+)
+_LIST: Final = Sql(
+    select(orders)
+    .where(
+        orders.c.id < bindparam("before"),
+        or_(
+            bindparam("sees_all") == 1,
+            orders.c.buyer_id == bindparam("agent_id"),
+            orders.c.principal_id == bindparam("agent_id"),
+            and_(
+                orders.c.seller_id == bindparam("agent_id"),
+                orders.c.state != "awaiting_approval",
+            ),
+        ),
+        or_(bindparam("state") == "", orders.c.state == bindparam("state")),
+        or_(bindparam("session_id") == "", orders.c.session_id == bindparam("session_id")),
+    )
+    .order_by(orders.c.id.desc())
+    .limit(bindparam("limit"))
+)
+_bought = (
+    select(orders.c.id)
+    .where(
+        orders.c.service_id == bindparam("service_id"),
+        orders.c.placed_at >= bindparam("since", type_=UtcDateTime()),
+    )
+    .order_by(orders.c.id)
+    .limit(100)
+)
+_buyer_ids = bindparam("buyer_ids", type_=JsonText())
+_BOUGHT: Final = Sql.per_dialect(
+    sqlite=_bought.where(
+        text("buyer_id IN (SELECT value FROM json_each(:buyer_ids))").bindparams(_buyer_ids)
+    ),
+    postgresql=_bought.where(
+        text(
+            "buyer_id IN (SELECT jsonb_array_elements_text(CAST(:buyer_ids AS jsonb)))"
+        ).bindparams(_buyer_ids)
+    ),
+)
+_RECEIPTS: Final = Sql(
+    select(receipts)
+    .where(receipts.c.order_id == bindparam("order_id"))
+    .order_by(receipts.c.id)
+    .limit(10)
+)
+_RECEIPT: Final = Sql(select(receipts).where(receipts.c.id == bindparam("receipt_id")))
+
+
+def order_row(snapshot: Snapshot, *, order_id: str) -> Any:
+    """Return the row of an order, for the rooms above.
+
+    Raises:
+        OrderNotFound: there is none.
+    """
+    row = snapshot.one(_FIND, order_id=order_id)
+    if row is None:
+        raise OrderNotFound("There is no order under this id that you take part in.")
+    return row
+
+
+def locked(uow: UnitOfWork, *, order_id: str) -> Any:
+    """Return the row of an order and keep other workers from it until this work ends."""
+    row = uow.one(_LOCK, order_id=order_id)
+    if row is None:
+        raise OrderNotFound("There is no order under this id that you take part in.")
+    return row
+
+
+def sellers(uow: UnitOfWork, *, caller: Caller, order_id: str) -> Any:
+    """Return, locked, an order that the caller is to deliver.
+
+    Raises:
+        OrderNotFound: there is none, or it is another seller's, or not yet approved.
+    """
+    row = locked(uow, order_id=order_id)
+    if row.seller_id != caller.agent_id or row.state == "awaiting_approval":
+        raise OrderNotFound("There is no order under this id that you take part in.")
+    return row
+
+
+def buyers(uow: UnitOfWork, *, caller: Caller, order_id: str) -> Any:
+    """Return, locked, an order that the caller has placed.
+
+    Raises:
+        OrderNotFound: there is none, or it is another buyer's.
+    """
+    row = locked(uow, order_id=order_id)
+    if row.buyer_id != caller.agent_id:
+        raise OrderNotFound("There is no order under this id that you take part in.")
+    return row
+
+
+def seen(snapshot: Snapshot, *, caller: Caller, order_id: str) -> Any:
+    """Return the row of an order in which the caller takes part, or which it oversees.
+
+    Raises:
+        OrderNotFound: there is none.
+    """
+    row = order_row(snapshot, order_id=order_id)
+    is_owner = caller.is_overseer or caller.agent_id in (row.buyer_id, row.principal_id)
+    is_seller = row.seller_id == caller.agent_id and row.state != "awaiting_approval"
+    if not (is_owner or is_seller):
+        raise OrderNotFound("There is no order under this id that you take part in.")
+    return row
+
+
+def order(snapshot: Snapshot, *, caller: Caller, order_id: str) -> OrderView:
+    """Return an order as one who takes part sees it.
+
+    Raises:
+        OrderNotFound: there is none.
+    """
+    caller.need("read")
+    return view(snapshot, seen(snapshot, caller=caller, order_id=order_id))
+
+
+def orders_of(
+    snapshot: Snapshot,
+    *,
+    caller: Caller,
+    state: str,
+    session_id: str,
+    cursor: str | None,
+    limit: int,
+) -> Page[OrderView]:
+    """Return the caller's orders, newest first. ``state`` and ``session_id`` filter unless ""."""
+    caller.need("read")
+    key = decode_cursor(cursor, (str,))
+    rows = snapshot.all(
+        _LIST,
+        before=key[0] if key else LAST_ID,
+        sees_all=int(caller.is_overseer),
+        agent_id=caller.agent_id,
+        state=state,
+        session_id=session_id,
+        limit=limit + 1,
+    )
+    return page_of(
+        rows, limit=limit, view=lambda row: view(snapshot, row), key=lambda row: (row.id,)
+    )
+
+
+def order_ids(snapshot: Snapshot, *, session_id: str) -> list[str]:
+    """Return the orders of a session, oldest first."""
+    return [row.id for row in snapshot.all(_OF_SESSION, session_id=session_id)]
+
+
+def bought(
+    snapshot: Snapshot, *, buyer_ids: list[str], service_id: str, since: datetime
+) -> list[str]:
+    """Return up to 100 orders that these buyers placed for a service from a moment on."""
+    rows = snapshot.all(_BOUGHT, buyer_ids=buyer_ids, service_id=service_id, since=since)
+    return [row.id for row in rows]
+
+
+def receipts_of(snapshot: Snapshot, *, caller: Caller, order_id: str) -> list[ReceiptView]:
+    """Return the receipts of an order, oldest first.
+
+    Raises:
+        OrderNotFound: there is no order in which the caller takes part.
+    """
+    caller.need("read")
+    seen(snapshot, caller=caller, order_id=order_id)
+    return [_receipt_view(row) for row in snapshot.all(_RECEIPTS, order_id=order_id)]
+
+
+def receipt(snapshot: Snapshot, *, caller: Caller, receipt_id: str) -> ReceiptView:
+    """Return one receipt.
+
+    Raises:
+        ReceiptNotFound: there is none for an order in which the caller takes part.
+    """
+    caller.need("read")
+    row = snapshot.one(_RECEIPT, receipt_id=receipt_id)
+    try:
+        if row is not None:
+            seen(snapshot, caller=caller, order_id=row.order_id)
+            return _receipt_view(row)
+    except OrderNotFound:
+        pass
+    raise ReceiptNotFound("There is no receipt under this id that you may see.")
+
+
+def view(snapshot: Snapshot, row: Any, request: dict[str, Any] | None = None) -> OrderView:
+    """Return the public form of an order's row; ``request`` is its input where it is at hand."""
+    if request is None:
+        request = catalog.quoted_input(snapshot, quote_id=row.quote_id)
+    return OrderView(
+        id=row.id,
+        session_id=row.session_id,
+        service_id=row.service_id,
+        slug=row.slug,
+        manifest_digest=row.manifest_digest,
+        buyer_id=row.buyer_id,
+        seller_id=row.seller_id,
+        mandate_id=row.mandate_id,
+        state=row.state,
+        is_paused=row.is_paused,
+        amount_minor=row.amount_minor,
+        currency=row.currency,
+        units=row.units,
+        units_delivered=row.units_delivered,
+        chunks_delivered=row.chunks_delivered,
+        captured_minor=row.captured_minor,
+        fee_minor=row.fee_minor,
+        returned_minor=row.returned_minor,
+        refunded_minor=row.refunded_minor,
+        input=request,
+        delivery_digest=row.delivery_digest or None,
+        placed_at=rfc3339(row.placed_at),
+        deliver_by=rfc3339(row.deliver_by),
+        accept_by=rfc3339(row.accept_by) if row.accept_by else None,
+        ended_at=rfc3339(row.ended_at) if row.ended_at else None,
+        receipt_id=row.receipt_id,
+    )
+
+
+def _receipt_view(row: Any) -> ReceiptView:
+    return ReceiptView(
+        id=row.id,
+        order_id=row.order_id,
+        outcome=row.outcome,
+        issued_at=rfc3339(row.issued_at),
+        receipt=row.receipt,
+    )

@@ -1,0 +1,110 @@
+"""Tables of the orders room."""
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    Index,
+    PrimaryKeyConstraint,
+    String,
+    Table,
+    Text,
+)
+
+from market.base.tables import Flag, UtcDateTime, metadata
+
+orders = Table(
+    "orders",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    Column("session_id", String(40), nullable=False),
+    Column("quote_id", String(40), nullable=False, unique=True),
+    Column("quote_digest", String(64), nullable=False),
+    Column("input_digest", String(64), nullable=False),
+    Column("service_id", String(40), nullable=False),
+    Column("slug", String(64), nullable=False),
+    Column("manifest_digest", String(64), nullable=False),
+    Column("buyer_id", String(64), nullable=False),
+    Column("principal_id", String(64), nullable=True),
+    Column("seller_id", String(64), nullable=False),
+    Column("mandate_id", String(40), nullable=True),
+    Column("escrow_id", String(40), nullable=False),
+    Column("state", String(20), nullable=False),
+    Column("is_paused", Flag, nullable=False),
+    Column("paused_at", UtcDateTime, nullable=True),
+    Column("amount_minor", BigInteger, nullable=False),
+    Column("currency", String(3), nullable=False),
+    Column("price_per", String(8), nullable=False),
+    Column("units", BigInteger, nullable=False),
+    Column("units_delivered", BigInteger, nullable=False),
+    Column("max_chunks", BigInteger, nullable=False),
+    Column("chunks_delivered", BigInteger, nullable=False),
+    Column("delivery_digest", String(64), nullable=False),
+    Column("captured_minor", BigInteger, nullable=False),
+    Column("fee_minor", BigInteger, nullable=False),
+    Column("returned_minor", BigInteger, nullable=False),
+    Column("refunded_minor", BigInteger, nullable=False),
+    Column("refund_policy", String(20), nullable=False),
+    Column("refund_window_seconds", BigInteger, nullable=False),
+    Column("deliver_seconds", BigInteger, nullable=False),
+    Column("first_offset", BigInteger, nullable=False),
+    Column("commitment", Text, nullable=False),
+    Column("delivery_commitment", Text, nullable=True),
+    Column("placed_at", UtcDateTime, nullable=False),
+    Column("deliver_by", UtcDateTime, nullable=False),
+    Column("accept_by", UtcDateTime, nullable=True),
+    Column("due_at", UtcDateTime, nullable=True),
+    Column("ended_at", UtcDateTime, nullable=True),
+    Column("receipt_id", String(40), nullable=True),
+    CheckConstraint("amount_minor > 0", name="amount_above_zero"),
+    CheckConstraint(
+        "captured_minor >= 0 AND fee_minor >= 0 AND fee_minor <= captured_minor "
+        "AND returned_minor >= 0 AND captured_minor + returned_minor <= amount_minor "
+        "AND refunded_minor >= 0 AND refunded_minor <= captured_minor",
+        name="parts_within_the_hold",
+    ),
+    CheckConstraint("units_delivered <= units", name="units_within_the_quote"),
+    Index("ix_orders_buyer_id_id", "buyer_id", "id"),
+    Index("ix_orders_seller_id_id", "seller_id", "id"),
+    Index("ix_orders_session_id", "session_id"),
+    Index("ix_orders_service_id_buyer_id", "service_id", "buyer_id"),
+    Index("ix_orders_due_at", "due_at"),
+)
+
+chunks = Table(
+    "order_chunks",
+    metadata,
+    Column("order_id", String(40), nullable=False),
+    Column("chunk", BigInteger, nullable=False),
+    Column("offset", BigInteger, nullable=False),
+    Column("units", BigInteger, nullable=False),
+    Column("units_delivered", BigInteger, nullable=False),
+    Column("digest", String(64), nullable=False),
+    Column("delivered_at", UtcDateTime, nullable=False),
+    PrimaryKeyConstraint("order_id", "chunk"),
+)
+
+receipts = Table(
+    "receipts",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    Column("order_id", String(40), nullable=False, index=True),
+    Column("outcome", String(20), nullable=False),
+    Column("issued_at", UtcDateTime, nullable=False),
+    Column("receipt", Text, nullable=False),
+)
+
+controls = Table(
+    "order_controls",
+    metadata,
+    Column("session_id", String(40), nullable=False),
+    Column("offset", BigInteger, nullable=False),
+    Column("order_id", String(40), nullable=False),
+    Column("action", String(12), nullable=False),
+    Column("requested_by", String(64), nullable=False),
+    Column("answer", String(12), nullable=True),
+    Column("detail", Text, nullable=False),
+    Column("answer_by", UtcDateTime, nullable=True),
+    PrimaryKeyConstraint("session_id", "offset"),
+    Index("ix_order_controls_answer_by", "answer_by"),
+)
