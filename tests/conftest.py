@@ -50,6 +50,9 @@ def postgres_server() -> Iterator[str]:
     with psycopg.connect(address, autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {TEMPLATE}")
     migrate(Settings(home=folder, store=_in_database(address, TEMPLATE)))
+    with psycopg.connect(address, autocommit=True) as connection:
+        # A template that anything is connected to, be it autovacuum, cannot be copied.
+        connection.execute(f"ALTER DATABASE {TEMPLATE} ALLOW_CONNECTIONS false")
     yield address
     server.cleanup()
     shutil.rmtree(folder, ignore_errors=True)

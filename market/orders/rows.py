@@ -16,7 +16,7 @@ from market.orders.errors import OrderNotFound, ReceiptNotFound
 from market.orders.tables import orders, receipts
 from market.protocol.wire import OrderView, Page, ReceiptView
 
-LAST_ID: Final = "ord_~"
+LAST_ID: Final = "ord_z"
 """Greater than every order id: where a list that begins with the newest starts."""
 
 _BY_ID = select(orders).where(orders.c.id == bindparam("order_id"))

@@ -17,6 +17,9 @@ import rfc8785
 MAX_DEPTH: Final = 32
 MAX_INTEGER: Final = 2**53 - 1
 
+_EXPONENT_FROM: Final = 1e21
+"""From here on a float is written with an exponent, and so is read as a float again."""
+
 _sorted = msgspec.json.Encoder(order="sorted").encode
 
 
@@ -82,6 +85,8 @@ def _is_plain(value: Any, depth: int) -> bool:  # noqa: C901 - one test for each
     if kind is float:
         if not math.isfinite(value):
             raise NotCanonical(f"{value} is not a JSON number")
+        if MAX_INTEGER < abs(value) < _EXPONENT_FROM:
+            raise NotCanonical("a number beyond 2^53-1 would be read as an inexact integer")
         return False
     raise NotCanonical(f"{kind.__name__} is not a JSON type")
 

@@ -13,10 +13,11 @@ from msgspec import Meta
 
 from market.protocol.ids import AgentId, MandateId, OrderId, QuoteId, ReceiptId, ServiceId
 from market.protocol.money import AmountMinor, Currency
-from market.protocol.text import Digest, Line, Paragraph, Seconds, Slug, Tag
+from market.protocol.text import Digest, Line, Paragraph, Seconds, Slug, Tag, Token
 
 REGISTRATION: Final = "registration+jwt"
 KEY_STATEMENT: Final = "key+jwt"
+KEY_PROOF: Final = "key-proof+jwt"
 ASSERTION: Final = "JWT"
 ACCESS_TOKEN: Final = "at+jwt"  # noqa: S105 - a type, not a password
 MANIFEST: Final = "manifest+jwt"
@@ -55,13 +56,21 @@ class RegistrationClaims(Claims, frozen=True, kw_only=True):
 
 
 class KeyStatementClaims(Claims, frozen=True, kw_only=True):
-    """An agent adds or revokes one of its keys, signed with an active key."""
+    """An agent adds or revokes one of its keys, signed with an active key.
+
+    ``add`` names the new ``jwk`` and carries a ``proof`` made by it; ``revoke`` names a ``kid``.
+    """
 
     exp: Seconds
     jti: Nonce
     action: Literal["add", "revoke"]
     jwk: dict[str, Any] | None = None
     kid: AgentId | None = None
+    proof: Token | None = None
+
+
+class KeyProofClaims(Claims, frozen=True, kw_only=True):
+    """A new key agrees to speak for the agent ``iss``: nobody can add a key that is not theirs."""
 
 
 class ManifestClaims(Claims, frozen=True, kw_only=True):
@@ -189,6 +198,7 @@ class CheckpointClaims(Claims, frozen=True, kw_only=True):
 CLAIMS: Final[dict[str, type[Claims]]] = {
     REGISTRATION: RegistrationClaims,
     KEY_STATEMENT: KeyStatementClaims,
+    KEY_PROOF: KeyProofClaims,
     MANIFEST: ManifestClaims,
     QUOTE: QuoteClaims,
     ORDER: OrderClaims,

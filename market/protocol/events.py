@@ -87,7 +87,7 @@ KINDS: Final[dict[str, Kind]] = {
     "decision.made": Kind(
         None, "owner", "owner",
         "stage, outcome, reason, detail, service_id, order_id, alternatives "
-        "[{service_id, slug, amount_minor, score, parts}]",
+        "[{service_id, slug, amount_minor, score, parts, reason, limit_minor}]",
     ),
     "order.placed": Kind(
         "transacting", "order", "market",

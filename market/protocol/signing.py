@@ -8,7 +8,7 @@ expects. PyJWT does the cryptography; what it accepts and we do not is refused h
 import base64
 import binascii
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -70,10 +70,20 @@ class VerifyingKey:
         header = read_header(token)
         if header["typ"] != typ:
             raise BadSignature(f"the token is of type {header['typ']!r}, not {typ!r}")
-        # Ed25519 has had two names; the key decides what is meant (RFC 9864).
-        names = {self.algorithm, "Ed25519"} if self.algorithm == "EdDSA" else {self.algorithm}
-        if header["alg"] not in names or header["kid"] != self.kid:
+        if not self.goes_by(header["alg"]) or header["kid"] != self.kid:
             raise BadSignature("the token names another key or algorithm")
+        return self.payload_of(token)
+
+    def goes_by(self, algorithm: str) -> bool:
+        """Whether a header may call this key's algorithm so. Ed25519 has two names (RFC 9864)."""
+        return algorithm == self.algorithm or (self.algorithm, algorithm) == ("EdDSA", "Ed25519")
+
+    def payload_of(self, token: str) -> bytes:
+        """Return the payload of a compact JWS that this key signed; its header is not judged here.
+
+        Raises:
+            BadSignature: another key signed it, or none.
+        """
         signing_input, _, signature = token.rpartition(".")
         if not _ALGORITHMS[self.algorithm].verify(
             signing_input.encode(), self._key, _decode(signature)
@@ -182,9 +192,19 @@ def public_jwk(jwk: Mapping[str, Any]) -> dict[str, str]:
     if "d" in jwk:
         raise BadKey("the JWK has a private part: send the public key alone")
     members = {name: jwk.get(name) for name in names}
-    if not all(isinstance(value, str) and len(value) <= 64 for value in members.values()):
-        raise BadKey(f"the JWK must have the members {', '.join(names)} as text")
+    if not all(_is_coordinate(members[name]) for name in names if name in ("x", "y")):
+        raise BadKey("the JWK's coordinates must be 32 bytes each, as base64url")
     return {name: str(value) for name, value in members.items()}
+
+
+def _is_coordinate(value: Any) -> bool:
+    """Whether this is the one spelling of 32 bytes: another would be another name for the key."""
+    if not isinstance(value, str) or len(value) != 43 or not value.isascii():
+        return False
+    try:
+        return base64.urlsafe_b64encode(_decode(value)) == value.encode() + b"="
+    except BadSignature:
+        return False
 
 
 def thumbprint(jwk: Mapping[str, Any]) -> str:
@@ -192,8 +212,10 @@ def thumbprint(jwk: Mapping[str, Any]) -> str:
     return sha256_text(canonical(public_jwk(jwk)))
 
 
-def read_header(token: str) -> dict[str, str]:
+def read_header(token: str, *, optional: Set[str] = frozenset()) -> dict[str, str]:
     """Return ``alg``, ``typ`` and ``kid`` of a compact JWS that has these members and no other.
+
+    Those in ``optional`` may be absent: stock OAuth clients leave some out.
 
     Raises:
         BadSignature: it is no compact JWS of this form.
@@ -204,20 +226,20 @@ def read_header(token: str) -> dict[str, str]:
     if len(encoded) > _MAX_HEADER:
         raise BadSignature("the header is too long")
     header = read_json(_decode(encoded))
-    if not isinstance(header, dict) or set(header) != _HEADER_NAMES:
+    if not isinstance(header, dict) or not _HEADER_NAMES - optional <= set(header) <= _HEADER_NAMES:
         raise BadSignature("the header must have alg, typ and kid, and nothing else")
     if not all(isinstance(value, str) and len(value) <= 64 for value in header.values()):
         raise BadSignature("alg, typ and kid must be short text")
     return header
 
 
-def read_payload(token: str) -> Any:
+def read_payload(token: str, *, optional: Set[str] = frozenset()) -> Any:
     """Return the payload of a compact JWS without checking it: only to learn whose it claims to be.
 
     Raises:
         BadSignature: it is no compact JWS, or the payload is no JSON.
     """
-    read_header(token)
+    read_header(token, optional=optional)
     return read_json(_decode(token.split(".")[1]))
 
 

@@ -281,13 +281,19 @@ class SessionView(View, frozen=True, kw_only=True):
 
 
 class Alternative(Request, frozen=True, kw_only=True):
-    """A service that a buyer weighed, with what it would cost and how it scored."""
+    """A service that a buyer weighed, with what it would cost and how it scored.
+
+    ``reason`` says why it was out of the question; it is null for one that was only ranked. With
+    the reason ``price``, ``limit_minor`` is the most that the buyer would have paid.
+    """
 
     service_id: ServiceId
     slug: Line
     amount_minor: Annotated[int, Meta(ge=0, le=2**53 - 1)] | None
     score: float
     parts: dict[Tag, float] = {}
+    reason: Reason | None = None
+    limit_minor: AmountMinor | None = None
 
 
 class Decision(Request, frozen=True, kw_only=True):

@@ -34,7 +34,7 @@ MAX_EVENT_BYTES: Final = 64 * 1024
 MAX_EVENTS: Final = 1_000_000
 """Events in one session after which participants may write no more; the market still may."""
 
-LAST_ID: Final = "ses_~"
+LAST_ID: Final = "ses_z"
 """Greater than every session id: where a list that begins with the newest starts."""
 
 

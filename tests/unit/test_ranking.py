@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from market.catalog.search import (
+from market.catalog.ranking import (
     MAX_WORDS,
     WEIGHTS,
     asked_words,

@@ -1,0 +1,148 @@
+"""Search: candidates from the full-text index, filtered by the database, then ranked."""
+
+from typing import Any, Final
+
+from sqlalchemy import BigInteger, Text, bindparam, cast, column, func, or_, select, table, text
+from sqlalchemy.sql.selectable import Select
+
+from market import trust
+from market.base.paging import decode_cursor, page_of
+from market.base.sql import Sql
+from market.base.work import Snapshot
+from market.catalog.ranking import (
+    MAX_CANDIDATES,
+    MAX_SCANNED,
+    Ranked,
+    SearchQuery,
+    asked_words,
+    match_texts,
+    rank,
+)
+from market.catalog.tables import services
+from market.protocol.wire import FoundView, Page
+
+_COLUMNS: Final = [
+    services.c[name]
+    for name in (
+        "id", "slug", "seller_id", "seller_handle", "summary", "tags", "price_per", "unit",
+        "amount_minor", "currency", "p95_ms", "refund", "named_words", "summary_words",
+        "prose_words",
+    )
+]  # fmt: skip
+
+_words = table("services_fts", column("rowid"), column("number"), column("rank"), column("words"))
+_tag = bindparam("tag", type_=Text())
+_max_price_minor = bindparam("max_price_minor", type_=BigInteger())
+_max_p95_ms = bindparam("max_p95_ms", type_=BigInteger())
+_refund = bindparam("refund", type_=Text())
+
+
+def _listed(place_in: Any, *more: Any) -> Select[Any]:
+    """What passes the filters; ``place_in(text, part)`` is above zero if ``part`` is there."""
+    return select(*_COLUMNS, *more).where(
+        services.c.state == "listed",
+        # Tags are bare words, so a quoted one stands in the JSON text only as a whole member.
+        or_(_tag.is_(None), place_in(services.c.tags, _tag) > 0),
+        or_(_max_price_minor.is_(None), services.c.amount_minor <= _max_price_minor),
+        or_(_max_p95_ms.is_(None), services.c.p95_ms <= _max_p95_ms),
+        or_(_refund.is_(None), services.c.refund == _refund),
+    )
+
+
+def _best(matching: Select[Any]) -> Select[Any]:
+    """The candidates among matching services: those with the lowest ``misfit``."""
+    seen = matching.limit(MAX_SCANNED).subquery("seen")
+    return (
+        select(*[seen.c[column.name] for column in _COLUMNS])
+        .order_by(seen.c.misfit, seen.c.id)
+        .limit(MAX_CANDIDATES)
+    )
+
+
+_NEWEST: Final = Sql.per_dialect(
+    sqlite=_listed(func.instr).order_by(services.c.number.desc()).limit(MAX_CANDIDATES),
+    postgresql=_listed(func.strpos).order_by(services.c.number.desc()).limit(MAX_CANDIDATES),
+)
+_match = cast(bindparam("match", type_=Text()), Text)
+_asked = func.to_tsquery(text("'simple'"), _match)
+_MATCHING: Final = Sql.per_dialect(
+    sqlite=_best(
+        _listed(func.instr, _words.c.rank.label("misfit"))
+        .join(_words, _words.c.rowid == services.c.number)
+        .where(text("services_fts MATCH :match"))
+    ),
+    postgresql=_best(
+        _listed(func.strpos, (-func.ts_rank(_words.c.words, _asked)).label("misfit"))
+        .join(_words, _words.c.number == services.c.number)
+        .where(_words.c.words.op("@@")(_asked))
+    ),
+)
+
+
+def search(snapshot: Snapshot, *, query: SearchQuery) -> Page[FoundView]:
+    """Return a page of listed services that fit, best first, with the parts of their scores.
+
+    The order and the score are those of ``catalog.ranking``. It weighs at most ``MAX_CANDIDATES``
+    services that pass the filters of price, tag, latency and refund: first those that have every
+    word of the query, then those that have any (without words, the newest), and drops those below
+    ``min_trust``. So a list ends after that many, and the time that a search takes hardly grows
+    with the number of services.
+    """
+    place = decode_cursor(query.cursor, (float, str))
+    words = asked_words(query.q)
+    if query.q.strip() and not words:
+        return Page(items=[], next=None)
+    rows = _rows(snapshot, query, words)
+    trust_by_seller = trust.scores(snapshot, seller_ids=sorted({row.seller_id for row in rows}))
+    ranked = [
+        found
+        for found in rank(rows, words=words, trust=trust_by_seller)
+        if query.min_trust is None or found.parts["trust"] >= query.min_trust
+    ]
+    if place is not None:
+        score, service_id = place
+        ranked = [found for found in ranked if (-found.score, found.row.id) > (-score, service_id)]
+    return page_of(
+        ranked[: query.limit + 1],
+        limit=query.limit,
+        view=_view,
+        key=lambda found: (found.score, found.row.id),
+    )
+
+
+def _rows(snapshot: Snapshot, query: SearchQuery, words: list[str]) -> list[Any]:
+    filters = {
+        "tag": query.tag and f'"{query.tag}"',
+        "max_price_minor": query.max_price_minor,
+        "max_p95_ms": query.max_p95_ms,
+        "refund": query.refund,
+    }
+    if not words and query.tag is None:
+        return snapshot.all(_NEWEST, **filters)
+    found: dict[str, Any] = {}
+    for each in match_texts(snapshot.dialect, words=words, tag=query.tag):
+        if len(found) < MAX_CANDIDATES:
+            rows = snapshot.all(_MATCHING, match=each, **filters)
+            found |= {row.id: row for row in rows}
+    return list(found.values())[:MAX_CANDIDATES]
+
+
+def _view(found: Ranked) -> FoundView:
+    row = found.row
+    return FoundView(
+        service_id=row.id,
+        slug=row.slug,
+        seller_id=row.seller_id,
+        seller_handle=row.seller_handle,
+        summary=row.summary,
+        tags=row.tags,
+        price_per=row.price_per,
+        amount_minor=row.amount_minor,
+        currency=row.currency,
+        unit=row.unit,
+        p95_ms=row.p95_ms,
+        refund=row.refund,
+        trust=found.parts["trust"],
+        score=found.score,
+        parts=found.parts,
+    )

@@ -1,0 +1,121 @@
+"""Identity: a token lets you in, only a signature commits.
+
+An *agent* is a key with a name: its id is the RFC 7638 thumbprint of the first key it brought, so
+the id proves the key. Its *handle* is for people. Kinds: ``buyer``, ``seller``, ``principal`` (the
+human or firm that buyers and sellers act for) and ``overseer`` (named in the settings).
+
+An agent enters with a *registration* signed by its key. Further keys are added and revoked by a
+*statement*, signed with an active key and good for one use; the id stays. A *client assertion*
+(``private_key_jwt``, RFC 7523), redeemed once, buys an *access token* for five minutes; the token
+names its key and ends with it. A *suspended* agent is shut out at once, until reinstated.
+
+Each kind has its scopes (``SCOPES``). What an agent is may be read by all; what it does is not
+kept here.
+"""
+
+from market.identity.callers import (
+    KEEP_USED,
+    MAX_KEYS,
+    active_keys,
+    caller_of,
+    client_keys,
+    forget_assertions,
+    redeem_assertion,
+    verifying_key,
+)
+from market.identity.errors import (
+    BadKeyStatement,
+    HandleTaken,
+    InvalidClient,
+    InvalidScope,
+    InvalidTarget,
+    InvalidToken,
+    KeyTaken,
+    LastKey,
+    OverseerNotListed,
+    OverseersOnly,
+    OwnSuspension,
+    ProofRefused,
+    StatementUsed,
+    Suspended,
+    TooManyKeys,
+    UnknownPrincipal,
+)
+from market.identity.metadata import (
+    CLIENT_ASSERTION_TYPE,
+    authorization_server,
+    key_set,
+    protected_resource,
+)
+from market.identity.proofs import (
+    MAX_PROOF_SECONDS,
+    Assertion,
+    claimed_agent,
+    read_assertion,
+    read_registration,
+)
+from market.identity.scopes import ALL_SCOPES, SCOPES, audience_of, granted_scopes
+from market.identity.service import (
+    agent,
+    agent_by_handle,
+    change_keys,
+    register,
+    reinstate,
+    suspend,
+)
+from market.identity.tokens import (
+    TOKEN_SECONDS,
+    AccessClaims,
+    issue_access_token,
+    read_access_token,
+)
+
+__all__ = [
+    "ALL_SCOPES",
+    "CLIENT_ASSERTION_TYPE",
+    "KEEP_USED",
+    "MAX_KEYS",
+    "MAX_PROOF_SECONDS",
+    "SCOPES",
+    "TOKEN_SECONDS",
+    "AccessClaims",
+    "Assertion",
+    "BadKeyStatement",
+    "HandleTaken",
+    "InvalidClient",
+    "InvalidScope",
+    "InvalidTarget",
+    "InvalidToken",
+    "KeyTaken",
+    "LastKey",
+    "OverseerNotListed",
+    "OverseersOnly",
+    "OwnSuspension",
+    "ProofRefused",
+    "StatementUsed",
+    "Suspended",
+    "TooManyKeys",
+    "UnknownPrincipal",
+    "active_keys",
+    "agent",
+    "agent_by_handle",
+    "audience_of",
+    "authorization_server",
+    "caller_of",
+    "change_keys",
+    "claimed_agent",
+    "client_keys",
+    "forget_assertions",
+    "granted_scopes",
+    "issue_access_token",
+    "key_set",
+    "protected_resource",
+    "read_access_token",
+    "read_assertion",
+    "read_registration",
+    "redeem_assertion",
+    "register",
+    "reinstate",
+    "suspend",
+    "verifying_key",
+]

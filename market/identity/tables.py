@@ -1,0 +1,57 @@
+"""Agents, their keys, and the tokens that were used up."""
+
+from sqlalchemy import (
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    PrimaryKeyConstraint,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+from market.base.tables import JsonText, UtcDateTime, metadata
+
+agents = Table(
+    "agents",
+    metadata,
+    Column("id", String(43), primary_key=True),
+    Column("handle", String(96), nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("principal_id", String(43), ForeignKey("agents.id")),
+    Column("registration", Text, nullable=False),
+    Column("registered_at", UtcDateTime, nullable=False),
+    Column("suspended_at", UtcDateTime),
+    Column("suspended_by", String(43), ForeignKey("agents.id")),
+    Column("suspension_reason", Text),
+    UniqueConstraint("handle"),
+    CheckConstraint("kind IN ('buyer', 'seller', 'principal', 'overseer')", name="kind"),
+)
+"""One row per agent. ``registration`` is the proof by which it entered, kept for ever."""
+
+agent_keys = Table(
+    "agent_keys",
+    metadata,
+    Column("kid", String(43), primary_key=True),
+    Column("agent_id", String(43), ForeignKey("agents.id"), nullable=False, index=True),
+    Column("jwk", JsonText, nullable=False),
+    Column("statement", Text, nullable=False),
+    Column("added_at", UtcDateTime, nullable=False),
+    Column("revoked_at", UtcDateTime),
+    Column("revocation", Text),
+)
+"""One row per key, whoever has it: a key belongs to one agent. The statements that brought it in
+and put it out are kept for ever.
+"""
+
+used_tokens = Table(
+    "used_tokens",
+    metadata,
+    Column("agent_id", String(43), nullable=False),
+    Column("purpose", String(16), nullable=False),
+    Column("jti", String(200), nullable=False),
+    Column("expires_at", UtcDateTime, nullable=False, index=True),
+    PrimaryKeyConstraint("agent_id", "purpose", "jti"),
+)
+"""One row per token that may be used once, kept until it could not be used anyway."""

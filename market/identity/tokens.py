@@ -1,0 +1,100 @@
+"""Access tokens: five-minute passes, signed by the market (RFC 9068), for one audience.
+
+A token lets its agent in and commits it to nothing. It names the key whose assertion it was given
+for, so that revoking the key ends the token.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Final
+
+from market.base.caller import CLOCK_SKEW_SECONDS
+from market.base.clock import seconds_of
+from market.identity.errors import InvalidToken
+from market.protocol.commitments import ACCESS_TOKEN, Claims
+from market.protocol.ids import AgentId
+from market.protocol.signing import BadSignature, SigningKey, VerifyingKey
+from market.protocol.text import Seconds
+from market.protocol.wire import TokenView
+
+TOKEN_SECONDS: Final = 300
+"""How long an access token is good for."""
+
+MAX_ACCESS_TOKEN: Final = 2 * 1024
+"""The longest access token that is read, in characters; ours have about 700."""
+
+_REFUSED: Final = "Get a new access token at the token endpoint."
+
+
+class AccessClaims(Claims, frozen=True, kw_only=True):
+    """What an access token says. ``sub`` and ``client_id`` are the agent, ``key_id`` its key."""
+
+    exp: Seconds
+    jti: str
+    sub: AgentId
+    client_id: AgentId
+    key_id: AgentId
+    scope: str
+
+    @property
+    def scopes(self) -> frozenset[str]:
+        """The scopes as a set."""
+        return frozenset(self.scope.split())
+
+
+def issue_access_token(
+    *,
+    signer: SigningKey,
+    issuer: str,
+    audience: str,
+    agent_id: str,
+    key_id: str,
+    scopes: Iterable[str],
+    jti: str,
+    now: datetime,
+) -> TokenView:
+    """Return a new access token for ``agent_id``, as the token endpoint answers it."""
+    seconds = seconds_of(now)
+    claims = AccessClaims(
+        iss=issuer,
+        aud=audience,
+        iat=seconds,
+        exp=seconds + TOKEN_SECONDS,
+        jti=jti,
+        sub=agent_id,
+        client_id=agent_id,
+        key_id=key_id,
+        scope=" ".join(sorted(scopes)),
+    )
+    return TokenView(
+        access_token=signer.sign(claims, typ=ACCESS_TOKEN),
+        token_type="Bearer",  # noqa: S106 - a type, not a password
+        expires_in=TOKEN_SECONDS,
+        scope=claims.scope,
+    )
+
+
+def read_access_token(
+    token: str, *, key: VerifyingKey, issuer: str, audience: str, now: datetime
+) -> AccessClaims:
+    """Return what an access token says, if the market's ``key`` signed it for this ``audience``.
+
+    Raises:
+        InvalidToken: always in the same words.
+    """
+    seconds = seconds_of(now)
+    try:
+        if len(token) > MAX_ACCESS_TOKEN:
+            raise BadSignature("too long")
+        claims = key.read(token, typ=ACCESS_TOKEN, claims=AccessClaims)
+    except BadSignature as error:
+        raise InvalidToken(_REFUSED) from error
+    is_ours = claims.iss == issuer and claims.aud == audience and claims.sub == claims.client_id
+    is_timely = (
+        claims.iat <= seconds + CLOCK_SKEW_SECONDS
+        and seconds <= claims.exp + CLOCK_SKEW_SECONDS
+        and 0 < claims.exp - claims.iat <= TOKEN_SECONDS
+    )
+    if not (is_ours and is_timely):
+        raise InvalidToken(_REFUSED)
+    return claims

@@ -1,0 +1,65 @@
+"""The ledger: double-entry accounts, on which nothing recorded ever changes.
+
+A *transaction* is one balanced act; its *postings* are signed changes of accounts (+ holds more)
+that sum to zero, append-only by trigger. A *leg* is a posting before it is recorded. An *account*
+is an agent's ``wallet``, an order's ``escrow``, or belongs to the house: ``fees``, ``issuance``.
+
+- *mint*: issuance to wallet (sandbox money). *fund*: the same, asked for by an overseer.
+- *hold*: wallet to escrow. *capture*: escrow to seller, less the fee. *void*: escrow back to
+  buyer. *refund*: seller back to buyer, later. Each at most once per order: a repeat returns the
+  first transaction, other amounts are refused.
+- *fold*: no order updates a balance of the house (it would be a row that all orders fight for);
+  its postings wait in ``unfolded_postings`` until ``fold_house`` takes them in.
+
+No balance but the house's goes below zero: the change and the condition are one statement.
+``check`` proves it all from the rows (``invariants``).
+"""
+
+from market.ledger.accounts import open_escrow, open_wallet, statement, wallet, wallet_id
+from market.ledger.errors import (
+    BalanceTooLarge,
+    CurrencyMismatch,
+    EscrowExceeded,
+    FaucetClosed,
+    InsufficientFunds,
+    RefundExceeded,
+    RefundNotCovered,
+    SelfTransfer,
+    TransactionDiffers,
+    UnknownCurrency,
+)
+from market.ledger.house import MAX_FOLD, fold_house, house_balance
+from market.ledger.invariants import Escrow, check, escrows
+from market.ledger.posting import Transaction
+from market.ledger.service import capture, fund, hold, mint, refund, void
+
+__all__ = [
+    "MAX_FOLD",
+    "BalanceTooLarge",
+    "CurrencyMismatch",
+    "Escrow",
+    "EscrowExceeded",
+    "FaucetClosed",
+    "InsufficientFunds",
+    "RefundExceeded",
+    "RefundNotCovered",
+    "SelfTransfer",
+    "Transaction",
+    "TransactionDiffers",
+    "UnknownCurrency",
+    "capture",
+    "check",
+    "escrows",
+    "fold_house",
+    "fund",
+    "hold",
+    "house_balance",
+    "mint",
+    "open_escrow",
+    "open_wallet",
+    "refund",
+    "statement",
+    "void",
+    "wallet",
+    "wallet_id",
+]

@@ -1,0 +1,81 @@
+"""What a mandate allows: pure decisions over its limits and what was spent so far."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from market.mandates.errors import BadMandate, MandateExceeded, MandateForbids
+from market.protocol.commitments import Limits
+
+
+class Used(NamedTuple):
+    """What was taken so far. ``period_spent_minor`` is of the present window alone."""
+
+    spent_minor: int
+    period_spent_minor: int
+    orders: int
+
+
+def check_limits(limits: Limits) -> None:
+    """Refuse limits that contradict themselves.
+
+    Raises:
+        BadMandate: a period without a budget, or the reverse.
+    """
+    if (limits.period_budget_minor is None) != (limits.period_seconds is None):
+        raise BadMandate("'period_budget_minor' and 'period_seconds' are given together.")
+
+
+def period_at(now: datetime, *, created_at: datetime, period_seconds: int | None) -> int:
+    """Return the number of the window that ``now`` lies in: fixed lengths, from creation on."""
+    if period_seconds is None:
+        return 0
+    return max(0, (now - created_at) // timedelta(seconds=period_seconds))
+
+
+def check_spend(
+    limits: Limits, used: Used, *, seller_id: str, tags: Sequence[str], amount_minor: int
+) -> None:
+    """Let pass an order that the limits allow.
+
+    A seller or tag that is denied stays denied if it is also allowed. ``tags_allow`` asks for one
+    tag of the service, ``tags_deny`` for none.
+
+    Raises:
+        MandateForbids: the seller or the kind of service is not allowed.
+        MandateExceeded: it costs too much, or there were enough orders.
+    """
+    _check_party(limits, seller_id=seller_id, tags=tags)
+    if limits.max_orders is not None and used.orders >= limits.max_orders:
+        raise MandateExceeded(
+            f"The mandate is good for {limits.max_orders} orders, and they are made.",
+            limit="max_orders",
+            available_minor=0,
+        )
+    for name, ceiling, taken in (
+        ("max_price_minor", limits.max_price_minor, 0),
+        ("budget_minor", limits.budget_minor, used.spent_minor),
+        ("period_budget_minor", limits.period_budget_minor, used.period_spent_minor),
+    ):
+        if ceiling is not None and amount_minor > ceiling - taken:
+            raise MandateExceeded(
+                f"The order costs {amount_minor} minor units; '{name}' leaves {ceiling - taken}.",
+                limit=name,
+                available_minor=ceiling - taken,
+            )
+
+
+def needs_approval(limits: Limits, amount_minor: int) -> bool:
+    """Whether a human must approve an order of this price."""
+    return limits.approval_over_minor is not None and amount_minor > limits.approval_over_minor
+
+
+def _check_party(limits: Limits, *, seller_id: str, tags: Sequence[str]) -> None:
+    if seller_id in (limits.sellers_deny or ()):
+        raise MandateForbids("The principal denies this seller.", limit="sellers_deny")
+    if limits.sellers_allow is not None and seller_id not in limits.sellers_allow:
+        raise MandateForbids("The seller is not among those allowed.", limit="sellers_allow")
+    if not set(tags).isdisjoint(limits.tags_deny or ()):
+        raise MandateForbids("The principal denies services of this kind.", limit="tags_deny")
+    if limits.tags_allow is not None and set(tags).isdisjoint(limits.tags_allow):
+        raise MandateForbids("No tag of the service is among those allowed.", limit="tags_allow")

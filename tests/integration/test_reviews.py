@@ -1,0 +1,254 @@
+"""Reviews: by receipt, one for each order, and never more than the ledger saw."""
+
+import json
+from typing import Any
+
+import pytest
+
+from market import catalog, ledger, orders, reviews, sessions, trust
+from market.base.caller import BadCommitment
+from market.base.errors import InsufficientScope
+from market.base.paging import BadCursor
+from market.base.store import Store
+from market.protocol.commitments import ReviewClaims
+from market.protocol.wire import AskSupport, Control, OrderView, ReviewView
+from tests.factories import Party, Town, build_town, enter, race
+
+
+@pytest.fixture
+async def town(store: Store) -> Town:
+    return await build_town(store)
+
+
+async def post(party: Party, order: OrderView, **said: Any) -> ReviewView:
+    members = {"order_id": order.id, "receipt_id": order.receipt_id, "verdict": "good"} | said
+    signed = party.signs(ReviewClaims, **members)
+    return await party.store.write(reviews.post, caller=party.caller, signed=signed)
+
+
+async def cancelled(town: Town, chunks: int) -> OrderView:
+    """An order that the buyer stopped after so many chunks."""
+    order = await town.place()
+    for index in range(chunks):
+        await town.deliver(order, index)
+    await town.store.write(
+        orders.control,
+        caller=town.buyer.caller,
+        session_id=order.session_id,
+        request=Control(action="cancel", order_id=order.id),
+    )
+    return await town.order(order)
+
+
+async def journey(town: Town, order: OrderView) -> list[dict[str, Any]]:
+    reading = await town.store.read(
+        sessions.events,
+        caller=town.buyer.caller,
+        session_id=order.session_id,
+        after=-1,
+        limit=500,
+    )
+    return [json.loads(event.json) for event in reading.events]
+
+
+async def test_a_review_is_public_and_a_fact_for_trust(town: Town):
+    order = await town.settled()
+
+    review = await post(town.buyer, order, verdict="bad", comment="Late.", tags=["slow"])
+
+    assert (review.order_id, review.service_id) == (order.id, town.service.id)
+    assert (review.buyer_id, review.seller_id) == (town.buyer.id, town.seller.id)
+    assert (review.verdict, review.comment, review.tags) == ("bad", "Late.", ["slow"])
+    signed = town.buyer.caller.open(
+        review.commitment,
+        typ="review+jwt",
+        claims=ReviewClaims,
+        now=town.store.clock.now(),
+    )
+    assert signed.claims.verdict == "bad"
+    page = await town.store.scan(
+        reviews.reviews_of, service_id=town.service.id, cursor=None, limit=10
+    )
+    assert page.items == [review]
+    report = await town.store.read(catalog.trust_report, service_id=town.service.id)
+    assert (report.orders_settled, report.reviews_bad, report.reviews_good) == (1, 1, 0)
+
+
+async def test_a_review_is_noted_in_the_journey_while_it_is_open(town: Town):
+    order = await town.settled()
+
+    review = await post(town.buyer, order)
+
+    event = (await journey(town, order))[-1]
+    assert (event["kind"], event["actor_id"], event["order_id"]) == (
+        "review.posted", town.buyer.id, order.id
+    )  # fmt: skip
+    assert event["body"] == {
+        "review_id": review.id,
+        "service_id": town.service.id,
+        "verdict": "good",
+        "comment": "",
+        "tags": [],
+    }
+
+
+async def test_a_closed_journey_does_not_keep_a_buyer_from_reviewing(town: Town):
+    order = await town.settled()
+    await town.store.write(
+        sessions.close, caller=town.buyer.caller, session_id=order.session_id, reason="done"
+    )
+    before = await journey(town, order)
+
+    assert await post(town.buyer, order)
+
+    assert await journey(town, order) == before
+
+
+async def test_saying_the_same_again_returns_the_first_review(town: Town):
+    order = await town.settled()
+    first = await post(town.buyer, order, comment="Fine.")
+
+    again = await post(town.buyer, order, comment="Fine.")
+
+    assert again == first
+    assert (await town.store.read(trust.standing, seller_id=town.seller.id)).reviews_good == 1
+    assert len([e for e in await journey(town, order) if e["kind"] == "review.posted"]) == 1
+
+
+@pytest.mark.parametrize("change", [{"verdict": "bad"}, {"comment": "More."}, {"tags": ["x"]}])
+async def test_saying_something_else_is_refused(town: Town, change: dict[str, Any]):
+    order = await town.settled()
+    first = await post(town.buyer, order)
+
+    with pytest.raises(reviews.AlreadyReviewed) as refusal:
+        await post(town.buyer, order, **change)
+
+    assert refusal.value.facts == {"review_id": first.id}
+    assert (await town.store.read(trust.standing, seller_id=town.seller.id)).reviews_bad == 0
+
+
+async def test_of_racing_reviews_one_is_kept(town: Town):
+    order = await town.settled()
+    words = iter("abcdefgh")
+
+    refusals = await race(
+        8,
+        lambda: post(town.buyer, order, comment=next(words)),
+        collect=reviews.AlreadyReviewed,
+    )
+
+    assert len(refusals) == 7
+    assert (await town.store.read(trust.standing, seller_id=town.seller.id)).reviews_good == 1
+
+
+async def test_only_the_buyer_of_an_order_reviews_it(town: Town):
+    order = await town.settled()
+    stranger = await enter(town.store, "stranger", "buyer")
+
+    with pytest.raises(orders.OrderNotFound):
+        await post(stranger, order)
+    with pytest.raises(InsufficientScope):
+        await post(town.seller, order)
+    seller = town.seller._replace(
+        caller=town.seller.caller._replace(scopes=frozenset({"review", "read"}))
+    )
+    with pytest.raises(orders.OrderNotFound):
+        await post(seller, order)
+
+
+async def test_a_review_in_anothers_name_is_refused(town: Town):
+    order = await town.settled()
+
+    with pytest.raises(BadCommitment):
+        await post(town.buyer, order, iss=town.seller.id)
+
+
+async def test_an_unknown_order_has_no_review(town: Town):
+    order = await town.settled()
+
+    with pytest.raises(orders.OrderNotFound):
+        await post(town.buyer, order, order_id="ord_01h455vb4pex5vsknk084sn02q")
+
+
+async def test_without_the_orders_receipt_there_is_no_review(town: Town):
+    order, other = await town.settled(), await town.settled()
+
+    with pytest.raises(reviews.ReceiptMismatch):
+        await post(town.buyer, order, receipt_id=other.receipt_id)
+    with pytest.raises(reviews.ReceiptMismatch):
+        await post(town.buyer, order, receipt_id="rcp_01h455vb4pex5vsknk084sn02q")
+
+
+async def test_an_order_that_runs_is_not_reviewed(town: Town):
+    done, running = await town.settled(), await town.place()
+
+    with pytest.raises(reviews.OrderNotEnded):
+        await post(town.buyer, running, receipt_id=done.receipt_id)
+
+
+async def test_an_order_that_delivered_nothing_is_not_reviewed(town: Town):
+    order = await cancelled(town, chunks=0)
+
+    with pytest.raises(reviews.NothingToReview):
+        await post(town.buyer, order)
+
+
+async def test_a_partly_delivered_order_may_be_reviewed(town: Town):
+    order = await cancelled(town, chunks=1)
+
+    assert (await post(town.buyer, order, verdict="bad")).verdict == "bad"
+
+
+async def test_a_refunded_order_may_be_reviewed_with_either_receipt(store: Store):
+    town = await build_town(
+        store, policies={"refund": "within-window", "refund_window_seconds": 60}
+    )
+    settled = [await town.settled(), await town.settled()]
+    await store.write(
+        ledger.mint,
+        agent_id=town.seller.id,
+        amount_minor=1_000_000,
+        currency="XTS",
+        idempotency_key="reserve",
+    )
+    for order in settled:
+        await store.write(
+            orders.support,
+            caller=town.buyer.caller,
+            order_id=order.id,
+            request=AskSupport(action="refund"),
+        )
+    refunded = await town.order(settled[1])
+
+    await post(town.buyer, settled[0], verdict="bad")
+    await post(town.buyer, refunded, verdict="bad")
+
+    assert refunded.receipt_id != settled[1].receipt_id
+    standing = await store.read(trust.standing, seller_id=town.seller.id)
+    assert (standing.refunded, standing.reviews_bad, standing.good_micro) == (2, 2, 0)
+
+
+async def test_reviews_are_listed_newest_first_page_by_page(town: Town):
+    posted = [await post(town.buyer, await town.settled()) for _ in range(5)]
+
+    pages, cursor = [], None
+    while True:
+        page = await town.store.scan(
+            reviews.reviews_of, service_id=town.service.id, cursor=cursor, limit=2
+        )
+        pages.append(page.items)
+        cursor = page.next
+        if cursor is None:
+            break
+
+    assert [len(page) for page in pages] == [2, 2, 1]
+    assert [review for page in pages for review in page] == posted[::-1]
+
+
+async def test_reviews_of_nothing_are_refused(town: Town):
+    with pytest.raises(catalog.ServiceNotFound):
+        await town.store.scan(reviews.reviews_of, service_id="svc_none", cursor=None, limit=10)
+    with pytest.raises(BadCursor):
+        await town.store.scan(
+            reviews.reviews_of, service_id=town.service.id, cursor="WzFd", limit=10
+        )
