@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from market.base.errors import Invalid
+from market.protocol.canonical import NotCanonical, canonical
 from market.protocol.wire import Page
 
 MAX_LIMIT: Final = 100
@@ -60,10 +61,17 @@ def decode_cursor(cursor: str | None, kinds: tuple[type, ...]) -> list[Any] | No
         key = msgspec.json.decode(base64.b64decode(padded, altchars=b"-_", validate=True))
     except (ValueError, binascii.Error, msgspec.DecodeError):
         key = None
-    if (
-        not isinstance(key, list)
-        or len(key) != len(kinds)
-        or any(not isinstance(part, kind) for part, kind in zip(key, kinds, strict=True))
-    ):
+    if not _is_key(key, kinds):
         raise BadCursor("Ask for the first page without a cursor, then pass on `next` unchanged.")
-    return key
+    return list(key)
+
+
+def _is_key(key: Any, kinds: tuple[type, ...]) -> bool:
+    if not isinstance(key, list) or len(key) != len(kinds):
+        return False
+    try:
+        # What no database takes (NUL, lone surrogates, huge integers) has no canonical form.
+        canonical(key)
+    except NotCanonical:
+        return False
+    return all(isinstance(part, kind) for part, kind in zip(key, kinds, strict=True))

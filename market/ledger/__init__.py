@@ -6,7 +6,8 @@ is an agent's ``wallet``, an order's ``escrow``, or belongs to the house: ``fees
 
 - *mint*: issuance to wallet (sandbox money). *fund*: the same, asked for by an overseer.
 - *hold*: wallet to escrow. *capture*: escrow to seller, less the fee. *void*: escrow back to
-  buyer. *refund*: seller back to buyer, later. Each at most once per order: a repeat returns the
+  buyer. *refund*: back to the buyer, later: from the seller what it
+  got, from the house its fee. Each at most once per order: a repeat returns the
   first transaction, other amounts are refused.
 - *fold*: no order updates a balance of the house (it would be a row that all orders fight for);
   its postings wait in ``unfolded_postings`` until ``fold_house`` takes them in.

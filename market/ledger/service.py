@@ -112,16 +112,24 @@ def void(
 
 
 def refund(
-    uow: UnitOfWork, *, seller_wallet_id: str, wallet_id: str, amount_minor: int, order_id: str
+    uow: UnitOfWork,
+    *,
+    seller_wallet_id: str,
+    wallet_id: str,
+    amount_minor: int,
+    order_id: str,
+    fee_minor: int = 0,
 ) -> Transaction | None:
-    """Move ``amount_minor`` from the seller back to the buyer after a capture. Once per order.
+    """Move ``amount_minor`` back to the buyer after a capture. Once per order.
+
+    The house gives ``fee_minor`` of it back, the seller the rest: what each of them had got.
 
     Raises:
         RefundExceeded: less was captured; nothing moved.
         RefundNotCovered: the seller's wallet holds less; nothing moved.
         TransactionDiffers: the order was refunded with another amount.
     """
-    assert amount_minor >= 0
+    assert 0 <= fee_minor <= amount_minor
     captured = captured_minor(uow, order_id=order_id)
     if amount_minor > captured:
         raise RefundExceeded(
@@ -132,7 +140,11 @@ def refund(
     try:
         return post(
             uow,
-            [Leg(seller_wallet_id, -amount_minor), Leg(wallet_id, amount_minor)],
+            [
+                Leg(seller_wallet_id, fee_minor - amount_minor),
+                Leg("fees", -fee_minor),
+                Leg(wallet_id, amount_minor),
+            ],
             reason="order.refund",
             idempotency_key=f"{order_id}:refund",
             order_id=order_id,

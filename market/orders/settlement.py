@@ -163,6 +163,7 @@ def _refund(uow: UnitOfWork, row: Any) -> tuple[str, str]:
         wallet_id=wallet_id,
         amount_minor=row.captured_minor,
         order_id=row.id,
+        fee_minor=row.fee_minor,
     )
     receipt_id = uow.new_id("rcp")
     _issue(

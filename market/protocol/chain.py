@@ -31,7 +31,8 @@ def read_entry(tree: Mapping[str, Any]) -> Entry:
     Raises:
         msgspec.ValidationError: it is neither.
     """
-    return msgspec.convert(tree, Withheld if "withheld" in tree else Event, strict=True)
+    form: type[Event] | type[Withheld] = Withheld if "withheld" in tree else Event
+    return msgspec.convert(tree, form, strict=True)
 
 
 def link(entry: Entry, *, offset: int, prev_hash: str | None) -> str:

@@ -21,7 +21,6 @@ PREFIXES: Final = {
     "acc": "account",
     "txn": "transaction",
     "ses": "session",
-    "mem": "memory note",
     "rev": "review",
     "rec": "recommendation",
     "req": "request",
