@@ -1,0 +1,74 @@
+# The project's commands. They need Python 3.11 or later, pip and make; `make help` lists them.
+
+PYTHON ?= python3
+UV ?= uv
+HOME_FOLDER ?= .market
+ONLY ?=
+TESTS ?=
+
+BIN := .venv/bin
+PIP = $(shell test -x $(BIN)/pip && echo $(BIN)/python -m pip || echo $(PYTHON) -m pip --python $(BIN)/python)
+INSTALL = $(PIP) --disable-pip-version-check install --quiet --no-input
+LOCK = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-emit-find-links --no-header --group build
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check fmt bench run migrate reference lock
+
+help: ## list these commands
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r name text; \
+	do printf '  make %-10s %s\n' "$$name" "$$text"; done
+
+demo: .venv/.base ## watch a scripted buyer find, judge, pay for, use and recommend a service
+	$(BIN)/market run scenarios/first_purchase.toml
+
+test: .venv/.dev ## run all tests (TESTS=tests/unit for a part)
+	$(BIN)/python -m pytest $(TESTS)
+
+check: .venv/.dev ## format, lint, types, floors, then all tests: what must be green
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(MAKE) test
+
+fmt: .venv/.dev ## format the code and mend what ruff can mend
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: .venv/.base ## measure against the raw loop and the bare server (ONLY=order, journey or live)
+	$(BIN)/python -m bench $(ONLY)
+
+run: .venv/.base ## serve a market on this machine
+	$(BIN)/market serve
+
+migrate: .venv/.base ## bring the tables of the market in HOME_FOLDER to the present form
+	MARKET_HOME=$(HOME_FOLDER) $(BIN)/market migrate
+
+reference: .venv/.base ## write docs/reference.md anew from the code
+	$(BIN)/python docs/make_reference.py
+
+lock: ## resolve requirements.lock and requirements-dev.lock anew (needs uv: pip install uv)
+	$(LOCK) --upgrade --output-file requirements.lock pyproject.toml
+	$(LOCK) --upgrade --extra dev --constraint requirements.lock \
+		--output-file requirements-dev.lock pyproject.toml
+
+# The environment. A stamp says what is installed, so that a second run starts at once. Where the
+# system's Python cannot give the environment a pip of its own, the system's pip fills it.
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo 'Python 3.11 or later is needed: make PYTHON=python3.12 ...' >&2; exit 1; }
+	@$(PYTHON) -m venv .venv >/dev/null 2>&1 || $(PYTHON) -m venv --clear --without-pip .venv
+
+.venv/.base: requirements.lock pyproject.toml | $(BIN)/python
+	@echo 'Installing what requirements.lock names (once, about half a minute) ...'
+	@$(INSTALL) --require-hashes --requirement requirements.lock
+	@$(INSTALL) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.venv/.dev: requirements-dev.lock pyproject.toml | $(BIN)/python
+	@echo 'Installing what requirements-dev.lock names (once, about a minute) ...'
+	@$(INSTALL) --require-hashes --requirement requirements-dev.lock
+	@$(INSTALL) --no-deps --no-build-isolation --editable .
+	@touch .venv/.base $@

@@ -1,0 +1,33 @@
+"""``python -m bench [order|journey|live]``: run all benches, or one."""
+
+import sys
+from collections.abc import Callable
+from typing import Final
+
+from bench import journey, live, order
+from bench.harness import Report
+
+BENCHES: Final[dict[str, Callable[[], Report]]] = {
+    "order": order.run,
+    "journey": journey.run,
+    "live": live.run,
+}
+
+
+def main() -> int:
+    """Run what was asked for; 1 if a ratio is below its goal on a quiet machine, 2 for misuse."""
+    names = sys.argv[1:] or list(BENCHES)
+    if not set(names) <= set(BENCHES):
+        sys.stderr.write(f"There are the benches {', '.join(BENCHES)}.\n")
+        return 2
+    reports = []
+    for name in names:
+        report = BENCHES[name]()
+        report.show()
+        report.record()
+        reports.append(report)
+    return 0 if all(report.is_good for report in reports) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,56 @@
+"""Buyers, and the client library that every agent uses.
+
+``MarketClient`` speaks the market's HTTP contract for one key. ``follow_session`` and its likes
+read a log live and resume by themselves. A ``Shopper`` walks a buying journey for a ``Need`` by a
+``Policy``; what comes of it is a ``Journey``::
+
+    async with MarketClient("http://127.0.0.1:8700", SigningKey.generate()) as market:
+        await market.register("thrifty-1", "buyer")
+        shopper = Shopper(market, policy_named("best-value"))
+        journey = await shopper.run(Need(query="profile csv columns", input={"csv": text}))
+"""
+
+from buyer_agents.client import MarketClient, every
+from buyer_agents.connection import open_http
+from buyer_agents.errors import BadAnswer, MarketTrouble, MarketUnreachable, Refused
+from buyer_agents.journey import Journey
+from buyer_agents.needs import Candidate, Experience, Memory, Need, Ranked
+from buyer_agents.policies import (
+    POLICIES,
+    Judgement,
+    Policy,
+    UnknownPolicy,
+    Weighing,
+    policy_named,
+)
+from buyer_agents.session_verbs import Entries, Producer
+from buyer_agents.shopper import Shopper
+from buyer_agents.streams import follow_inbox, follow_session, follow_socket
+
+__all__ = [
+    "POLICIES",
+    "BadAnswer",
+    "Candidate",
+    "Entries",
+    "Experience",
+    "Journey",
+    "Judgement",
+    "MarketClient",
+    "MarketTrouble",
+    "MarketUnreachable",
+    "Memory",
+    "Need",
+    "Policy",
+    "Producer",
+    "Ranked",
+    "Refused",
+    "Shopper",
+    "UnknownPolicy",
+    "Weighing",
+    "every",
+    "follow_inbox",
+    "follow_session",
+    "follow_socket",
+    "open_http",
+    "policy_named",
+]

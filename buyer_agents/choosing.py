@@ -1,0 +1,138 @@
+"""The first three stages: find, evaluate, trust-check."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from typing import Final
+
+from buyer_agents.appraisal import Unfit, appraise
+from buyer_agents.client import MarketClient
+from buyer_agents.journey import Diary, Left
+from buyer_agents.needs import Candidate, Memory, Need, Offer, Ranked
+from buyer_agents.policies import Policy
+from market.protocol.events import Reason
+from market.protocol.signing import BadSignature
+from market.protocol.wire import TrustView
+
+LISTED: Final = 20
+"""Search results that are looked at."""
+
+AskHuman = Callable[[TrustView], Awaitable[bool]]
+"""Asks a human whether to buy from a seller with this report."""
+
+
+async def nobody(report: TrustView) -> bool:
+    """The human who is not there: the answer is no."""
+    return False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trip:
+    """What the stages of one journey share."""
+
+    market: MarketClient
+    policy: Policy
+    need: Need
+    diary: Diary
+    memory: Memory
+    shortlist: int
+    ask_human: AskHuman
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The offer that the buyer decided for, and how it was ranked."""
+
+    offer: Offer
+    ranked: Ranked
+
+
+async def find(trip: Trip) -> list[Ranked]:
+    """Search, and return the shortlist by what the listing tells.
+
+    Raises:
+        Left: nothing is listed for the need.
+    """
+    trip.diary.enter("finding")
+    need = trip.need
+    page = await trip.market.services(
+        q=need.query, tag=need.tag, session_id=trip.diary.session_id, limit=LISTED
+    )
+    found = [item for item in page.items if item.currency == need.currency]
+    if not found:
+        raise Left("no_result", f"Nothing is listed for '{need.query}' in {need.currency}.")
+    candidates = [Candidate(found=item, amount_minor=item.amount_minor) for item in found]
+    ranked = trip.policy.rank(candidates, need, trip.memory)
+    await trip.diary.advance(f"{len(ranked)} services are listed.", ranked)
+    return ranked[: trip.shortlist]
+
+
+async def evaluate(trip: Trip, shortlist: list[Ranked]) -> list[Chosen]:
+    """Read the manifests, get the price of the real workload, and rank what fits, best first.
+
+    Raises:
+        Left: nothing fits; the reason is that of the best-ranked service.
+    """
+    trip.diary.enter("evaluating")
+    offers: dict[str, Offer] = {}
+    unfit: list[tuple[Ranked, Unfit]] = []
+    for ranked in shortlist:
+        session_id = trip.diary.session_id
+        try:
+            offer = await appraise(trip.market, ranked.candidate, trip.need, session_id=session_id)
+        except Unfit as misfit:
+            unfit.append((_priced(ranked, misfit.amount_minor), misfit))
+        else:
+            offers[offer.service_id] = offer
+    order = trip.policy.rank(list(offers.values()), trip.need, trip.memory)
+    alternatives = [*order, *[ranked for ranked, _ in unfit]]
+    told = [f"{ranked.candidate.slug}: {why.reason}: {why}." for ranked, why in unfit]
+    if not order:
+        best, why = unfit[0]
+        trip.diary.service_id = best.candidate.service_id
+        raise Left(why.reason, " ".join(told), alternatives)
+    trip.diary.service_id = order[0].candidate.service_id
+    await trip.diary.advance(" ".join([f"{len(order)} services fit.", *told]), alternatives)
+    return [Chosen(offers[ranked.candidate.service_id], ranked) for ranked in order]
+
+
+async def check_trust(trip: Trip, choices: list[Chosen]) -> Chosen:
+    """Take the first offer whose seller is who it says it is, and is trusted enough.
+
+    Raises:
+        Left: there is none; the reason is that of the best-ranked offer.
+    """
+    trip.diary.enter("trust_checking")
+    alternatives = [choice.ranked for choice in choices]
+    doubts: list[tuple[Reason, str]] = []
+    for choice in choices:
+        doubt = await _doubt(trip, choice.offer)
+        if doubt is None:
+            trip.diary.service_id = choice.offer.service_id
+            trip.diary.seller_id = choice.offer.seller_id
+            told = [f"{choice.offer.slug} is trusted.", *[detail for _, detail in doubts]]
+            await trip.diary.advance(" ".join(told), alternatives)
+            return choice
+        doubts.append(doubt)
+    raise Left(doubts[0][0], " ".join(detail for _, detail in doubts), alternatives)
+
+
+async def _doubt(trip: Trip, offer: Offer) -> tuple[Reason, str] | None:
+    """Return why not to buy from this seller, or None."""
+    report = await trip.market.trust(offer.service_id, session_id=trip.diary.session_id)
+    try:
+        await trip.market.read_manifest(offer.service)
+    except BadSignature as error:
+        return "identity", f"{offer.slug}: {error}."
+    answer = trip.policy.trusts(report, trip.need)
+    if answer == "allow" or (answer == "ask" and await trip.ask_human(report)):
+        return None
+    reason: Reason = "sybil_risk" if "closed_ring" in report.flags else "reputation"
+    flags = f" ({', '.join(report.flags)})" if report.flags else ""
+    return reason, f"{offer.slug}: trust {report.score}{flags} is not enough."
+
+
+def _priced(ranked: Ranked, amount_minor: int | None) -> Ranked:
+    """Return the same with the price that was quoted, if it was."""
+    if amount_minor is None:
+        return ranked
+    return replace(ranked, candidate=replace(ranked.candidate, amount_minor=amount_minor))

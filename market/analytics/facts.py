@@ -1,0 +1,109 @@
+"""Facts: the frames of an export, ready for polars."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final, NoReturn, overload
+
+import polars as pl
+
+from market.analytics import schema
+from market.analytics.export import (
+    AnyStore,
+    export,
+    exported_in,
+    file_of,
+    scan,
+    stamp_of,
+    store_in,
+    store_of,
+)
+from market.analytics.schema import FRAMES, Frame
+from market.analytics.source import NoFacts
+
+FOLDER: Final = "facts"
+"""Where facts are exported to inside a store's folder."""
+
+
+class FrameOf:
+    """An attribute that is a frame; its docstring tells grain, order, columns, types, units."""
+
+    def __init__(self, frame: Frame) -> None:
+        self.frame = frame
+        self.__doc__ = frame.describe()
+
+    @overload
+    def __get__(self, facts: None, owner: Any) -> "FrameOf": ...
+
+    @overload
+    def __get__(self, facts: "Facts", owner: Any) -> pl.LazyFrame: ...
+
+    def __get__(self, facts: "Facts | None", owner: Any) -> "FrameOf | pl.LazyFrame":
+        return self if facts is None else facts[self.frame.name]
+
+    def __set__(self, facts: "Facts", value: Any) -> NoReturn:
+        raise AttributeError(f"{self.frame.name} is a frame of facts: it is read, not set")
+
+
+class Facts:
+    """What happened in a market, as polars LazyFrames; ``help(Facts)`` tells their columns.
+
+    Moments are in UTC with microseconds, amounts are integers of minor units, JSON is text.
+    """
+
+    events = FrameOf(schema.EVENTS)
+    stages = FrameOf(schema.STAGE_ROWS)
+    decisions = FrameOf(schema.DECISIONS)
+    sightings = FrameOf(schema.SIGHTINGS)
+    orders = FrameOf(schema.ORDERS)
+    chunks = FrameOf(schema.CHUNKS)
+    postings = FrameOf(schema.POSTINGS)
+    reviews = FrameOf(schema.REVIEWS)
+    recommendations = FrameOf(schema.RECOMMENDATIONS)
+    sessions = FrameOf(schema.SESSIONS)
+    agents = FrameOf(schema.AGENTS)
+    services = FrameOf(schema.SERVICES)
+
+    def __init__(self, frames: Mapping[str, pl.LazyFrame]) -> None:
+        """Take frames as they are; those that are not given are empty."""
+        self._frames = {
+            name: frames.get(name, pl.LazyFrame(schema=frame.schema))
+            for name, frame in FRAMES.items()
+        }
+
+    def __getitem__(self, name: str) -> pl.LazyFrame:
+        return self._frames[name]
+
+
+def open_facts(source: AnyStore, *, directory: Path | None = None) -> Facts:
+    """Return the facts of an export, a run or a store.
+
+    ``source`` is a folder that ``export`` wrote; or a store: a run's or a market's folder, its
+    ``market.db``, settings, an open ``Store``, or a ``postgresql://`` address. A store is exported
+    first, to ``directory``, or else to the folder ``facts`` beside its SQLite file; if nothing has
+    changed there since the last export, that one is used.
+
+    Raises:
+        NoFacts: there is neither, or an address needs a ``directory``.
+    """
+    if isinstance(source, Path) or (isinstance(source, str) and "://" not in source):
+        folder = Path(source)
+        if exported_in(folder):
+            return _scan(folder)
+        if exported_in(folder / FOLDER) and not store_in(folder).exists():
+            return _scan(folder / FOLDER)
+    return _scan(_exported(store_of(source), directory))
+
+
+def _exported(store: Path | str, directory: Path | None) -> Path:
+    if directory is None:
+        if isinstance(store, str):
+            raise NoFacts("Name a directory to export the facts of a PostgreSQL store to.")
+        directory = store.parent / FOLDER
+    known = exported_in(directory)
+    if known is None or not known.stamp or known.stamp != stamp_of(store):
+        export(store, directory)
+    return directory
+
+
+def _scan(directory: Path) -> Facts:
+    return Facts({name: scan(file_of(directory, frame)) for name, frame in FRAMES.items()})

@@ -1,0 +1,129 @@
+"""Lost sales of one seller: from frames to journeys, and back to a frame."""
+
+import difflib
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+import msgspec
+import polars as pl
+
+from market.analytics.facts import Facts
+from market.analytics.fates import Fate, Loss, fate_of
+from market.analytics.journeys import Decided, Journey, Ordered, Sighted
+from market.analytics.schema import STAGE
+
+LOSSES: Final = pl.Schema(
+    {
+        "session_id": pl.String(),
+        "buyer_id": pl.String(),
+        "stage": STAGE,
+        "reason": pl.String(),
+        "to_service_id": pl.String(),
+        "to_slug": pl.String(),
+        "amount_minor": pl.Int64(),
+        "currency": pl.String(),
+        "winning_minor": pl.Int64(),
+        "basis": pl.String(),
+        "trust": pl.Float64(),
+        "to_trust": pl.Float64(),
+        "detail": pl.String(),
+    }
+)
+"""The columns of ``losses``."""
+
+
+class UnknownSeller(ValueError):
+    """No seller or service goes by that name in these facts; the message names the nearest."""
+
+
+class Seller(NamedTuple):
+    """Whose sales are asked about: all services of a seller, or one of them."""
+
+    name: str
+    services: frozenset[str]
+
+
+def losses(facts: Facts, seller: str) -> pl.DataFrame:
+    """Return one row per journey that saw a seller's services and ended, or went on, without it.
+
+    session_id, buyer_id str; stage enum: the last in which the buyer looked at it; reason str of
+    the closed list (null: another was ranked above it); to_service_id, to_slug str: what was
+    taken instead (null: nothing); amount_minor i64: its price, currency str; winning_minor i64: the
+    highest price that would have kept it in, by basis str (``limit``: the buyer said so;
+    ``rescored``: by the recorded scores, see ``rescoring``; ``gap``: the price of the service
+    that was taken), null where price is not what lost it; trust, to_trust f64: scores reported to
+    the buyer of it and of what was taken; detail str: the buyer's words.
+
+    Raises:
+        UnknownSeller: nobody goes by this handle, agent id, slug or service id.
+    """
+    return frame_of([fate for fate in fates(facts, seller) if isinstance(fate, Loss)])
+
+
+def frame_of(found: list[Loss]) -> pl.DataFrame:
+    """Return losses as a frame."""
+    return pl.DataFrame([msgspec.structs.astuple(one) for one in found], LOSSES, orient="row")
+
+
+def fates(facts: Facts, seller: str) -> Iterator[Fate]:
+    """Give what became of a seller in each journey that saw it, in the order of their ids.
+
+    Raises:
+        UnknownSeller: nobody goes by this handle, agent id, slug or service id.
+    """
+    services = seller_of(facts, seller).services
+    return (fate_of(journey, services) for journey in _journeys(facts, services))
+
+
+def seller_of(facts: Facts, name: str) -> Seller:
+    """Return the seller with this handle or agent id, or else the service of this slug or id.
+
+    Raises:
+        UnknownSeller: there is neither.
+    """
+    known = facts.services.select("service_id", "slug", "seller_id", "seller_handle").collect()
+    for column in ("seller_handle", "seller_id", "slug", "service_id"):
+        found = known.filter(pl.col(column) == name)
+        if not found.is_empty():
+            of_seller = column in ("seller_handle", "seller_id")
+            shown = found["seller_handle" if of_seller else "slug"][0]
+            return Seller(shown, frozenset(found["service_id"]))
+    names = sorted({*known["seller_handle"], *known["slug"]})
+    near = difflib.get_close_matches(name, names, n=1)
+    hint = f" Did you mean {near[0]!r}?" if near else f" Known are: {', '.join(names[:20])}."
+    raise UnknownSeller(f"No seller or service is called {name!r}.{hint}")
+
+
+def _journeys(facts: Facts, services: frozenset[str]) -> Iterator[Journey]:
+    """Give every journey in which one of these services was shown or weighed."""
+    ids = sorted(services)
+    weighed = pl.element().struct.field("service_id").is_in(ids)
+    seen = pl.concat(
+        [
+            facts.sightings.filter(pl.col("service_id").is_in(ids)).select("session_id"),
+            facts.decisions.filter(pl.col("alternatives").list.eval(weighed).list.any()).select(
+                "session_id"
+            ),
+        ]
+    ).unique()
+    left = facts.stages.filter(pl.col("outcome") == "left").select(
+        "session_id", left_stage="stage", left_reason="reason"
+    )
+    rows = facts.sessions.select(
+        "session_id", "buyer_id", is_closed=pl.col("closed_at").is_not_null()
+    ).join(seen, "session_id", "semi")
+    rows = rows.join(left, "session_id", "left")
+    for name, frame, form in (
+        ("decisions", facts.decisions.sort("offset"), Decided),
+        ("sightings", facts.sightings.sort("offset"), Sighted),
+        ("orders", facts.orders.sort("order_id"), Ordered),
+    ):
+        fields = [field.name for field in msgspec.structs.fields(form)]
+        per_session = frame.join(seen, "session_id", "semi").group_by(
+            "session_id", maintain_order=True
+        )
+        rows = rows.join(
+            per_session.agg(pl.struct(fields).alias(name)), "session_id", "left"
+        ).with_columns(pl.col(name).fill_null([]))
+    for row in rows.sort("session_id").collect(engine="streaming").iter_rows(named=True):
+        yield msgspec.convert(row, Journey)

@@ -1,0 +1,121 @@
+"""Why a seller's sales were lost: at which stage, to whom, and what would have changed it."""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from market.analytics.facts import Facts
+from market.analytics.fates import Loss
+from market.analytics.losses import fates, seller_of
+from market.analytics.remedies import remedy
+from market.protocol.events import STAGES, Stage
+
+_HEADINGS: Final = ("lost at", "journeys", "to whom", "what would have changed it")
+
+
+class Rival(msgspec.Struct, frozen=True, kw_only=True):
+    """A service that was taken instead, and in how many journeys."""
+
+    slug: str
+    journeys: int
+
+
+class Given(msgspec.Struct, frozen=True, kw_only=True):
+    """A reason of the closed list, and how many journeys gave it; null: ranked lower."""
+
+    reason: str | None
+    journeys: int
+
+
+class LostAt(msgspec.Struct, frozen=True, kw_only=True):
+    """What was lost at one stage. ``to`` and ``reasons`` begin with the most frequent."""
+
+    stage: Stage
+    journeys: int
+    to: list[Rival]
+    reasons: list[Given]
+    change: str
+
+
+class Why(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a seller in the journeys that saw it: seen = won + open + lost.
+
+    ``won``: bought, and not left for its quality. ``open``: it can still be bought, or is being
+    delivered. ``stages`` are those where sales were lost, in the order of a journey.
+    """
+
+    seller: str
+    seen: int
+    won: int
+    open: int
+    lost: int
+    stages: list[LostAt]
+
+    def __str__(self) -> str:
+        """Return it as a table for people."""
+        share = f" ({self.won / self.seen:.0%})" if self.seen else ""
+        still = f", {self.open} open" if self.open else ""
+        head = f"{self.seller} was seen in {self.seen} journeys; {self.won} finished{share}{still}."
+        return "\n".join([head, *_table(self.stages)])
+
+
+def why(facts: Facts, seller: str) -> Why:
+    """Return to whom and why a seller's sales were lost, and what would have changed it.
+
+    ``seller`` is a handle or an agent id (all services of that seller), a slug or a service id.
+    The answers re-score what buyers recorded when they decided (``losses`` has each row).
+
+    Raises:
+        UnknownSeller: nobody goes by that name.
+    """
+    count = Counter({"won": 0, "open": 0})
+    lost: dict[Stage, list[Loss]] = {}
+    for fate in fates(facts, seller):
+        if isinstance(fate, Loss):
+            lost.setdefault(fate.stage, []).append(fate)
+        else:
+            count[fate] += 1
+    total = sum(map(len, lost.values()))
+    return Why(
+        seller=seller_of(facts, seller).name,
+        seen=count.total() + total,
+        won=count["won"],
+        open=count["open"],
+        lost=total,
+        stages=[_lost_at(stage, lost[stage]) for stage in STAGES if stage in lost],
+    )
+
+
+def _lost_at(stage: Stage, lost: Sequence[Loss]) -> LostAt:
+    rivals = Counter(one.to_slug for one in lost if one.to_slug)
+    reasons = Counter(one.reason for one in lost)
+    return LostAt(
+        stage=stage,
+        journeys=len(lost),
+        to=[Rival(slug=slug, journeys=number) for slug, number in rivals.most_common()],
+        reasons=[Given(reason=reason, journeys=number) for reason, number in reasons.most_common()],
+        change=remedy(lost),
+    )
+
+
+def _table(stages: Sequence[LostAt]) -> list[str]:
+    if not stages:
+        return []
+    rows = [_HEADINGS, *[_row(lost) for lost in stages]]
+    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+    return [
+        f"  {at:{widths[0]}}  {journeys:>{widths[1]}}  {to:{widths[2]}}  {change}"
+        for at, journeys, to, change in rows
+    ]
+
+
+def _row(lost: LostAt) -> tuple[str, str, str, str]:
+    first = lost.to[0] if lost.to else None
+    return (
+        lost.stage.replace("_", "-").capitalize(),
+        str(lost.journeys),
+        f"{first.slug} ({first.journeys})" if first else "-",
+        lost.change,
+    )

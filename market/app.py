@@ -1,0 +1,154 @@
+"""Composition: the only place where the parts are put together."""
+
+import asyncio
+import contextlib
+import logging
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import Final, cast
+
+import structlog
+from litestar import Litestar
+from litestar.types import ExceptionHandler
+
+from market.base.clock import Clock
+from market.base.migration import migrate
+from market.base.settings import Settings
+from market.base.store import Store
+from market.chores import Pause, keep_house
+from market.faces import http
+from market.faces.http.serve import serve
+from market.protocol.ids import Ids
+
+log: Final = structlog.get_logger("market.app")
+
+
+def create_app(
+    settings: Settings,
+    *,
+    clock: Clock | None = None,
+    ids: Ids | None = None,
+    pause: Pause = asyncio.sleep,
+) -> Litestar:
+    """Return a market as an ASGI application. It opens its store when its lifespan begins.
+
+    ``clock``, ``ids`` and ``pause`` are the seams of simulated time; the defaults are the real
+    ones.
+    """
+
+    @contextlib.asynccontextmanager
+    async def live(app: Litestar) -> AsyncIterator[None]:
+        await asyncio.to_thread(migrate, settings)
+        store = Store.open(settings, clock=clock, ids=ids)
+        try:
+            app.state.desk = http.Desk(
+                settings=settings,
+                store=store,
+                clock=store.clock,
+                doors=http.Doorkeeper(store, store.clock, audience=settings.issuer + http.REST),
+                documents=http.make_documents(settings, http.published(app.routes)),
+            )
+            async with _in_background(keep_house(store, pause=pause)):
+                yield
+        finally:
+            store.hub.drain()
+            await asyncio.to_thread(store.close)
+
+    return Litestar(
+        route_handlers=http.controllers(settings),
+        request_class=http.Call,
+        before_request=http.answer_options,
+        exception_handlers={Exception: cast("ExceptionHandler[Exception]", http.answer_problem)},
+        lifespan=[live],
+        openapi_config=None,
+        logging_config=None,
+        debug=False,
+    )
+
+
+@contextlib.asynccontextmanager
+async def running(
+    settings: Settings,
+    *,
+    clock: Clock | None = None,
+    ids: Ids | None = None,
+    pause: Pause = asyncio.sleep,
+) -> AsyncIterator[Litestar]:
+    """Serve a market on the settings' host and port, in this event loop, within the block.
+
+    Raises:
+        CannotServe: it did not come up.
+    """
+    app = create_app(settings, clock=clock, ids=ids, pause=pause)
+    stop, up = asyncio.Event(), asyncio.Event()
+    task = asyncio.create_task(_serve(app, settings, stop, up.set))
+    waiting = asyncio.create_task(up.wait())
+    try:
+        await asyncio.wait({task, waiting}, return_when=asyncio.FIRST_COMPLETED)
+        if up.is_set():
+            yield app
+    finally:
+        waiting.cancel()
+        stop.set()
+        await task
+
+
+def run(settings: Settings, *, ready: Callable[[], None] = lambda: None) -> None:
+    """Serve a market until SIGTERM or SIGINT; streams end themselves, the store closes cleanly."""
+    configure_logging(settings.log_level)
+    asyncio.run(_run(settings, ready))
+
+
+def configure_logging(level: str) -> None:
+    """Write one JSON line per event to the standard error stream. For entry points alone."""
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level.upper())),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+
+
+async def _run(settings: Settings, ready: Callable[[], None]) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    app = create_app(settings)
+
+    def came_up() -> None:
+        log.info("server.started", server=settings.server, address=settings.issuer)
+        ready()
+
+    await _serve(app, settings, stop, came_up)
+    log.info("server.stopped")
+
+
+async def _serve(
+    app: Litestar, settings: Settings, stop: asyncio.Event, ready: Callable[[], None]
+) -> None:
+    await serve(
+        app,
+        server=settings.server,
+        host=settings.host,
+        port=settings.port,
+        stop=stop,
+        ready=ready,
+    )
+
+
+@contextlib.asynccontextmanager
+async def _in_background(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task

@@ -1,0 +1,47 @@
+"""What an audit finds, and the rules that it proves."""
+
+from collections.abc import Iterable
+from typing import Final, Literal
+
+import msgspec
+
+Rule = Literal[
+    "ledger", "escrow", "movements", "mandates", "orders", "receipts", "log", "streams", "trust"
+]
+
+RULES: Final[dict[Rule, str]] = {
+    "ledger": "postings sum to zero, balances are their sums, nothing but the house is negative",
+    "escrow": "an open order's escrow holds its price, an ended order's nothing, to the last unit",
+    "movements": "money of an order moved exactly as the log says, in the same commit",
+    "mandates": "a mandate's counters are what its orders cost, less what came back",
+    "orders": "an order's row, its chunks and its log agree",
+    "receipts": "receipts are signed by the market and agree with the order and the log",
+    "log": "a session's events chain their hashes from the first to the head, without a gap",
+    "streams": "every stream has exactly the entries that it counted",
+    "trust": "a seller's standing is what the recorded facts amount to",
+}
+"""Every rule, and what it proves when it finds nothing."""
+
+MAX_FINDINGS: Final = 1_000
+"""Findings after which an audit stops looking."""
+
+
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
+    """One way in which the store is broken: which rule, what is wrong, and where to look."""
+
+    rule: Rule
+    detail: str
+    where: str
+
+
+def from_lines(rule: Rule, lines: Iterable[str]) -> list[Finding]:
+    """Return the lines of a room's own check as findings; ``where`` is what stands before ": "."""
+    findings = []
+    for line in lines:
+        where, colon, detail = line.partition(": ")
+        findings.append(
+            Finding(rule=rule, detail=detail, where=where)
+            if colon
+            else Finding(rule=rule, detail=line, where=rule)
+        )
+    return findings

@@ -1,0 +1,150 @@
+"""One session's log against everything it speaks of: order rows, chunks, money and receipts."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from sqlalchemy import bindparam, func, select
+
+from market.audit.findings import Finding
+from market.audit.reading import Log, read_log
+from market.audit.receipts import check_receipts, read_receipts
+from market.audit.told import Movement, Told
+from market.base import streams
+from market.base.clock import rfc3339
+from market.base.sql import Sql
+from market.base.work import Snapshot
+from market.ledger.tables import postings, transactions
+from market.orders.tables import orders, receipts
+from market.sessions.tables import sessions
+
+ACTS: Final = ("hold", "capture", "void", "refund")
+"""An order's money moves at most once in each of these ways, under the key ``<order>:<act>``."""
+
+_is_asked = orders.c.session_id == bindparam("session_id")
+_SESSION: Final = Sql(select(sessions.c.closed_at).where(sessions.c.id == bindparam("session_id")))
+_ORDERS: Final = Sql(
+    select(*[column for column in orders.c if column.name not in {"commitment"}]).where(_is_asked)
+)
+_RECEIPTS: Final = Sql(
+    select(receipts.c.id, receipts.c.order_id, receipts.c.outcome, receipts.c.receipt)
+    .join_from(orders, receipts, receipts.c.order_id == orders.c.id)
+    .where(_is_asked)
+)
+_MOVEMENTS: Final = Sql(
+    select(
+        transactions.c.order_id,
+        transactions.c.reason,
+        transactions.c.amount_minor,
+        func.coalesce(postings.c.amount_minor, 0).label("fee_minor"),
+        transactions.c.recorded_at,
+    )
+    .join_from(
+        orders,
+        transactions,
+        transactions.c.idempotency_key.in_([orders.c.id + f":{act}" for act in ACTS]),
+    )
+    .outerjoin(
+        postings,
+        (postings.c.transaction_id == transactions.c.id)
+        & (postings.c.account_id == "fees:" + orders.c.currency),
+    )
+    .where(_is_asked)
+)
+
+
+def audit_log(snapshot: Snapshot, *, session_id: str) -> list[Finding]:
+    """Return every way in which one session's log, orders, money and receipts disagree.
+
+    The log is read in pages; its orders are held in memory.
+    """
+    rows = {row.id: row for row in snapshot.all(_ORDERS, session_id=session_id)}
+    signed, findings = read_receipts(
+        snapshot.all(_RECEIPTS, session_id=session_id), snapshot.signer.public
+    )
+    wanted = frozenset(receipt.last_offset for receipt in signed)
+    try:
+        log = read_log(snapshot, session_id=session_id, wanted=wanted)
+    except streams.StreamNotFound:
+        return [Finding(rule="log", where=session_id, detail="the session has no log")]
+    closed_at = snapshot.one(_SESSION, session_id=session_id).closed_at
+    moved: dict[str, list[Movement]] = {}
+    for row in snapshot.all(_MOVEMENTS, session_id=session_id):
+        at = rfc3339(row.recorded_at)
+        movement = Movement(row.reason, row.amount_minor, row.fee_minor, at)
+        moved.setdefault(row.order_id, []).append(movement)
+    return [
+        *findings,
+        *log.findings,
+        *_check_end(snapshot, session_id, log, is_closed=closed_at is not None),
+        *_check_orders(rows, log.told),
+        *_check_movements(moved, log.told, rfc3339(closed_at) if closed_at else None),
+        *check_receipts(signed, rows, log.hashes),
+    ]
+
+
+def _check_end(snapshot: Snapshot, session_id: str, log: Log, *, is_closed: bool) -> list[Finding]:
+    """The log must end where its stream and its session say that it ends."""
+    stream = streams.stream(snapshot, stream_id=session_id)
+    assert stream is not None, "its log was read in this very snapshot"
+    details = []
+    if log.head != stream.head:
+        details.append("the last event's hash is not the head of the log")
+    closings = (is_closed, stream.is_closed, log.last_kind == "session.closed")
+    if len(set(closings)) > 1:
+        said = "session {}, log {}, last event {}".format(*closings)
+        details.append(f"it is not agreed whether it is closed: {said}")
+    return [Finding(rule="log", where=session_id, detail=detail) for detail in details]
+
+
+def _check_orders(rows: Mapping[str, Any], told: Mapping[str, Told]) -> list[Finding]:
+    """Rows and log must know the same orders, in the same state, with the same chunks."""
+    findings = [
+        Finding(rule="orders", where=f"order {order_id}", detail="the log does not know it")
+        for order_id in rows.keys() - told.keys()
+    ] + [
+        Finding(rule="orders", where=f"order {order_id}", detail="only the log knows it")
+        for order_id in told.keys() - rows.keys()
+    ]
+    for order_id in rows.keys() & told.keys():
+        row, order = rows[order_id], told[order_id]
+        kept = (row.state, row.chunks_delivered, row.units_delivered, row.delivery_digest)
+        heard = (order.state, order.chunks, order.units, order.digest)
+        if kept != heard:
+            detail = f"state, chunks, units and digest are {kept}; the log says {heard}"
+            findings.append(Finding(rule="orders", where=f"order {order_id}", detail=detail))
+    return findings
+
+
+def _check_movements(
+    moved: Mapping[str, list[Movement]], told: Mapping[str, Told], closed_at: str | None
+) -> list[Finding]:
+    """V9: money moved as the log says, at the same moment, and in no other way."""
+    findings: list[Finding] = []
+    for order_id in moved.keys() | told.keys():
+        real = set(moved.get(order_id, ()))
+        said = set(told[order_id].movements) if order_id in told else set()
+        # Support outlives the log: a refund after the close has its receipt alone.
+        unsaid = {one for one in real - said if not _is_after(one, closed_at)}
+        findings += _differences(order_id, "moved, and the log does not say so", unsaid)
+        findings += _differences(order_id, "said by the log, and did not move so", said - real)
+    return findings
+
+
+def _is_after(movement: Movement, closed_at: str | None) -> bool:
+    return (
+        movement.reason == "order.refund"
+        and closed_at is not None
+        and movement.recorded_at >= closed_at
+    )
+
+
+def _differences(order_id: str, what: str, movements: Iterable[Movement]) -> list[Finding]:
+    return [
+        Finding(
+            rule="movements",
+            where=f"order {order_id}",
+            detail=f"{one.reason} of {one.amount_minor} (fee {one.fee_minor}) at "
+            f"{one.recorded_at}: {what}",
+        )
+        for one in sorted(movements)
+    ]

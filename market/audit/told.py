@@ -1,0 +1,84 @@
+"""What a session's log says of its orders: money moved, chunks delivered, the state. Pure."""
+
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+from market.protocol.events import KINDS, Event
+
+STATES: Final = {
+    "order.placed": "placed",
+    "approval.requested": "awaiting_approval",
+    "approval.granted": "placed",
+    "order.started": "started",
+    "delivery.completed": "delivered",
+    "order.settled": "settled",
+    "order.cancelled": "cancelled",
+    "order.failed": "failed",
+}
+"""The state of an order after an event of each kind; other kinds leave it as it is."""
+
+_ENDING: Final = (("escrow.capture", "captured_minor"), ("escrow.void", "returned_minor"))
+_FLOWS: Final = {
+    "order.placed": (("escrow.hold", "amount_minor"),),
+    "order.settled": _ENDING,
+    "order.cancelled": _ENDING,
+    "order.failed": _ENDING,
+    "order.refunded": (("order.refund", "refunded_minor"),),
+}
+"""The movements that an event of each kind announces, and where in its body the amounts stand."""
+
+
+class Movement(NamedTuple):
+    """Money that moved for an order. ``fee_minor`` is the house's part: it gives back a refund's."""
+
+    reason: str
+    amount_minor: int
+    fee_minor: int
+    recorded_at: str
+
+
+@dataclass
+class Told:
+    """One order as its log tells it. ``digest`` is that of all chunks, "" without any."""
+
+    state: str = ""
+    fee_minor: int = 0
+    chunks: int = 0
+    units: int = 0
+    digest: str = ""
+    movements: list[Movement] = field(default_factory=list)
+
+
+def hear(told: dict[str, Told], event: Event) -> None:
+    """Add what one event says; events come in the order of the log.
+
+    What participants write is theirs to say: only the market's own kinds tell of orders.
+    """
+    kind = KINDS.get(event.kind)
+    if event.order_id is None or kind is None or kind.writer != "market":
+        return
+    order = told.setdefault(event.order_id, Told())
+    order.state = STATES.get(event.kind, order.state)
+    if _FLOWS.get(event.kind) is _ENDING:
+        order.fee_minor = _whole(event, "fee_minor")
+    order.movements += movements_of(event, order.fee_minor)
+    if event.kind == "delivery.chunk":
+        order.chunks += 1
+        order.units += _whole(event, "units")
+        order.digest = str(event.body.get("digest", ""))
+
+
+def movements_of(event: Event, fee_minor: int) -> list[Movement]:
+    """Return the movements that an event announces, of an order that was charged this fee."""
+    house = {"escrow.capture": fee_minor, "order.refund": -fee_minor}
+    moved = [
+        Movement(reason, _whole(event, amount), house.get(reason, 0), event.recorded_at)
+        for reason, amount in _FLOWS.get(event.kind, ())
+    ]
+    return [movement for movement in moved if movement.amount_minor]
+
+
+def _whole(event: Event, name: str) -> int:
+    # A damaged log may hold anything; it must not keep the audit from naming the damage.
+    value = event.body.get(name)
+    return value if isinstance(value, int) else 0

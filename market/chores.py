@@ -1,0 +1,104 @@
+"""Chores: what happens because time passes. One task, over the store's own writer.
+
+Every chore is safe to repeat and to run in any number of workers: what is due is a row, and the
+verb that acts on it looks again. A chore that fails is reported and tried again at its next turn.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Final, NamedTuple
+
+import structlog
+
+from market import identity, ledger, memory, orders
+from market.base.errors import MarketError
+from market.base.once import forget_answers
+from market.base.store import Store
+
+MAX_EXPIRED: Final = 100
+"""Orders whose deadline one turn looks after, at most; the rest waits for the next turn."""
+
+Pause = Callable[[float], Awaitable[None]]
+log: Final = structlog.get_logger("market.chores")
+
+
+class Chore(NamedTuple):
+    """Something to do every so many turns; it returns how much there was to do."""
+
+    name: str
+    every_turns: int
+    work: Callable[[Store], Awaitable[int]]
+
+
+async def expire_orders(store: Store) -> int:
+    """Do what passed deadlines mean: cancel, fail, accept; each order in its own unit of work."""
+    due = await store.scan(orders.due)
+    happened = await asyncio.gather(
+        *(store.write(orders.expire, order_id=order_id) for order_id in due[:MAX_EXPIRED])
+    )
+    return sum(what != "nothing" for what in happened)
+
+
+async def answer_unanswered(store: Store) -> int:
+    """Answer for workers that let a steer's deadline pass."""
+    return await store.write(orders.answer_unanswered)
+
+
+async def fold_house(store: Store) -> int:
+    """Take fee and issuance postings into the house's balances."""
+    return await store.write(ledger.fold_house)
+
+
+async def forget_assertions(store: Store) -> int:
+    """Remove the marks of used tokens that nobody could use again."""
+    return await store.write(identity.forget_assertions)
+
+
+async def forget_idempotency(store: Store) -> int:
+    """Remove answers that were kept for repeats long enough."""
+    return await store.write(forget_answers)
+
+
+async def sweep_memory(store: Store) -> int:
+    """Remove notes whose time is over."""
+    return await store.write(memory.sweep)
+
+
+CHORES: Final = (
+    Chore("orders.expire", 1, expire_orders),
+    Chore("controls.answer", 1, answer_unanswered),
+    Chore("house.fold", 1, fold_house),
+    Chore("assertions.forget", 60, forget_assertions),
+    Chore("answers.forget", 600, forget_idempotency),
+    Chore("notes.sweep", 60, sweep_memory),
+)
+TURN_SECONDS: Final = 1.0
+
+
+async def run_chores(store: Store) -> dict[str, int]:
+    """Do every chore once, now; return how much each found to do. For simulated time."""
+    return {chore.name: await chore.work(store) for chore in CHORES}
+
+
+async def keep_house(store: Store, *, pause: Pause = asyncio.sleep) -> None:
+    """Do the chores, turn by turn, until cancelled. ``pause`` is the seam for simulated time."""
+    turn = 0
+    while True:
+        await pause(TURN_SECONDS)
+        turn += 1
+        for chore in CHORES:
+            if turn % chore.every_turns == 0:
+                await _try(chore, store)
+
+
+async def _try(chore: Chore, store: Store) -> None:
+    try:
+        done = await chore.work(store)
+    except MarketError as refusal:
+        log.warning("chore.refused", chore=chore.name, code=refusal.code, detail=refusal.detail)
+    except Exception:
+        # The edge of a process: one chore's bug must not end the others for good.
+        log.exception("chore.failed", chore=chore.name)
+    else:
+        if done:
+            log.debug("chore.done", chore=chore.name, done=done)

@@ -1,0 +1,67 @@
+"""``market check``: read scenarios, and print what would be played."""
+
+from pathlib import Path
+
+import rich_click as click
+from msgspec import UNSET
+
+from market.cli.failures import reported
+from market.cli.options import json_option
+from market.cli.output import emit, hint, say, table
+from market.cli.playing import load_all
+from scenarios.engine import Scenario
+from scenarios.engine.form import names_of
+from scenarios.engine.metrics import METRICS
+
+
+@click.command()
+@click.argument("scenarios", nargs=-1, type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--metrics", is_flag=True, help="List the metrics that expectations may name.")
+@json_option
+@reported
+def check(scenarios: tuple[Path, ...], metrics: bool, as_json: bool) -> None:
+    """Read SCENARIOS, name every mistake by its line, and print the plans. Nothing is run."""
+    if metrics:
+        _print_metrics(as_json=as_json)
+        return
+    if not scenarios:
+        raise click.UsageError("Missing argument 'SCENARIOS...'.")
+    stories = load_all(scenarios)
+    if as_json:
+        plans = [story.scenario for story in stories]
+        emit(plans[0] if len(plans) == 1 else plans)
+        return
+    for story in stories:
+        _print_plan(story.scenario)
+    hint(f"market run {' '.join(map(str, scenarios))}")
+
+
+def _print_metrics(*, as_json: bool) -> None:
+    forms = {
+        f"{name}({metric.signature.parameter}='name')" if metric.signature.parameter else name: (
+            metric
+        )
+        for name, metric in METRICS.items()
+    }
+    if as_json:
+        emit({form: metric.meaning for form, metric in forms.items()})
+        return
+    rows = [(form, metric.signature.kind, metric.meaning) for form, metric in forms.items()]
+    table(("Metric", "Kind", "Meaning"), rows)
+
+
+def _print_plan(scenario: Scenario) -> None:
+    summary = "" if scenario.summary is UNSET else f"   {scenario.summary}"
+    say(f"✓ {scenario.name}   seed {scenario.seed}{summary}")
+    rows = []
+    for seller in scenario.sellers:
+        rows.append(("seller", ", ".join(names_of(seller)), f"sells {seller.service}"))
+    for buyer in scenario.buyers:
+        mandate = "" if buyer.mandate is UNSET else ", under a mandate"
+        what = f"{buyer.policy} with {buyer.wallet} {scenario.market.currency}{mandate}"
+        rows.append(("buyer", ", ".join(names_of(buyer)), f"{what}: {buyer.need.query}"))
+    rows += [("fault", fault.kind, f"at {fault.at}") for fault in scenario.faults]
+    rows += [("overseer", act.do, f"at {act.at}") for act in scenario.overseer]
+    rows += [("expect", one.severity, one.title) for one in scenario.expect]
+    table(("  what", "who", "how"), ((f"  {kind}", who, how) for kind, who, how in rows))
+    say()

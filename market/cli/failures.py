@@ -1,0 +1,168 @@
+"""What can go wrong in a command: one line on stderr and an exit code that scripts can rely on."""
+
+import functools
+import sys
+from collections.abc import Callable
+from typing import Final, NamedTuple, ParamSpec, TypeVar
+
+import click
+import msgspec
+
+from buyer_agents import BadAnswer, MarketUnreachable, Refused
+from market.protocol.manifest import BadManifest
+from market.protocol.signing import BadKey, BadSignature
+
+USAGE: Final = 2
+REFUSED: Final = 3
+UNREACHABLE: Final = 4
+BROKEN: Final = 5
+WRONG_STATE: Final = 6
+
+_PAYMENT_REQUIRED: Final = 402
+_BY_STATUS: Final = {
+    401: REFUSED,
+    403: REFUSED,
+    402: WRONG_STATE,
+    429: UNREACHABLE,
+    503: UNREACHABLE,
+}
+_HINTS: Final = {
+    "invalid_client": "is this agent registered here? market identity new KEY --handle NAME",
+}
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Failure(Exception):
+    """A command cannot do what it was asked for."""
+
+    def __init__(
+        self,
+        detail: str,
+        *,
+        code: str = "usage",
+        title: str = "The command cannot be carried out",
+        hint: str = "",
+        where: str = "",
+        exit_code: int = USAGE,
+    ) -> None:
+        super().__init__(detail)
+        self.report = Report(code, title, detail, hint, where)
+        self.exit_code = exit_code
+
+
+class Report(NamedTuple):
+    """A failure as ``--json`` writes it: ``code`` is that of the market's problem documents."""
+
+    code: str
+    title: str
+    detail: str
+    hint: str
+    where: str
+
+    def __str__(self) -> str:
+        place = f"{self.where}: " if self.where else ""
+        hint = f" ({self.hint})" if self.hint else ""
+        return f"{place}{self.detail}{hint}"
+
+
+class Explained(NamedTuple):
+    """What is said about an exception, and the code to exit with."""
+
+    reports: list[Report]
+    exit_code: int
+
+
+@functools.singledispatch
+def explain(error: BaseException) -> Explained | None:
+    """Return what an exception means to the user; None for a bug. Commands register theirs."""
+    return None
+
+
+@explain.register
+def _(error: Failure) -> Explained:
+    return Explained([error.report], error.exit_code)
+
+
+@explain.register
+def _(error: Refused) -> Explained:
+    exit_code = WRONG_STATE if error.status in (409, 410) else _BY_STATUS.get(error.status, USAGE)
+    if error.status == _PAYMENT_REQUIRED and "mandate" in error.code:
+        exit_code = REFUSED
+    hint = _HINTS.get(error.code, "")
+    return Explained([Report(error.code, error.problem.title, error.detail, hint, "")], exit_code)
+
+
+@explain.register
+def _(error: MarketUnreachable) -> Explained:
+    hint = "is it running? start one with: market serve"
+    title = "The market cannot be reached"
+    return Explained([Report("unreachable", title, str(error), hint, "")], UNREACHABLE)
+
+
+@explain.register
+def _(error: BadAnswer) -> Explained:
+    title = "The market's answer makes no sense"
+    return Explained([Report("bad_answer", title, str(error), "", "")], BROKEN)
+
+
+@explain.register
+def _(error: BadSignature) -> Explained:
+    return Explained(
+        [Report("bad_signature", "The signature does not hold", str(error), "", "")], REFUSED
+    )
+
+
+@explain.register
+def _(error: BadKey) -> Explained:
+    return Explained([Report("bad_key", "That is no key", str(error), "", "")], REFUSED)
+
+
+@explain.register
+def _(error: BadManifest) -> Explained:
+    hint = "the form: market schema manifest"
+    return Explained([Report("bad_manifest", "The manifest is wrong", str(error), hint, "")], USAGE)
+
+
+@explain.register
+def _(error: OSError) -> Explained:
+    title = "A file cannot be used"
+    detail = f"{error.strerror or error}: {error.filename}" if error.filename else str(error)
+    return Explained([Report("file", title, detail, "", "")], USAGE)
+
+
+def reported(command: Callable[P, T]) -> Callable[P, T]:
+    """Let a command's known failures end it with a line and a code; bugs keep their traceback."""
+
+    @functools.wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return command(*args, **kwargs)
+        except (Exception, BaseExceptionGroup) as error:
+            # The edge of a process: what is not explained goes on as it is.
+            explained = explain(_alone(error))
+            if explained is None:
+                raise
+            _say(explained.reports, as_json=bool(kwargs.get("as_json")))
+            sys.exit(explained.exit_code)
+
+    return run
+
+
+def _alone(error: BaseException) -> BaseException:
+    """Return what a task group wrapped, if that is one thing."""
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error
+
+
+def _say(reports: list[Report], *, as_json: bool) -> None:
+    if not as_json:
+        for report in reports:
+            click.echo(f"market: {report}", err=True)
+        return
+    first, *more = reports
+    detail = "; ".join([first.detail, *(str(report) for report in more)])
+    error = {**first._asdict(), "detail": detail}
+    click.echo(msgspec.json.encode({"error": error}), err=True)

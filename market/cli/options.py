@@ -1,0 +1,76 @@
+"""Options that commands share, and the client that they open."""
+
+import os
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import anyio
+import rich_click as click
+
+from buyer_agents import MarketClient
+from market.cli.failures import Failure
+from market.cli.keyfile import Identity, load
+
+URL: Final = "http://127.0.0.1:8700"
+OVERSEER_KEY: Final = Path(os.environ.get("MARKET_HOME", ".market")) / "overseer.key"
+"""The key that ``market serve`` makes for its operator; the default where it was served."""
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+Answer = TypeVar("Answer")
+
+url_option = click.option(
+    "--url", envvar="MARKET_URL", default=URL, show_default=True, help="The market's address."
+)
+key_option = click.option(
+    "--key",
+    "key_file",
+    envvar="MARKET_KEY",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="The key of the agent that acts. [default: the overseer's that `market serve` makes]",
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
+yes_option = click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+reason_option = click.option("--reason", default="", help="Why; it stands in the log.")
+limit_option = click.option(
+    "--limit", type=click.IntRange(1, 100), default=20, show_default=True, help="How many at most."
+)
+
+
+def client_options(command: Command) -> Command:
+    """Add what a command needs that speaks to a market."""
+    for option in (json_option, key_option, url_option):
+        command = option(command)
+    return command
+
+
+def key_path(key_file: Path | None) -> Path:
+    """Return the key file of the agent that acts: the given one, or the market's operator's."""
+    if key_file is not None:
+        return key_file
+    if not OVERSEER_KEY.exists():
+        raise Failure(
+            "no key was given",
+            code="no_key",
+            hint="--key FILE or MARKET_KEY; make one with: market identity new FILE --handle NAME",
+        )
+    return OVERSEER_KEY
+
+
+def identity_in(key_file: Path | None) -> Identity:
+    """Return the agent behind a key file."""
+    return load(key_path(key_file))
+
+
+def with_client(
+    url: str, key_file: Path | None, act: Callable[[MarketClient], Awaitable[Answer]]
+) -> Answer:
+    """Run ``act`` with a client of the agent behind ``key_file``."""
+    identity = identity_in(key_file)
+
+    async def run() -> Answer:
+        client = MarketClient(url, identity.key, agent_id=identity.agent_id, patience_seconds=3.0)
+        async with client:
+            return await act(client)
+
+    return anyio.run(run)

@@ -1,0 +1,97 @@
+"""A run while it happens: one line per event of every journey, and where things stand."""
+
+from time import monotonic
+from types import TracebackType
+from typing import Final, Self
+
+from msgspec import UNSET
+from rich.status import Status
+from rich.text import Text
+
+from market.cli.output import STYLES, stderr
+from market.cli.timeline import Line, Teller
+from scenarios.engine import Scenario
+from scenarios.engine.telling import Acted, JourneyOver, Logged, News, Opened, Resumed
+
+_FAULT: Final = "fault"
+
+
+class Progress:
+    """Tells a run on stderr. On a terminal a last line shows how far it is."""
+
+    def __init__(self, scenario: Scenario, *, is_quiet: bool) -> None:
+        self._scenario = scenario
+        self._console = stderr()
+        self._is_quiet = is_quiet
+        self._status: Status | None = None
+        self._began_at = monotonic()
+        self._teller = Teller({})
+        self._width = 0
+        self._events = 0
+        self._over = ""
+
+    def __enter__(self) -> Self:
+        if not self._is_quiet:
+            summary = "" if self._scenario.summary is UNSET else f": {self._scenario.summary}"
+            self._console.print(Text(f"{self._scenario.name}{summary}", style="bold"))
+        if self._console.is_terminal:
+            self._status = self._console.status("opening a market")
+            self._status.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._status is not None:
+            self._status.stop()
+
+    def __call__(self, news: News) -> None:
+        """Tell one piece of news."""
+        match news:
+            case Opened(url, names):
+                self._began_at = monotonic()
+                self._teller = Teller(names)
+                self._width = max(map(len, names.values()))
+                people = ", ".join(names.values())
+                self._print("", "", Line("", "open", f"a market at {url}: {people}"))
+            case Logged(buyer, event):
+                self._events += 1
+                self._print(buyer, f"#{event.offset}", self._teller.line(event))
+            case Acted(buyer, offset, what, done, detail) if what == "disconnect" or not done:
+                self._print(buyer, f"#{offset}", Line(_FAULT, what, detail))
+            case Resumed(buyer, after):
+                text = f"the stream goes on behind #{after}: nothing lost, nothing twice"
+                self._print(buyer, f"#{after}", Line(_FAULT, "resumed", text))
+            case JourneyOver(_, over, everybody):
+                self._over = f"{over} of {everybody} journeys over, "
+        if self._status is not None:
+            seconds = monotonic() - self._began_at
+            self._status.update(f"{self._over}{self._events} events, {seconds:.1f} s")
+
+    def _print(self, agent: str, offset: str, line: Line) -> None:
+        if self._is_quiet:
+            return
+        self._console.print(
+            line_text(
+                line,
+                seconds=monotonic() - self._began_at,
+                offset=offset,
+                agent=f"{agent:<{self._width}}  ",
+                width=self._console.width if self._console.is_terminal else 0,
+            )
+        )
+
+
+def line_text(line: Line, *, seconds: float, offset: str, agent: str = "", width: int = 0) -> Text:
+    """Return one line of a timeline, cut to ``width`` (0: as long as it is)."""
+    minutes, rest = divmod(seconds, 60)
+    head = f"{int(minutes):02d}:{rest:05.2f}  {agent}{offset:<4} {line.stage:<9}  "
+    text = Text(head, style="dim")
+    text.append(f"{line.word:<10}  ", style=STYLES.get(line.word[:1], "bold"))
+    text.append(line.text)
+    if width:
+        text.truncate(width, overflow="ellipsis")
+    return text

@@ -1,0 +1,127 @@
+"""A run when it is over: journeys, funnel, expectations, proof."""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Final
+
+from market.cli.output import marked, say, table
+from market.cli.timeline import STAGE_NAMES, ticks
+from market.protocol.money import decimal_text
+from scenarios.engine.result import (
+    ExpectationResult,
+    FunnelRow,
+    JourneyResult,
+    OrderResult,
+    RunResult,
+)
+
+_BAR: Final = 24
+_TIMES: Final = {0: "never", 1: "once", 2: "twice"}
+_MARKS: Final = {"passed": "✓", "failed": "✗", "warned": "!"}
+_OUTCOMES: Final = {"bought": "✓", "cancelled": "■", "failed": "✗", "left": "✗", "open": "●"}
+
+
+def print_report(result: RunResult) -> None:
+    """Print a whole run for people."""
+    say(f"{result.name}   seed {result.seed}   {result.events} events in {result.seconds:.1f} s")
+    say()
+    say("Journeys")
+    for journey in result.journeys:
+        _journey(journey, result.currency)
+    say()
+    say("Funnel")
+    _funnel(result.funnel)
+    if result.expectations:
+        say()
+        say("Expectations")
+        _expectations(result.expectations)
+    say()
+    _proof(result)
+
+
+def _journey(journey: JourneyResult, currency: str) -> None:
+    last = journey.stages[-1]
+    marked(_OUTCOMES[journey.outcome], f"{journey.buyer} {_outcome(journey)}")
+    say(f"    {ticks((one.stage, one.outcome, one.seconds) for one in journey.stages)}")
+    for order in journey.orders:
+        say(f"    {_order(order, currency)}")
+    if last.reason:
+        say(f"    {last.reason}: {last.detail}")
+    cut = ""
+    if journey.cut:
+        times = [_TIMES.get(count, f"{count} times") for count in (journey.cut, journey.resumed)]
+        cut = f"; its stream was cut {times[0]} and went on {times[1]}"
+    say(f"    {journey.session_id}, {journey.events} events{cut}")
+
+
+def _outcome(journey: JourneyResult) -> str:
+    sellers = ", ".join(order.seller for order in journey.orders)
+    match journey.outcome:
+        case "bought":
+            return f"bought from {sellers}"
+        case "left":
+            return f"left at {STAGE_NAMES[journey.stages[-1].stage]}"
+        case "open":
+            return "is not through"
+    return f"had its order at {sellers} {journey.outcome}"
+
+
+def _order(order: OrderResult, currency: str) -> str:
+    amounts = (order.held_minor, order.captured_minor, order.fee_minor, order.returned_minor)
+    held, paid, fee, returned = (decimal_text(amount, currency) for amount in amounts)
+    refunded = ""
+    if order.refunded_minor:
+        refunded = f", {decimal_text(order.refunded_minor, currency)} refunded later"
+    return (
+        f"{held} {currency} held = {paid} paid (fee {fee}) + {returned} returned{refunded};"
+        f" {order.units_delivered} of {order.units} units in {order.chunks} chunks"
+    )
+
+
+def _funnel(rows: Sequence[FunnelRow]) -> None:
+    entered = max(row.reached for row in rows) or 1
+    lines = []
+    for row in rows:
+        share = round(_BAR * row.passed / entered)
+        reason, count = next(iter(row.reasons.items()), ("", 0))
+        lines.append(
+            (
+                STAGE_NAMES[row.stage],
+                str(row.reached),
+                str(row.passed),
+                str(row.left),
+                str(row.open),
+                f"{100 * row.passed / row.reached:.0f}%" if row.reached else "",
+                "█" * share + "░" * (_BAR - share),
+                f"{reason} ({count})" if reason else "",
+            )
+        )
+    table(
+        ("Stage", ">Reached", ">Passed", ">Left", ">Open", ">Step", "", "Top reason to leave"),
+        lines,
+    )
+
+
+def _expectations(expectations: Sequence[ExpectationResult]) -> None:
+    for one in expectations:
+        marked(_MARKS[one.status], one.title)
+        found = ", ".join(f"{source} = {value}" for source, value in one.observed.items())
+        say(f"    {found}")
+    counts: Counter[str] = Counter(one.status for one in expectations)
+    say(", ".join(f"{counts[status]} {status}" for status in _MARKS if counts[status]))
+
+
+def _proof(result: RunResult) -> None:
+    proven = result.proven
+    for finding in result.findings:
+        marked("✗", f"broken: {finding}")
+    if not result.findings:
+        held = sum(money.escrows_minor for money in proven.money)
+        marked(
+            "✓",
+            f"proven from the store: {proven.postings} postings sum to zero, {proven.events} log"
+            f" entries chain, {proven.receipts} receipts hold,"
+            f" {decimal_text(held, result.currency)} {result.currency} still in escrow",
+        )
+    if not result.is_over:
+        marked("●", "not every journey was over when the run ended")

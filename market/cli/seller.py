@@ -1,0 +1,172 @@
+"""``market seller new``, ``register`` and ``serve``."""
+
+import runpy
+import tomllib
+from pathlib import Path
+from string import Template
+from typing import Final
+
+import msgspec
+import rich_click as click
+
+from buyer_agents import MarketClient
+from market.cli import keyfile
+from market.cli.failures import Failure, reported
+from market.cli.options import json_option, url_option, with_client
+from market.cli.output import emit, facts, hint, say
+from market.protocol.manifest import load_manifest
+from market.protocol.money import Money
+from market.protocol.text import Slug
+from market.protocol.wire import ServiceView
+from seller_services import Seller, handle_of, load_or_make
+
+_PROGRAM: Final = "seller.py"
+_MANIFEST: Final = "manifest.toml"
+_PROGRAM_TEXT: Final = Template('''\
+"""A seller: counts the words of lines. Change the manifest and the handler to sell your own."""
+
+from pathlib import Path
+
+from seller_services import Chunk, Seller
+
+HERE = Path(__file__).parent
+seller = Seller(HERE / "manifest.toml", key=HERE / "$name.key")
+
+
+@seller.handle
+def count_words(order):
+    for number, line in enumerate(order.input["lines"]):
+        # Each yield is one chunk: it is delivered, and paid, even if we crash after it.
+        yield Chunk({"line": number, "words": len(line.split())}, units=1)
+
+
+if __name__ == "__main__":
+    seller.run()
+''')
+_MANIFEST_TEXT: Final = Template("""\
+manifest = 1
+id = "$name"
+version = "1.0"
+summary = "Count the words of each line of a text."
+tags = ["text", "count"]
+price = { per = "unit", amount = "0.001", currency = "XTS" }
+measure = { unit = "line", counts = "items", of = "lines" }
+limits = { p95_ms = 500, deliver_seconds = 60 }
+policies = { refund = "within-window", refund_window_seconds = 3600, data_use = "delivery-only" }
+
+[input]
+type = "object"
+required = ["lines"]
+properties.lines = { type = "array", items = { type = "string" }, minItems = 1, maxItems = 1000 }
+
+[output]
+type = "object"
+required = ["line", "words"]
+properties.line = { type = "integer", minimum = 0 }
+properties.words = { type = "integer", minimum = 0 }
+
+[[examples]]
+in = { lines = ["to be or not to be"] }
+out = { line = 0, words = 6 }
+""")
+
+folder_argument = click.argument(
+    "folder", metavar="DIR", type=click.Path(path_type=Path, file_okay=False)
+)
+
+
+@click.command()
+@folder_argument
+@reported
+def new(folder: Path) -> None:
+    """Write a seller that runs to DIR: a manifest, ten lines of Python, and a key.
+
+    DIR's name becomes the seller's and the service's name.
+    """
+    name = _name_of(folder)
+    for file in (_PROGRAM, _MANIFEST):
+        if (folder / file).exists():
+            raise Failure(f"{folder / file} exists; nothing is overwritten", code="file_exists")
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / _PROGRAM).write_text(_PROGRAM_TEXT.substitute(name=name), "utf-8")
+    (folder / _MANIFEST).write_text(_MANIFEST_TEXT.substitute(name=name), "utf-8")
+    key = load_or_make(folder / f"{name}.key")
+    facts(
+        [
+            ("✓ manifest", f"{folder / _MANIFEST}   what it sells, for how much"),
+            ("✓ program", f"{folder / _PROGRAM}   how it works on an order"),
+            ("✓ key", f"{folder / name}.key   who it is: agent {key.kid}"),
+        ]
+    )
+    hint("market serve   (in another terminal)", f"market seller serve {folder}")
+
+
+@click.command()
+@folder_argument
+@url_option
+@json_option
+@reported
+def register(folder: Path, url: str, as_json: bool) -> None:
+    """List the service in DIR at the market, without serving it."""
+    path = folder / _MANIFEST
+    manifest = load_manifest(path)
+    tree = tomllib.loads(path.read_text("utf-8"))
+    key_file = _key_in(folder)
+
+    async def act(market: MarketClient) -> ServiceView:
+        await market.register(handle_of(key_file), "seller")
+        return await market.publish(tree)
+
+    service = with_client(url, key_file, act)
+    if as_json:
+        emit(service)
+        return
+    price = Money(manifest.price_minor(1), manifest.price.currency)
+    unit = manifest.measure.unit if manifest.measure and manifest.price.per == "unit" else "call"
+    facts(
+        [
+            ("✓ listed", f"{service.slug} {service.version}, {price} per {unit}"),
+            ("  service", service.id),
+            ("  seller", f"{service.seller_handle}, agent {service.seller_id}"),
+            ("  manifest", service.manifest_digest),
+        ]
+    )
+    hint(f"market seller serve {folder}")
+
+
+@click.command()
+@folder_argument
+@url_option
+@reported
+def serve(folder: Path, url: str) -> None:
+    """List the service in DIR and work on its orders, until interrupted.
+
+    A seller that is stopped and started again goes on where it was; the same as python seller.py.
+    """
+    made = runpy.run_path(str(folder / _PROGRAM))
+    sellers = [value for value in made.values() if isinstance(value, Seller)]
+    if len(sellers) != 1:
+        detail = f"{folder / _PROGRAM} makes {len(sellers)} sellers, not one"
+        raise Failure(detail, code="no_seller")
+    say(f"✓ {sellers[0].handle_name} serves {sellers[0].manifest.id} at {url}; stop with Ctrl-C")
+    sellers[0].run(url)
+
+
+def _name_of(folder: Path) -> str:
+    name = folder.resolve().name.lower().replace("_", "-").replace(" ", "-")
+    try:
+        return msgspec.convert(name, Slug)
+    except msgspec.ValidationError as error:
+        raise Failure(
+            f"{name!r} is no name for a seller: lower case letters, digits, single hyphens",
+            code="bad_name",
+        ) from error
+
+
+def _key_in(folder: Path) -> Path:
+    """Return the one key file of a seller's folder."""
+    found = sorted(folder.glob("*.key"))
+    if len(found) != 1:
+        raise Failure(f"{folder} has {len(found)} key files, not one", code="no_key")
+    keyfile.load(found[0])
+    return found[0]

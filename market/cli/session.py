@@ -1,0 +1,131 @@
+"""``market session list``, ``show`` and ``events``."""
+
+from pathlib import Path
+
+import rich_click as click
+
+from buyer_agents import MarketClient
+from market.cli.failures import reported
+from market.cli.options import client_options, limit_option, with_client
+from market.cli.output import emit, emit_line, facts, hint, say, table
+from market.cli.reading import LogPrinter, entries_of, ids_in, newest_session, state_of
+from market.cli.timeline import ticks
+from market.protocol.events import Event
+from market.protocol.money import decimal_text
+from market.protocol.wire import OrderView, Page, SessionView
+from scenarios.engine.facts import journey_of
+
+
+@click.command()
+@click.option("--state", type=click.Choice(["open", "closed", "any"]), default="any")
+@limit_option
+@client_options
+@reported
+def list_sessions(state: str, limit: int, url: str, key_file: Path | None, as_json: bool) -> None:
+    """List the sessions that you take part in, newest first."""
+
+    async def act(market: MarketClient) -> tuple[Page[SessionView], LogPrinter]:
+        page = await market.sessions(state=state, limit=limit)
+        printer = LogPrinter(market)
+        if not as_json:
+            await printer.learn(session.buyer_id for session in page.items)
+        return page, printer
+
+    page, printer = with_client(url, key_file, act)
+    if as_json:
+        emit(page)
+        return
+    rows = [
+        (
+            one.id,
+            state_of(one),
+            printer.teller.name(one.buyer_id),
+            str(one.next_offset),
+            str(len(one.orders)),
+            one.opened_at[11:19],
+            one.need,
+        )
+        for one in page.items
+    ]
+    table(("Session", "State", "Buyer", ">Events", ">Orders", "Opened", "Need"), rows)
+    if rows:
+        hint(f"market watch {rows[0][0]}")
+
+
+@click.command()
+@click.argument("session_id", metavar="[SESSION]", required=False)
+@client_options
+@reported
+def show(session_id: str | None, url: str, key_file: Path | None, as_json: bool) -> None:
+    """Show where SESSION (or your newest) stands: its stages, its orders, its log."""
+
+    async def act(market: MarketClient) -> tuple[SessionView, list[OrderView]]:
+        session = await market.session(await newest_session(market, session_id))
+        orders = [await market.order(order_id) for order_id in session.orders]
+        if not as_json:
+            await _print_session(market, session, orders)
+        return session, orders
+
+    session, orders = with_client(url, key_file, act)
+    if as_json:
+        emit({"session": session, "orders": orders})
+        return
+    waiting = any(order.state == "awaiting_approval" for order in orders)
+    if waiting:
+        hint(f"market session approve {session.id}")
+    hint(f"market watch {session.id}")
+
+
+async def _print_session(
+    market: MarketClient, session: SessionView, orders: list[OrderView]
+) -> None:
+    events = [one for one in await entries_of(market, session.id) if isinstance(one, Event)]
+    printer = LogPrinter(market)
+    for event in events:
+        await printer.learn(ids_in(event))
+    facts(
+        [
+            ("session", f"{session.id}   {state_of(session)}"),
+            ("buyer", printer.teller.name(session.buyer_id)),
+            ("for", printer.teller.name(session.principal_id) if session.principal_id else ""),
+            ("need", session.need),
+            ("log", f"{session.next_offset} events, head {session.head_hash}"),
+        ]
+    )
+    if events and events[0].kind == "session.opened":
+        journey = journey_of("", session.id, events)
+        say(ticks((one.stage, one.outcome, one.seconds) for one in journey.stages))
+    for order in orders:
+        amounts = (order.amount_minor, order.captured_minor, order.returned_minor)
+        price, paid, returned = (decimal_text(one, order.currency) for one in amounts)
+        paused = ", paused" if order.is_paused else ""
+        say(
+            f"{order.id}   {order.state}{paused}   {order.slug}   {price} {order.currency}:"
+            f" {paid} paid, {returned} returned,"
+            f" {order.units_delivered} of {order.units} units delivered"
+        )
+
+
+@click.command()
+@click.argument("session_id", metavar="[SESSION]", required=False)
+@click.option("--after", type=click.IntRange(-1), default=-1, help="Begin behind this offset.")
+@client_options
+@reported
+def events(
+    session_id: str | None, after: int, url: str, key_file: Path | None, as_json: bool
+) -> None:
+    """Print the log of SESSION (or your newest) up to now. With --json, one event a line."""
+
+    async def act(market: MarketClient) -> str:
+        read = await newest_session(market, session_id)
+        printer = LogPrinter(market)
+        for entry in await entries_of(market, read, after):
+            if as_json:
+                emit_line(entry)
+            else:
+                await printer.line(entry)
+        return read
+
+    read = with_client(url, key_file, act)
+    if not as_json:
+        hint(f"market watch {read}")

@@ -1,0 +1,96 @@
+"""Every command by name: where it is, and what it does. Nothing here loads the market."""
+
+import sys
+from collections.abc import Mapping
+from importlib.metadata import version
+from typing import Final
+
+import click
+import rich_click
+
+from market.cli.lazy import Lazy, LazyGroup
+
+INTERRUPTED: Final = 130
+
+_HELP: Final = rich_click.RichHelpConfiguration(
+    style_options_panel_border="dim", style_commands_panel_border="dim", max_width=100
+)
+
+
+def _group(name: str, summary: str, tree: Mapping[str, Lazy | LazyGroup]) -> LazyGroup:
+    settings = {"rich_help_config": _HELP, "help_option_names": ["-h", "--help"]}
+    return LazyGroup(name, help=summary, tree=tree, context_settings=settings)
+
+
+SESSION: Final = _group(
+    "session",
+    "Look into live sessions, and intervene.",
+    {
+        "list": Lazy("market.cli.session:list_sessions", "List sessions, newest first."),
+        "show": Lazy("market.cli.session:show", "Show where a session stands."),
+        "events": Lazy("market.cli.session:events", "Print a session's log."),
+        "pause": Lazy("market.cli.control:pause", "Hold a delivery until it is resumed."),
+        "resume": Lazy("market.cli.control:resume", "Let a paused delivery go on."),
+        "steer": Lazy("market.cli.control:steer", "Say something to the seller at work."),
+        "cancel": Lazy("market.cli.control:cancel", "Cancel an order; what came is paid."),
+        "approve": Lazy("market.cli.control:approve", "Let an order that waits be placed."),
+        "deny": Lazy("market.cli.control:deny", "Refuse an order that waits for approval."),
+    },
+)
+SELLER: Final = _group(
+    "seller",
+    "Make a seller, list its service, serve it.",
+    {
+        "new": Lazy("market.cli.seller:new", "Write a runnable seller to a folder."),
+        "register": Lazy("market.cli.seller:register", "List a service at the market."),
+        "serve": Lazy("market.cli.seller:serve", "Follow the inbox and work on orders."),
+    },
+)
+WALLET: Final = _group(
+    "wallet",
+    "Look at money.",
+    {
+        "show": Lazy("market.cli.wallet:show", "Show what an agent can spend, and what is held."),
+        "ledger": Lazy("market.cli.wallet:ledger", "List every change of a wallet."),
+    },
+)
+IDENTITY: Final = _group(
+    "identity",
+    "Make, show and change keys.",
+    {
+        "new": Lazy("market.cli.identity:new", "Make a key; with a handle, register it."),
+        "show": Lazy("market.cli.identity:show", "Show an agent and its keys."),
+        "rotate": Lazy("market.cli.identity:rotate", "Replace the key, and revoke the old one."),
+        "revoke": Lazy("market.cli.identity:revoke", "Revoke a key."),
+    },
+)
+ROOT: Final = _group(
+    "market",
+    "A marketplace sandbox whose customers are agents.\n\n"
+    "Try: market run scenarios/first_purchase.toml",
+    {
+        "run": Lazy("market.cli.run:run", "Play a scenario on a real market, and judge it."),
+        "check": Lazy("market.cli.check:check", "Check scenarios and print their plans."),
+        "serve": Lazy("market.cli.serve:serve", "Open a market on this machine."),
+        "watch": Lazy("market.cli.watch:watch", "Follow a session live."),
+        "session": SESSION,
+        "seller": SELLER,
+        "wallet": WALLET,
+        "identity": IDENTITY,
+        "why": Lazy("market.cli.why:why", "Tell why a seller's buyers bought, or did not."),
+        "export": Lazy("market.cli.export:export", "Write a run's facts as Parquet."),
+        "audit": Lazy("market.cli.audit:audit", "Prove ledger, logs and holds."),
+        "verify": Lazy("market.cli.verify:verify", "Check signatures, offline."),
+        "migrate": Lazy("market.cli.migrate:migrate", "Bring a store's tables up to date."),
+        "schema": Lazy("market.cli.schema:schema", "Print a JSON Schema for editors."),
+    },
+)
+click.version_option(version("agent-market"), prog_name="market")(ROOT)
+
+
+def main() -> None:
+    """Run the command that the arguments name, and exit with its code."""
+    try:
+        ROOT(prog_name="market")
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)

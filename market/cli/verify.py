@@ -1,0 +1,188 @@
+"""``market verify``: who signed what, checked without trusting anybody who says so."""
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import anyio
+import msgspec
+import rich_click as click
+
+from buyer_agents import MarketClient, Refused
+from market.cli.failures import REFUSED, Failure, reported
+from market.cli.options import json_option
+from market.cli.output import emit, facts, hint, say
+from market.protocol.commitments import CLAIMS, Claims
+from market.protocol.money import EXPONENTS, Money
+from market.protocol.signing import (
+    BadKey,
+    BadSignature,
+    SigningKey,
+    VerifyingKey,
+    read_header,
+    read_payload,
+)
+
+_TOKEN: Final = re.compile(r"[\w-]{8,}\.[\w-]{8,}\.[\w-]{8,}")
+_KEYS_FILE: Final = "keys.json"
+_MAX_BYTES: Final = 16 * 1024 * 1024
+
+
+class KnownKey(NamedTuple):
+    """A public key that is trusted here, and what its owner is called ("" if nobody says)."""
+
+    key: VerifyingKey
+    owner: str
+
+
+class Checked(NamedTuple):
+    """A token and what became of it: its claims, or why it does not hold."""
+
+    typ: str
+    kid: str
+    issuer: str
+    signer: str
+    claims: Claims | None
+    problem: str
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False, exists=True))
+@click.option(
+    "--keys",
+    "key_files",
+    multiple=True,
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help="A JWK or JWK Set to trust. [default: keys.json beside the file or above it]",
+)
+@click.option("--url", envvar="MARKET_URL", help="Fetch the signers' keys from this market.")
+@json_option
+@reported
+def verify(file: Path, key_files: tuple[Path, ...], url: str | None, as_json: bool) -> None:
+    """Check every signed commitment in FILE: receipts, orders, manifests, reviews and so on.
+
+    FILE is a compact JWS, or any text that holds some. Exit code 3: a signature does not hold.
+    """
+    if file.stat().st_size > _MAX_BYTES:
+        raise Failure(f"{file} is longer than {_MAX_BYTES} bytes", code="file_too_long")
+    tokens = _tokens_in(file.read_text("utf-8", "replace"))
+    if not tokens:
+        raise Failure(f"there is no signed commitment in {file}", code="nothing_signed")
+    keys = _known_keys(key_files or _keys_near(file))
+    if url:
+        keys |= anyio.run(_fetch_keys, url, tokens)
+    checked = [_check(token, keys) for token in tokens]
+    if as_json:
+        emit([one._asdict() for one in checked])
+    else:
+        for one in checked:
+            _print(one)
+    bad = [one for one in checked if one.problem]
+    if bad:
+        raise Failure(
+            f"{len(bad)} of {len(checked)} signatures do not hold: {bad[0].problem}",
+            code="bad_signature",
+            title="The signature does not hold",
+            exit_code=REFUSED,
+        )
+    if not as_json:
+        hint("market audit  (the whole store, with its ledger and logs)")
+
+
+def _tokens_in(text: str) -> list[str]:
+    """Return the compact JWS in a text, each once."""
+    found = []
+    for token in dict.fromkeys(_TOKEN.findall(text)):
+        try:
+            read_header(token)
+        except BadSignature:
+            continue
+        found.append(token)
+    return found
+
+
+def _keys_near(file: Path) -> tuple[Path, ...]:
+    """Return the key set that a run left beside the file, or one folder up."""
+    near = (file.parent / _KEYS_FILE, file.parent.parent / _KEYS_FILE)
+    return tuple(path for path in near if path.exists())[:1]
+
+
+def _known_keys(files: tuple[Path, ...]) -> dict[str, KnownKey]:
+    """Read JWKs and JWK Sets; of a private key, its public half."""
+    keys = {}
+    for file in files:
+        try:
+            tree = msgspec.json.decode(file.read_bytes(), type=dict[str, Any])
+        except msgspec.DecodeError as error:
+            raise BadKey(f"{file} holds no JWK: {error}") from error
+        for jwk in tree.get("keys", [tree]):
+            key = VerifyingKey({name: value for name, value in jwk.items() if name != "d"})
+            keys[key.kid] = KnownKey(key, str(jwk.get("name", "")))
+    return keys
+
+
+async def _fetch_keys(url: str, tokens: list[str]) -> dict[str, KnownKey]:
+    """Ask a market for its own keys, and for those of the agents that the tokens name."""
+    keys = {}
+    async with MarketClient(url, SigningKey.generate(), patience_seconds=3.0) as market:
+        for key in (await market.published_keys("/.well-known/jwks.json")).values():
+            keys[key.kid] = KnownKey(key, "the market")
+        for issuer in {_issuer_of(token) for token in tokens}:
+            if re.fullmatch(r"[\w-]{43}", issuer):
+                try:
+                    published = await market.published_keys(f"/v1/agents/{issuer}/keys")
+                except Refused:
+                    continue
+                for key in published.values():
+                    keys[key.kid] = KnownKey(key, f"agent {issuer}")
+    return keys
+
+
+def _issuer_of(token: str) -> str:
+    payload = read_payload(token)
+    return str(payload.get("iss", "")) if isinstance(payload, dict) else ""
+
+
+def _check(token: str, keys: Mapping[str, KnownKey]) -> Checked:
+    header, issuer = read_header(token), _issuer_of(token)
+    typ, kid = header["typ"], header["kid"]
+    claims_type = CLAIMS.get(typ)
+    known = keys.get(kid)
+    signer = known.owner if known else ""
+    if claims_type is None:
+        return Checked(typ, kid, issuer, signer, None, f"{typ!r} is no commitment that is known")
+    if known is None:
+        problem = f"nothing here vouches for the key {kid}: give --keys or --url"
+        return Checked(typ, kid, issuer, "", None, problem)
+    try:
+        claims = known.key.read(token, typ=typ, claims=claims_type)
+    except BadSignature as error:
+        return Checked(typ, kid, issuer, signer, None, str(error))
+    return Checked(typ, kid, issuer, signer, claims, "")
+
+
+def _print(one: Checked) -> None:
+    what = one.typ.partition("+")[0].replace("-", " ")
+    if one.claims is None:
+        say(f"✗ {what}: {one.problem}")
+        say()
+        return
+    signed_at = datetime.fromtimestamp(one.claims.iat, UTC)
+    who = one.signer or ("itself" if one.issuer == one.kid else one.issuer)
+    say(f"✓ {what}, signed by {who}, {signed_at:%Y-%m-%d %H:%M:%S} UTC")
+    tree = msgspec.to_builtins(one.claims)
+    pairs = [(f"  {name}", _shown(name, value, tree)) for name, value in tree.items()]
+    facts([("  key", one.kid), *pairs])
+    say()
+
+
+def _shown(name: str, value: Any, tree: Mapping[str, Any]) -> str:
+    """Return a claim as people read it: money in its currency, moments as dates."""
+    currency = tree.get("currency")
+    if name.endswith("_minor") and isinstance(value, int) and currency in EXPONENTS:
+        return str(Money(value, currency))
+    if name in ("iat", "exp") and isinstance(value, int):
+        return f"{datetime.fromtimestamp(value, UTC):%Y-%m-%d %H:%M:%S} UTC"
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()

@@ -1,0 +1,1 @@
+"""Faces translate: one package for each way in. They add no rules."""

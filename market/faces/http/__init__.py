@@ -1,0 +1,106 @@
+"""The HTTP face: the API under ``/v1``, access tokens, live streams, published documents.
+
+A handler's signature says what it reads (``binding``); it calls one verb and returns one view.
+Refusals become problem documents in one place (``problems``), every limit stands in ``limits``,
+and everything that requests share is the ``desk``.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+from litestar import Controller, Request
+from litestar.response.base import ASGIResponse
+from litestar.routes import BaseRoute, HTTPRoute
+
+from market.base.settings import Settings
+from market.faces.http.agents import AgentController, MeController
+from market.faces.http.answers import Answer
+from market.faces.http.call import Call
+from market.faces.http.desk import Desk
+from market.faces.http.documents import make_documents
+from market.faces.http.doors import Doorkeeper
+from market.faces.http.inbox import InboxController
+from market.faces.http.mandates import MandateController
+from market.faces.http.memory import MemoryController
+from market.faces.http.oauth import REST, OAuthController
+from market.faces.http.openapi import Published
+from market.faces.http.orders import OrderController, ReceiptController
+from market.faces.http.problems import problem_answer, report
+from market.faces.http.published import PublishedController
+from market.faces.http.recommendations import RecommendationController
+from market.faces.http.reviews import ReviewController
+from market.faces.http.services import QuoteController, ServiceController
+from market.faces.http.sessions import SessionController
+from market.faces.http.sockets import SocketController
+from market.faces.http.wallet import FaucetController, WalletController
+
+__all__ = [
+    "REST",
+    "Call",
+    "Desk",
+    "Doorkeeper",
+    "answer_options",
+    "answer_problem",
+    "controllers",
+    "make_documents",
+    "published",
+]
+
+_CONTROLLERS: tuple[type[Controller], ...] = (
+    AgentController,
+    MeController,
+    OAuthController,
+    WalletController,
+    MandateController,
+    ServiceController,
+    QuoteController,
+    SessionController,
+    SocketController,
+    OrderController,
+    ReceiptController,
+    ReviewController,
+    RecommendationController,
+    InboxController,
+    MemoryController,
+    PublishedController,
+)
+
+
+def controllers(settings: Settings) -> list[type[Controller]]:
+    """Return what is served: in production there is no faucet, not even a closed one."""
+    return [*_CONTROLLERS, *([FaucetController] if settings.mode == "sandbox" else [])]
+
+
+def published(routes: Iterable[BaseRoute]) -> list[Published]:
+    """Return the operations of these routes, by path."""
+    found = []
+    for route in routes:
+        for handler in route.route_handlers if isinstance(route, HTTPRoute) else ():
+            if (operation := handler.opt.get("operation")) is not None:
+                [method] = handler.http_methods
+                tags = tuple(getattr(handler.owner, "tags", ()))
+                found.append(Published(str(method), route.path_format, tags, operation))
+    return sorted(found, key=lambda place: (place.path, place.method))
+
+
+async def answer_options(request: Request[Any, Any, Any]) -> ASGIResponse | None:
+    """Answer ``OPTIONS`` with every method of the path; Litestar knows those of one handler."""
+    if request.method != "OPTIONS":
+        return None
+    template = request.scope["path_template"]
+    methods = {"OPTIONS"}
+    for route in request.app.routes:
+        if isinstance(route, HTTPRoute) and route.path_format == template:
+            methods |= {str(method) for method in route.methods}
+    assert isinstance(request, Call)
+    allow = (b"allow", ", ".join(sorted(methods)).encode())
+    return Answer(b"", status=204, request_id=request.request_id, extra=(allow,))
+
+
+def answer_problem(request: Request[Any, Any, Any], error: Exception) -> ASGIResponse:
+    """Answer any exception with a problem document."""
+    assert isinstance(request, Call)
+    method, path = request.scope["method"], request.scope["path"]
+    refusal = report(error, request_id=request.request_id, method=method, path=path)
+    issuer = request.desk.settings.issuer
+    return problem_answer(refusal, request_id=request.request_id, issuer=issuer)

@@ -1,0 +1,170 @@
+"""The call: one HTTP request as this face reads it, bounded and without copies."""
+
+import asyncio
+import hashlib
+import re
+from typing import Any, Final, cast
+from urllib.parse import parse_qsl
+
+from litestar import Request
+from litestar.types import Receive, Scope, Send
+
+from market.base.once import Once
+from market.faces.http import limits
+from market.faces.http.desk import Desk
+from market.faces.http.doors import Visitor
+from market.faces.http.problems import (
+    BodyTooSlow,
+    ContentTooLarge,
+    HeadersTooLarge,
+    InvalidParameter,
+    Malformed,
+    MissingIdempotencyKey,
+    UnsupportedMediaType,
+)
+
+_KEY: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+
+class Call(Request[Any, Any, Any]):
+    """A request. What it gives is read once and only when somebody asks."""
+
+    __slots__ = ("_headers", "_request_id", "_visitor", "content")
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        super().__init__(scope, receive, send)
+        self._headers: dict[bytes, bytes] | None = None
+        self._visitor: Visitor | None = None
+        self.content = b""
+
+    @property
+    def desk(self) -> Desk:
+        """What all requests of this market share."""
+        return cast("Desk", self.scope["litestar_app"].state.desk)
+
+    @property
+    def request_id(self) -> str:
+        """The id under which the caller and the operators' log speak of this request."""
+        # The scope outlives this object: an exception handler makes another for the same request.
+        known = self.scope["state"].get("request_id")
+        if known is None:
+            known = self.scope["state"]["request_id"] = self.desk.request_ids.new("req")
+        return cast("str", known)
+
+    def header(self, name: bytes) -> bytes | None:
+        """Return a header by its lower-case name; the last one, if it was sent twice.
+
+        Raises:
+            HeadersTooLarge: there are more than anybody needs.
+        """
+        if self._headers is None:
+            pairs = list(self.scope["headers"])
+            if len(pairs) > limits.HEADERS:
+                raise HeadersTooLarge(f"At most {limits.HEADERS} headers are read.")
+            self._headers = dict(pairs)
+        return self._headers.get(name)
+
+    async def identify(self) -> None:
+        """Find out who calls, by the bearer token.
+
+        Raises:
+            Unauthenticated: nobody known.
+        """
+        self._visitor = await self.desk.doors.admit(self.header(b"authorization"))
+
+    @property
+    def visitor(self) -> Visitor:
+        """Who calls; ``identify`` comes first."""
+        assert self._visitor is not None, "a handler reads the caller of a public route"
+        return self._visitor
+
+    def parameters(self) -> dict[str, str]:
+        """Return the query's parameters, as ``read_query`` does."""
+        return read_query(self.scope["query_string"])
+
+    async def load(self, limit: int, media: bytes) -> None:
+        """Read the body, of at most ``limit`` bytes, into ``content``.
+
+        Raises:
+            UnsupportedMediaType: it says that it is of another media type.
+            ContentTooLarge: it is longer.
+            BodyTooSlow: it did not come within ``limits.BODY_SECONDS``.
+            Malformed: the client went away before its end.
+        """
+        kind = self.header(b"content-type")
+        if kind is not None and kind.partition(b";")[0].strip().lower() != media:
+            raise UnsupportedMediaType(f"Send the body as {media.decode()}.", media=media.decode())
+        try:
+            async with asyncio.timeout(limits.BODY_SECONDS):
+                self.content = await self._read(limit)
+        except TimeoutError as error:
+            raise BodyTooSlow(f"A body comes within {limits.BODY_SECONDS} s.") from error
+
+    async def _read(self, limit: int) -> bytes:
+        parts: list[bytes] = []
+        size = 0
+        is_over = False
+        while not is_over:
+            message = await self.receive()
+            if message["type"] != "http.request":
+                raise Malformed("The connection closed before the end of the body.")
+            parts.append(message["body"])
+            size += len(message["body"])
+            is_over = not message["more_body"]
+            if size > limit:
+                await self._discard(limits.DISCARD - size, is_over=is_over)
+                raise ContentTooLarge(f"At most {limit} bytes are read here.", limit_bytes=limit)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    async def _discard(self, left: int, *, is_over: bool) -> None:
+        """Read on for a while, and keep nothing.
+
+        A server that closes with unread bytes resets the connection, and the client that still
+        writes never reads the refusal.
+        """
+        while left > 0 and not is_over:
+            message = await self.receive()
+            if message["type"] != "http.request":
+                return
+            left -= len(message["body"])
+            is_over = not message["more_body"]
+
+    def once(self) -> Once:
+        """Return what makes a repeat of this request harmless; the body must be loaded.
+
+        Raises:
+            MissingIdempotencyKey: the header is not there, or not of its form.
+        """
+        key = (self.header(b"idempotency-key") or b"").decode("latin-1")
+        if not _KEY.fullmatch(key):
+            raise MissingIdempotencyKey(
+                "Send a header Idempotency-Key: 1 to 64 letters, digits, hyphens, underscores;"
+                " a new one for each new request, the same one for a repeat.",
+                header="Idempotency-Key",
+            )
+        act = f"{self.scope['method']} {self.scope['path']}\n".encode()
+        fingerprint = hashlib.sha256(act + self.content).hexdigest()
+        return Once(self.visitor.caller.agent_id, key, fingerprint)
+
+
+def read_query(query: bytes) -> dict[str, str]:
+    """Return the parameters of a query, each at most once.
+
+    Raises:
+        InvalidParameter: too many, too long, twice the same, or not UTF-8.
+    """
+    if len(query) > limits.QUERY:
+        raise InvalidParameter(f"The query is longer than {limits.QUERY} bytes.")
+    try:
+        pairs = parse_qsl(
+            query.decode("ascii"),
+            keep_blank_values=True,
+            errors="strict",
+            max_num_fields=limits.QUERY_FIELDS,
+        )
+    except ValueError as error:
+        raise InvalidParameter("The query is not text in UTF-8 of a few parameters.") from error
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise InvalidParameter("A query parameter stands twice.")
+    return found

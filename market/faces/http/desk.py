@@ -1,0 +1,76 @@
+"""The desk: what all requests of one market share. ``market.app`` puts it together."""
+
+import asyncio
+from collections import Counter
+from dataclasses import dataclass, field
+from random import Random
+
+from market.base.clock import Clock, milliseconds
+from market.base.settings import Settings
+from market.base.store import Store
+from market.faces.http import limits
+from market.faces.http.documents import Documents
+from market.faces.http.doors import Doorkeeper
+from market.faces.http.problems import TooManyStreams
+from market.protocol.ids import Ids
+
+
+class StreamGate:
+    """Counts live streams, of each agent and in all."""
+
+    def __init__(self) -> None:
+        self._open: Counter[str] = Counter()
+        self._changed = asyncio.Event()
+
+    @property
+    def open_streams(self) -> int:
+        """How many streams are open."""
+        return self._open.total()
+
+    def enter(self, agent_id: str) -> None:
+        """Count one more stream; every ``enter`` is followed by one ``leave``.
+
+        Raises:
+            TooManyStreams: the agent, or the market, has as many as it may.
+        """
+        if self._open[agent_id] >= limits.STREAMS_PER_AGENT:
+            raise TooManyStreams(
+                "Close a stream before opening another.",
+                limit=limits.STREAMS_PER_AGENT,
+                retry_after_seconds=1,
+            )
+        if self._open.total() >= limits.STREAMS:
+            raise TooManyStreams(
+                "The market serves as many streams as it can; read page by page.",
+                limit=limits.STREAMS,
+                retry_after_seconds=10,
+            )
+        self._open[agent_id] += 1
+        self._changed.set()
+
+    def leave(self, agent_id: str) -> None:
+        """Count one stream less."""
+        self._open[agent_id] -= 1
+        if not self._open[agent_id]:
+            del self._open[agent_id]
+        self._changed.set()
+
+    async def until(self, streams: int) -> None:
+        """Wait until so many streams are open."""
+        while self.open_streams != streams:
+            self._changed.clear()
+            await self._changed.wait()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Desk:
+    """One market's settings, store, clock, door, gate and documents."""
+
+    settings: Settings
+    store: Store
+    clock: Clock
+    doors: Doorkeeper
+    documents: Documents
+    gate: StreamGate = field(default_factory=StreamGate)
+    request_ids: Ids = field(default_factory=lambda: Ids(milliseconds, Random()))  # noqa: S311
+    """A source of its own: what is asked must not change the ids of a simulated market."""

@@ -1,0 +1,116 @@
+"""The door: a bearer token becomes a caller.
+
+Checking a token costs a signature; a token that was checked is remembered until it expires
+(``performance.md`` rule 12). What it rests on is looked up again every second, so that a
+suspension or a revoked key ends it everywhere within that time, and at once in this process.
+"""
+
+from datetime import datetime, timedelta
+from typing import Final, NamedTuple
+
+from market import identity
+from market.base.caller import CLOCK_SKEW_SECONDS, Caller
+from market.base.clock import EPOCH, Clock
+from market.base.errors import MarketError, Unauthenticated
+from market.base.store import Store
+from market.faces.http import limits
+from market.identity import AccessClaims
+
+RECHECK: Final = timedelta(seconds=1)
+_SKEW: Final = timedelta(seconds=CLOCK_SKEW_SECONDS)
+_REFUSED: Final = "Send a valid access token: 'Authorization: Bearer ...', from POST /oauth/token."
+
+
+class Visitor(NamedTuple):
+    """A caller with the header that let it in, and until when it does."""
+
+    caller: Caller
+    authorization: bytes
+    expires_at: datetime
+
+
+class _Pass(NamedTuple):
+    visitor: Visitor
+    claims: AccessClaims
+    fresh_until: datetime
+
+
+class Doorkeeper:
+    """Lets callers in by their tokens. One event loop uses it."""
+
+    def __init__(self, store: Store, clock: Clock, *, audience: str) -> None:
+        self._store = store
+        self._clock = clock
+        self._audience = audience
+        self._passes: dict[bytes, _Pass] = {}
+        self._headers_of: dict[str, set[bytes]] = {}
+
+    async def admit(self, authorization: bytes | None) -> Visitor:
+        """Return who sends this ``Authorization`` header.
+
+        Raises:
+            Unauthenticated: nobody known, always in the same words.
+        """
+        now = self._clock.now()
+        known = self._passes.get(authorization) if authorization is not None else None
+        if known is not None and now < known.fresh_until:
+            return known.visitor
+        try:
+            if authorization is None:
+                raise Unauthenticated(_REFUSED)
+            claims = self._read(authorization, now) if known is None else known.claims
+            return await self._examine(authorization, claims, now)
+        except Unauthenticated as refusal:
+            if authorization is not None:
+                self._drop(authorization)
+            raise Unauthenticated(_REFUSED) from refusal
+
+    async def reason_to_leave(self, visitor: Visitor) -> str | None:
+        """Return why a visitor that is still here must go: ``expired``, ``revoked``, or None."""
+        if self._clock.now() >= visitor.expires_at:
+            return "expired"
+        try:
+            await self.admit(visitor.authorization)
+        except MarketError:
+            return "revoked"
+        return None
+
+    def forget(self, agent_id: str) -> None:
+        """Have every token of this agent examined anew at its next use: its standing changed."""
+        for authorization in self._headers_of.pop(agent_id, ()):
+            self._passes.pop(authorization, None)
+
+    def _read(self, authorization: bytes, now: datetime) -> AccessClaims:
+        scheme, _, token = authorization.decode("latin-1").partition(" ")
+        if scheme.lower() != "bearer" or len(token) > limits.TOKEN:
+            raise Unauthenticated(_REFUSED)
+        return identity.read_access_token(
+            token,
+            key=self._store.signer.public,
+            issuer=self._store.settings.issuer,
+            audience=self._audience,
+            now=now,
+        )
+
+    async def _examine(self, authorization: bytes, claims: AccessClaims, now: datetime) -> Visitor:
+        expires_at = EPOCH + timedelta(seconds=claims.exp) + _SKEW
+        if now >= expires_at:
+            raise Unauthenticated(_REFUSED)
+        caller = await self._store.read(
+            identity.caller_of, agent_id=claims.sub, key_id=claims.key_id, scopes=claims.scopes
+        )
+        visitor = Visitor(caller, authorization, expires_at)
+        self._drop(authorization)
+        if len(self._passes) >= limits.CALLERS:
+            self._drop(next(iter(self._passes)))
+        self._passes[authorization] = _Pass(visitor, claims, min(expires_at, now + RECHECK))
+        self._headers_of.setdefault(caller.agent_id, set()).add(authorization)
+        return visitor
+
+    def _drop(self, authorization: bytes) -> None:
+        dropped = self._passes.pop(authorization, None)
+        if dropped is not None:
+            headers = self._headers_of.get(dropped.visitor.caller.agent_id, set())
+            headers.discard(authorization)
+            if not headers:
+                self._headers_of.pop(dropped.visitor.caller.agent_id, None)

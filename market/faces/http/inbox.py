@@ -1,0 +1,89 @@
+"""The caller's inbox over HTTP: read, wait, follow, acknowledge."""
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from typing import Annotated, cast
+
+from litestar import Controller
+from litestar.di import NamedDependency
+from litestar.params import FromQuery, JSONBody
+from litestar.response.base import ASGIResponse
+
+from market import inbox
+from market.base.caller import Caller
+from market.base.paging import Limit
+from market.base.store import Store
+from market.faces.http.answers import encode
+from market.faces.http.binding import get, post
+from market.faces.http.call import Call
+from market.faces.http.limits import After, Wait
+from market.faces.http.sessions import LastEventId
+from market.faces.http.streaming import Batch, Item, open_stream
+from market.protocol.wire import Acknowledge, InboxView, MessageView
+
+
+class InboxController(Controller):
+    path = "/v1/inbox"
+    tags = ("inbox",)
+
+    @get()
+    async def read_inbox(
+        self,
+        caller: NamedDependency[Caller],
+        store: NamedDependency[Store],
+        after: FromQuery[After] = -1,
+        limit: FromQuery[Limit] = 100,
+        wait_seconds: FromQuery[Wait] = 0,
+    ) -> InboxView:
+        """Read the messages that follow an offset; with ``wait_seconds``, wait for one."""
+        found = await store.read(inbox.read, caller=caller, after=after, limit=limit)
+        if wait_seconds and not found.items:
+            await _wait(store, caller, after, wait_seconds)
+            found = await store.read(inbox.read, caller=caller, after=after, limit=limit)
+        return found
+
+    @get("/stream", refuses=(429,), answer=Annotated[str, "text/event-stream"])
+    async def stream_inbox(
+        self,
+        caller: NamedDependency[Caller],
+        store: NamedDependency[Store],
+        call: NamedDependency[Call],
+        after: FromQuery[After] = -1,
+        last_event_id: LastEventId = None,
+    ) -> ASGIResponse:
+        """Follow the inbox live, as server-sent events; each ``data`` is a message."""
+        caller.need("read")
+        start = after if last_event_id is None else last_event_id
+        return open_stream(call, _follow(store, caller, start), after=start)
+
+    @post("/acknowledge", status=200)
+    async def acknowledge_inbox(
+        self,
+        request: JSONBody[Acknowledge],
+        caller: NamedDependency[Caller],
+        store: NamedDependency[Store],
+    ) -> InboxView:
+        """Mark everything up to an offset as handled; an earlier offset changes nothing."""
+        return await store.write(inbox.acknowledge, caller=caller, offset=request.offset)
+
+
+async def _follow(store: Store, caller: Caller, after: int) -> AsyncIterator[Batch]:
+    next_offset = after + 1
+    async for messages in inbox.follow(store, caller=caller, after=after):
+        items = [Item(message.offset, encode(message)) for message in messages]
+        next_offset = items[-1].offset + 1 if items else next_offset
+        yield Batch(items, next_offset, is_end=False)
+
+
+async def _wait(store: Store, caller: Caller, after: int, seconds: int) -> None:
+    """Return when something follows ``after``, the time is over, or the market drains."""
+    quiet_seconds = 0
+    messages_after = cast(
+        "AsyncGenerator[list[MessageView], None]",
+        inbox.follow(store, caller=caller, after=after),
+    )
+    async with aclosing(messages_after) as following:
+        async for messages in following:
+            quiet_seconds += 1
+            if messages or quiet_seconds >= seconds:
+                return

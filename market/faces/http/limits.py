@@ -1,0 +1,49 @@
+"""Every limit of the HTTP face, in one place (``security.md`` 2.8).
+
+================  ==========================================================================
+what              limit
+================  ==========================================================================
+body              ``BODY`` bytes; ``INPUT_BODY`` where a service's input or output travels; all
+                  within ``BODY_SECONDS``
+header block      ``HEADERS`` fields; the servers stop at ``HEADER_BYTES``
+bearer token      ``TOKEN`` characters
+query             ``QUERY`` bytes and ``QUERY_FIELDS`` parameters
+page              1 to 100 items (``base.paging``)
+long poll         ``WAIT_SECONDS``
+live streams      ``STREAMS_PER_AGENT`` and ``STREAMS`` in all, on SSE and WebSocket together;
+                  a reader that takes nothing for ``STALL_SECONDS`` is cut
+WebSocket frame   ``FRAME`` bytes, ``FRAMES_PER_MINUTE`` from the client
+================  ==========================================================================
+"""
+
+from typing import Annotated, Final
+
+from msgspec import Meta
+
+BODY: Final = 72 * 1024
+"""A commitment is at most 64 KiB; the rest is its envelope."""
+INPUT_BODY: Final = 1024 * 1024
+BODY_SECONDS: Final = 30.0
+"""How long a body may take to arrive."""
+DISCARD: Final = 16 * 1024 * 1024
+"""Bytes of a body that is too large which are read and thrown away before the refusal is sent."""
+HEADERS: Final = 100
+HEADER_BYTES: Final = 32 * 1024
+TOKEN: Final = 8 * 1024
+QUERY: Final = 4 * 1024
+QUERY_FIELDS: Final = 20
+WAIT_SECONDS: Final = 30
+STREAMS_PER_AGENT: Final = 64
+STREAMS: Final = 4_096
+FRAME: Final = 64 * 1024
+FRAMES_PER_MINUTE: Final = 120
+HEARTBEAT_SECONDS: Final = 15.0
+STALL_SECONDS: Final = 30.0
+"""How long a reader may leave a frame in the server's hands before its stream is cut."""
+CALLERS: Final = 10_000
+"""Verified access tokens that are kept in memory."""
+
+Wait = Annotated[int, Meta(ge=0, le=WAIT_SECONDS, description="seconds to wait for something new")]
+After = Annotated[
+    int, Meta(ge=-1, le=2**53 - 1, description="the last offset already seen; -1 for the start")
+]

@@ -1,0 +1,79 @@
+"""The caller's memory over HTTP: notes under a namespace and a key."""
+
+from typing import Annotated
+
+from litestar import Controller
+from litestar.di import NamedDependency
+from litestar.params import FromPath, FromQuery, JSONBody
+from msgspec import Meta
+
+from market import memory
+from market.base.caller import Caller
+from market.base.paging import Limit
+from market.base.store import Store
+from market.faces.http.binding import delete, get, put
+from market.protocol.text import PLAIN_LINE
+from market.protocol.wire import Namespace, NoteView, Page, WriteNote
+
+Words = Annotated[str, Meta(max_length=200, pattern=PLAIN_LINE)]
+
+
+class MemoryController(Controller):
+    path = "/v1/memory"
+    tags = ("memory",)
+
+    @get()
+    async def find_notes(
+        self,
+        caller: NamedDependency[Caller],
+        store: NamedDependency[Store],
+        namespace: FromQuery[Namespace | None] = None,
+        q: FromQuery[Words] = "",
+        limit: FromQuery[Limit] = 50,
+        cursor: FromQuery[str | None] = None,
+    ) -> Page[NoteView]:
+        """List the caller's notes, those whose key or value holds ``q``, by namespace and key."""
+        return await store.scan(
+            memory.search,
+            caller=caller,
+            text=q,
+            namespace=namespace,
+            cursor=cursor,
+            limit=limit,
+        )
+
+    @get("/{namespace:str}/{key:str}", refuses=(404,))
+    async def read_note(
+        self,
+        namespace: FromPath[str],
+        key: FromPath[str],
+        caller: NamedDependency[Caller],
+        store: NamedDependency[Store],
+    ) -> NoteView:
+        """Read a note of the caller."""
+        return await store.read(memory.read, caller=caller, namespace=namespace, key=key)
+
+    @put("/{namespace:str}/{key:str}", refuses=(409, 429))
+    async def write_note(
+        self,
+        namespace: FromPath[str],
+        key: FromPath[str],
+        note: JSONBody[WriteNote],
+        caller: NamedDependency[Caller],
+        store: NamedDependency[Store],
+    ) -> NoteView:
+        """Keep a note, in place of the one under the same key; ``if_version`` guards it."""
+        return await store.write(
+            memory.write, caller=caller, namespace=namespace, key=key, note=note
+        )
+
+    @delete("/{namespace:str}/{key:str}", refuses=(404,))
+    async def forget_note(
+        self,
+        namespace: FromPath[str],
+        key: FromPath[str],
+        caller: NamedDependency[Caller],
+        store: NamedDependency[Store],
+    ) -> None:
+        """Remove a note."""
+        await store.write(memory.forget, caller=caller, namespace=namespace, key=key)

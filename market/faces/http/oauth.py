@@ -1,0 +1,175 @@
+"""The token endpoint and the documents that lead to it (RFC 6749, 7523, 8414, 8707, 9728)."""
+
+from typing import Any, Final
+from urllib.parse import parse_qsl
+
+import msgspec
+from litestar import Controller
+from litestar.di import NamedDependency
+
+from market import identity
+from market.base.errors import MarketError
+from market.base.settings import Settings
+from market.base.store import Store
+from market.faces.http import limits
+from market.faces.http.answers import Answer, encode
+from market.faces.http.binding import get, post
+from market.faces.http.call import Call
+from market.faces.http.desk import Desk
+from market.protocol.wire import TokenView, View
+
+REST: Final = "/v1"
+AUDIENCES: Final = (REST, "/mcp", "/a2a")
+"""The resources that a token can be for, below the issuer. One token is good at one of them."""
+
+_FORM: Final = b"application/x-www-form-urlencoded"
+
+
+class TokenRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """The form of RFC 6749 section 4.4.2 with RFC 7523 section 2.2; other fields are ignored."""
+
+    grant_type: str = ""
+    client_assertion_type: str = ""
+    client_assertion: str = ""
+    client_id: str | None = None
+    scope: str | None = None
+    resource: str | None = None
+
+
+class TokenErrorView(View, frozen=True, kw_only=True):
+    """A refusal in the form of RFC 6749 section 5.2."""
+
+    error: str
+    error_description: str
+
+
+class TokenRefused(Exception):
+    """No token; the reason goes out as a ``TokenErrorView``."""
+
+    def __init__(self, error: str, description: str, status: int = 400) -> None:
+        super().__init__(description)
+        self.error = error
+        self.description = description
+        self.status = status
+
+
+class OAuthController(Controller):
+    tags = ("access",)
+
+    @post(
+        "/oauth/token",
+        status=200,
+        refuses=(400, 401),
+        answer=TokenView,
+        form=TokenRequest,
+        refusal=TokenErrorView,
+    )
+    async def issue_token(self, call: NamedDependency[Call]) -> Answer:
+        """Exchange a client assertion, signed by the agent's key, for an access token.
+
+        ``resource`` names what the token is for (``.../v1`` if absent), ``scope`` narrows what it
+        allows. An assertion is good for one use. Refusals have the form of RFC 6749 section 5.2.
+        """
+        try:
+            form = await _read_form(call)
+            token = await _exchange(call.desk, form, call.request_id)
+        except TokenRefused as refusal:
+            view = TokenErrorView(error=refusal.error, error_description=refusal.description)
+            return Answer(encode(view), status=refusal.status, request_id=call.request_id)
+        return Answer(encode(token), request_id=call.request_id)
+
+    @get("/.well-known/oauth-authorization-server")
+    async def read_authorization_server(
+        self, settings: NamedDependency[Settings]
+    ) -> dict[str, Any]:
+        """Say where tokens come from (RFC 8414)."""
+        return identity.authorization_server(settings.issuer)
+
+    @get("/.well-known/oauth-protected-resource")
+    async def read_protected_resource(self, settings: NamedDependency[Settings]) -> dict[str, Any]:
+        """Say whose tokens the API takes (RFC 9728)."""
+        return _protected_resource(settings.issuer)
+
+    @get("/.well-known/oauth-protected-resource/v1")
+    async def read_protected_api(self, settings: NamedDependency[Settings]) -> dict[str, Any]:
+        """The same at the address that RFC 9728 section 3.1 gives a resource with a path."""
+        return _protected_resource(settings.issuer)
+
+    @get("/.well-known/jwks.json")
+    async def read_market_keys(self, store: NamedDependency[Store]) -> dict[str, Any]:
+        """List the market's own keys: they sign tokens, quotes, receipts and checkpoints."""
+        return identity.key_set([store.signer.public])
+
+
+def audience_of(resource: str | None, issuer: str) -> str:
+    """Return the audience for the ``resource`` that a token is asked for (RFC 8707).
+
+    Raises:
+        TokenRefused: it is no resource of this market.
+    """
+    if resource is None or resource.rstrip("/") == issuer:
+        return issuer + REST
+    if resource not in [issuer + path for path in AUDIENCES]:
+        raise TokenRefused("invalid_target", "The resource is not one of this market.")
+    return resource
+
+
+async def _read_form(call: Call) -> TokenRequest:
+    await call.load(limits.BODY, _FORM)
+    try:
+        pairs = parse_qsl(
+            call.content.decode("ascii"), errors="strict", max_num_fields=limits.QUERY_FIELDS
+        )
+    except ValueError as error:
+        raise TokenRefused("invalid_request", "The form cannot be read.") from error
+    if len({name for name, _ in pairs}) != len(pairs):
+        raise TokenRefused("invalid_request", "A field stands twice.")
+    form = msgspec.convert(dict(pairs), TokenRequest)
+    if form.grant_type != "client_credentials":
+        raise TokenRefused("unsupported_grant_type", "Use grant_type=client_credentials.")
+    if form.client_assertion_type != identity.CLIENT_ASSERTION_TYPE:
+        wanted = f"Use client_assertion_type={identity.CLIENT_ASSERTION_TYPE}."
+        raise TokenRefused("invalid_request", wanted)
+    return form
+
+
+async def _exchange(desk: Desk, form: TokenRequest, token_id: str) -> TokenView:
+    """Return a new token for the agent that signed the assertion, which is used up by this."""
+    store, issuer, now = desk.store, desk.settings.issuer, desk.clock.now()
+    audience = audience_of(form.resource, issuer)
+    try:
+        agent_id = identity.claimed_agent(form.client_assertion)
+        keys = await store.read(identity.client_keys, agent_id=agent_id)
+        assertion = identity.read_assertion(
+            form.client_assertion, keys=keys, issuer=issuer, now=now
+        )
+        if form.client_id not in (None, assertion.agent_id):
+            raise identity.InvalidClient("The client_id is another than the assertion's.")
+        kind = await store.write(
+            identity.redeem_assertion,
+            agent_id=agent_id,
+            jti=assertion.jti,
+            expires_at=assertion.expires_at,
+        )
+        scopes = identity.granted_scopes(kind, form.scope)
+    except (identity.InvalidClient, identity.InvalidScope) as refusal:
+        raise _token_refused(refusal) from refusal
+    return identity.issue_access_token(
+        signer=store.signer,
+        issuer=issuer,
+        audience=audience,
+        agent_id=agent_id,
+        key_id=assertion.key_id,
+        scopes=scopes,
+        jti=token_id,
+        now=now,
+    )
+
+
+def _token_refused(refusal: MarketError) -> TokenRefused:
+    status = 401 if isinstance(refusal, identity.InvalidClient) else 400
+    return TokenRefused(refusal.code, refusal.detail, status)
+
+
+def _protected_resource(issuer: str) -> dict[str, Any]:
+    return {**identity.protected_resource(issuer), "resource": issuer + REST}

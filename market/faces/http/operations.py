@@ -1,0 +1,144 @@
+"""Operations: what a handler's signature declares, for the reader of requests and the documents.
+
+The markers are Litestar's: ``FromPath``, ``FromQuery``, ``HeaderParameter``, ``JSONBody`` and
+``NamedDependency``.
+"""
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
+
+import msgspec
+from litestar.di import Dependency
+from litestar.params import BodyKwarg, HeaderParameter, PathParameter, QueryParameter
+
+from market.base.caller import Caller
+from market.base.once import Once
+from market.faces.http.doors import Visitor
+
+
+@dataclass(frozen=True)
+class HeaderField:
+    """A request header that a handler reads."""
+
+    header: str
+    type: Any
+    default: Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class Operation:
+    """One operation of the API. Maps are by argument name.
+
+    ``query`` holds the query's parameters; its fields are arguments of their own, unless
+    ``query_name`` says that the whole is one argument.
+    """
+
+    name: str
+    summary: str
+    description: str
+    status: int
+    refuses: tuple[int, ...]
+    max_body: int
+    location: str
+    answer: Any
+    form: Any
+    refusal: Any
+    paths: dict[str, Any]
+    query: type[msgspec.Struct]
+    query_name: str
+    headers: dict[str, HeaderField]
+    body_name: str
+    body: Any
+    dependencies: dict[str, Any]
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Operation":
+        # Litestar copies the handlers of a controller; msgspec's types cannot be copied.
+        return self
+
+    @property
+    def needs_caller(self) -> bool:
+        """Whether a bearer token is asked for."""
+        return not {Caller, Visitor, Once}.isdisjoint(self.dependencies.values())
+
+    @property
+    def needs_key(self) -> bool:
+        """Whether an Idempotency-Key is asked for."""
+        return Once in self.dependencies.values()
+
+
+def read_operation(
+    handler: Callable[..., Any],
+    *,
+    status: int,
+    refuses: tuple[int, ...],
+    max_body: int,
+    location: str,
+    answer: Any,
+    form: Any,
+    refusal: Any,
+) -> Operation:
+    """Return the operation that a handler's signature and docstring declare."""
+    hints = get_type_hints(handler, include_extras=True)
+    text = inspect.cleandoc(handler.__doc__ or handler.__name__)
+    paragraphs = [" ".join(part.split()) for part in text.split("\n\n")]
+    paths: dict[str, Any] = {}
+    query: list[tuple[str, Any] | tuple[str, Any, Any]] = []
+    headers: dict[str, HeaderField] = {}
+    dependencies: dict[str, Any] = {}
+    body_name, body = "", None
+    query_name, whole_query = "", None
+    for name, parameter in inspect.signature(handler).parameters.items():
+        if name == "self":
+            continue
+        kind, marker = _split(hints[name])
+        default = parameter.default
+        match marker:
+            case PathParameter():
+                paths[name] = kind
+            case QueryParameter() if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+                query_name, whole_query = name, kind
+            case QueryParameter():
+                is_required = default is inspect.Parameter.empty
+                query.append((name, kind) if is_required else (name, kind, default))
+            case HeaderParameter():
+                headers[name] = HeaderField(str(marker.name), kind, default)
+            case BodyKwarg():
+                body_name, body = name, kind
+            case _:
+                dependencies[name] = kind
+    return Operation(
+        name=handler.__name__,
+        summary=paragraphs[0],
+        description="\n\n".join(paragraphs[1:]),
+        status=status,
+        refuses=refuses,
+        max_body=max_body,
+        location=location,
+        answer=hints["return"] if answer is None else answer,
+        form=form,
+        refusal=refusal,
+        paths=paths,
+        query=whole_query
+        or msgspec.defstruct(
+            f"{handler.__name__}_query", query, kw_only=True, forbid_unknown_fields=True
+        ),
+        query_name=query_name,
+        headers=headers,
+        body_name=body_name,
+        body=body,
+        dependencies=dependencies,
+    )
+
+
+def _split(hint: Any) -> tuple[Any, Any]:
+    """Return an argument's type, with its limits, and the marker of its source."""
+    assert get_origin(hint) is Annotated, f"{hint} does not say where it comes from"
+    kind, *notes = get_args(hint)
+    markers = (PathParameter, QueryParameter, HeaderParameter, BodyKwarg, Dependency)
+    [marker] = [note for note in notes if isinstance(note, markers)]
+    for note in notes:
+        if note is not marker:
+            kind = Annotated[kind, note]
+    return kind, marker

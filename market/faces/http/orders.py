@@ -1,0 +1,179 @@
+"""Orders over HTTP: place, deliver, accept, fail, ask for support; receipts."""
+
+from litestar import Controller
+from litestar.di import NamedDependency
+from litestar.params import FromPath, FromQuery, JSONBody
+
+from market import orders
+from market.base.caller import Caller
+from market.base.once import Once
+from market.base.paging import Limit
+from market.base.store import Store
+from market.faces.http.binding import get, post
+from market.faces.http.desk import Desk
+from market.faces.http.limits import INPUT_BODY
+from market.protocol.commitments import DELIVERY, ORDER, DeliveryClaims, OrderClaims
+from market.protocol.ids import OrderId, ReceiptId, SessionId
+from market.protocol.wire import (
+    AskSupport,
+    Chunk,
+    ChunkView,
+    CompleteDelivery,
+    FailOrder,
+    OrderState,
+    OrderView,
+    Page,
+    PlaceOrder,
+    ReceiptView,
+    SupportView,
+)
+
+
+class OrderController(Controller):
+    path = "/v1/orders"
+    tags = ("orders",)
+
+    @post(refuses=(402, 403, 404, 409, 410), location="/v1/orders/{id}")
+    async def place_order(
+        self,
+        request: JSONBody[PlaceOrder],
+        once: NamedDependency[Once],
+        caller: NamedDependency[Caller],
+        desk: NamedDependency[Desk],
+    ) -> OrderView:
+        """Accept a quote by a signed order; its price goes into escrow."""
+        signed = caller.open(
+            request.commitment, typ=ORDER, claims=OrderClaims, now=desk.clock.now()
+        )
+        return await desk.store.write_once(
+            once, orders.place, caller=caller, request=request, signed=signed
+        )
+
+    @get()
+    async def list_orders(
+        self,
+        caller: NamedDependency[Caller],
+        store: NamedDependency[Store],
+        state: FromQuery[OrderState | None] = None,
+        session_id: FromQuery[SessionId | None] = None,
+        limit: FromQuery[Limit] = 50,
+        cursor: FromQuery[str | None] = None,
+    ) -> Page[OrderView]:
+        """List the orders in which the caller takes part, newest first."""
+        return await store.scan(
+            orders.orders_of,
+            caller=caller,
+            state=state or "",
+            session_id=session_id or "",
+            cursor=cursor,
+            limit=limit,
+        )
+
+    @get("/{order_id:str}", refuses=(404,))
+    async def read_order(
+        self,
+        order_id: FromPath[OrderId],
+        caller: NamedDependency[Caller],
+        store: NamedDependency[Store],
+    ) -> OrderView:
+        """Say where an order stands."""
+        return await store.read(orders.order, caller=caller, order_id=order_id)
+
+    @post("/{order_id:str}/start", status=200, refuses=(403, 404, 409))
+    async def start_order(
+        self,
+        order_id: FromPath[OrderId],
+        caller: NamedDependency[Caller],
+        store: NamedDependency[Store],
+    ) -> OrderView:
+        """Say, as its seller, that work has begun; a repeat changes nothing."""
+        return await store.write(orders.start, caller=caller, order_id=order_id)
+
+    @post("/{order_id:str}/chunks", max_body=INPUT_BODY, refuses=(403, 404, 409, 410))
+    async def deliver_chunk(
+        self,
+        order_id: FromPath[OrderId],
+        chunk: JSONBody[Chunk],
+        caller: NamedDependency[Caller],
+        store: NamedDependency[Store],
+    ) -> ChunkView:
+        """Append the next part of a delivery to the session; a repeat is answered again."""
+        return await store.write(orders.deliver, caller=caller, order_id=order_id, chunk=chunk)
+
+    @post("/{order_id:str}/complete", status=200, refuses=(403, 404, 409, 410))
+    async def complete_order(
+        self,
+        order_id: FromPath[OrderId],
+        request: JSONBody[CompleteDelivery],
+        caller: NamedDependency[Caller],
+        desk: NamedDependency[Desk],
+    ) -> OrderView:
+        """Declare a delivery complete, signed over the digest of its chunks."""
+        signed = caller.open(
+            request.commitment, typ=DELIVERY, claims=DeliveryClaims, now=desk.clock.now()
+        )
+        return await desk.store.write(
+            orders.complete, caller=caller, order_id=order_id, signed=signed
+        )
+
+    @post("/{order_id:str}/accept", status=200, refuses=(403, 404, 409))
+    async def accept_order(
+        self,
+        order_id: FromPath[OrderId],
+        caller: NamedDependency[Caller],
+        store: NamedDependency[Store],
+    ) -> OrderView:
+        """Take a delivery as good: the seller is paid. A repeat changes nothing."""
+        return await store.write(orders.accept, caller=caller, order_id=order_id)
+
+    @post("/{order_id:str}/fail", status=200, refuses=(403, 404, 409))
+    async def fail_order(
+        self,
+        order_id: FromPath[OrderId],
+        request: JSONBody[FailOrder],
+        caller: NamedDependency[Caller],
+        store: NamedDependency[Store],
+    ) -> OrderView:
+        """Give an order up as its seller: everything goes back to the buyer."""
+        return await store.write(
+            orders.fail, caller=caller, order_id=order_id, reason=request.reason
+        )
+
+    @post("/{order_id:str}/support", status=200, refuses=(403, 404, 409))
+    async def ask_support(
+        self,
+        order_id: FromPath[OrderId],
+        request: JSONBody[AskSupport],
+        once: NamedDependency[Once],
+        caller: NamedDependency[Caller],
+        store: NamedDependency[Store],
+    ) -> SupportView:
+        """Have the service's own policy answer at once: its status, or a refund."""
+        return await store.write_once(
+            once, orders.support, caller=caller, order_id=order_id, request=request
+        )
+
+    @get("/{order_id:str}/receipts", refuses=(404,))
+    async def list_receipts(
+        self,
+        order_id: FromPath[OrderId],
+        caller: NamedDependency[Caller],
+        store: NamedDependency[Store],
+    ) -> list[ReceiptView]:
+        """List an order's receipts, oldest first."""
+        return await store.read(orders.receipts_of, caller=caller, order_id=order_id)
+
+
+class ReceiptController(Controller):
+    path = "/v1/receipts"
+    tags = ("orders",)
+
+    @get("/{receipt_id:str}", refuses=(404,))
+    async def read_receipt(
+        self,
+        receipt_id: FromPath[ReceiptId],
+        caller: NamedDependency[Caller],
+        store: NamedDependency[Store],
+    ) -> ReceiptView:
+        """Read a receipt of an order in which the caller takes part."""
+        return await store.read(orders.receipt, caller=caller, receipt_id=receipt_id)

@@ -1,0 +1,140 @@
+"""Serving: run an application on granian (default) or uvicorn, and stop it with open streams.
+
+Neither server ends while a live stream is open, or it cuts the stream. So to stop is first to
+drain: every stream ends itself with a last frame from which its reader resumes elsewhere, and
+then the server is asked to end (``stack.md``, "Stopping with open streams").
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any, Final, Literal
+
+import uvicorn
+from granian.constants import HTTPModes, Interfaces
+from granian.http import HTTP1Settings
+from granian.server.embed import Server as Granian
+from litestar import Litestar
+
+from market.faces.http import limits
+from market.faces.http.desk import Desk
+
+START_SECONDS: Final = 30.0
+DRAIN_SECONDS: Final = 5.0
+_BACKLOG: Final = 1024
+
+
+class CannotServe(RuntimeError):
+    """The server did not come up: the address is taken, or the application failed to start."""
+
+
+async def serve(
+    app: Litestar,
+    *,
+    server: Literal["granian", "uvicorn"],
+    host: str,
+    port: int,
+    stop: asyncio.Event,
+    ready: Callable[[], None],
+) -> None:
+    """Serve until ``stop`` is set; call ``ready`` once requests are answered.
+
+    Raises:
+        CannotServe: it did not come up.
+    """
+    running = _granian(app, host, port) if server == "granian" else _uvicorn(app, host, port)
+    task = asyncio.create_task(running.serve())
+    try:
+        await _until_up(task, host, port)
+        ready()
+        stopping = asyncio.create_task(stop.wait())
+        await asyncio.wait({task, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        await drain(app.state.desk)
+    finally:
+        await _end(running, task)
+
+
+async def drain(desk: Desk) -> None:
+    """End every live stream with a resumable last frame; wait for the readers that take it."""
+    desk.store.hub.drain()
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(DRAIN_SECONDS):
+            await desk.gate.until(0)
+
+
+class _Uvicorn(uvicorn.Server):
+    """Uvicorn as a part of a program that has its own signal handlers."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    def stop(self) -> None:
+        self.should_exit = True
+
+
+def _uvicorn(app: Litestar, host: str, port: int) -> _Uvicorn:
+    return _Uvicorn(
+        uvicorn.Config(
+            app,
+            host=host,
+            port=port,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            lifespan="on",
+            backlog=_BACKLOG,
+            ws_max_size=2 * limits.FRAME,
+            ws_max_queue=4,
+            h11_max_incomplete_event_size=limits.HEADER_BYTES,
+            timeout_graceful_shutdown=int(DRAIN_SECONDS),
+        )
+    )
+
+
+def _granian(app: Litestar, host: str, port: int) -> Granian:
+    return Granian(
+        app,
+        address=host,
+        port=port,
+        interface=Interfaces.ASGI,
+        http=HTTPModes.http1,
+        http1_settings=HTTP1Settings(max_buffer_size=limits.HEADER_BYTES),
+        backlog=_BACKLOG,
+        log_enabled=False,
+        log_access=False,
+    )
+
+
+async def _until_up(task: "asyncio.Task[Any]", host: str, port: int) -> None:
+    try:
+        async with asyncio.timeout(START_SECONDS):
+            while not await _answers(host, port):
+                if task.done():
+                    raise CannotServe(f"The server on {host}:{port} ended at once.")
+                await asyncio.sleep(0.01)
+    except TimeoutError as error:
+        raise CannotServe(f"Nothing answers on {host}:{port}.") from error
+
+
+async def _answers(host: str, port: int) -> bool:
+    try:
+        _, writer = await asyncio.open_connection(host, port)
+    except OSError:
+        return False
+    writer.close()
+    with contextlib.suppress(OSError):
+        await writer.wait_closed()
+    return True
+
+
+async def _end(running: Granian | _Uvicorn, task: "asyncio.Task[Any]") -> None:
+    running.stop()
+    try:
+        async with asyncio.timeout(DRAIN_SECONDS):
+            await asyncio.shield(task)
+    except TimeoutError:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task

@@ -1,0 +1,237 @@
+"""Sessions over HTTP: open, read by page, by long poll or live, write, close."""
+
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from typing import Annotated, Literal
+
+import msgspec
+from litestar import Controller
+from litestar.di import NamedDependency
+from litestar.params import FromPath, FromQuery, HeaderParameter, JSONBody
+from litestar.response.base import ASGIResponse
+from msgspec import Meta
+
+from market import orders, sessions
+from market.base.caller import Caller
+from market.base.once import Once
+from market.base.paging import Limit
+from market.base.store import Store
+from market.base.streams import BadProducer, Producer
+from market.faces.http.binding import get, post
+from market.faces.http.call import Call
+from market.faces.http.limits import INPUT_BODY, After, Wait
+from market.faces.http.streaming import Batch, Item, open_stream
+from market.protocol.ids import SessionId
+from market.protocol.wire import (
+    AnswerControl,
+    Appended,
+    Close,
+    Control,
+    ControlView,
+    OpenSession,
+    Page,
+    SessionView,
+    View,
+    WriteEvents,
+)
+
+ProducerId = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[\w.:-]+\Z")]
+Offset = Annotated[int, Meta(ge=0, le=2**53 - 1)]
+LastEventId = Annotated[After | None, HeaderParameter(name="Last-Event-ID")]
+
+
+class EventsView(View, frozen=True, kw_only=True):
+    """A part of a log. Read on with ``after = next_offset - 1``. Nothing follows if ``closed``."""
+
+    items: Annotated[
+        list[msgspec.Raw], Meta(description="events, and stubs of those that are withheld")
+    ]
+    next_offset: int
+    closed: bool
+
+
+class SessionController(Controller):
+    path = "/v1/sessions"
+    tags = ("sessions",)
+
+    @post(refuses=(403,), location="/v1/sessions/{id}")
+    async def open_session(
+        self,
+        request: JSONBody[OpenSession],
+        once: NamedDependency[Once],
+        caller: NamedDependency[Caller],
+        store: NamedDependency[Store],
+    ) -> SessionView:
+        """Begin a buying journey: a durable log of its own."""
+        caller.need("order")
+        return await store.write_once(
+            once,
+            sessions.open_session,
+            buyer_id=caller.agent_id,
+            principal_id=caller.principal_id,
+            request=request,
+        )
+
+    @get()
+    async def list_sessions(
+        self,
+        caller: NamedDependency[Caller],
+        store: NamedDependency[Store],
+        state: FromQuery[Literal["open", "closed", "any"]] = "any",
+        limit: FromQuery[Limit] = 50,
+        cursor: FromQuery[str | None] = None,
+    ) -> Page[SessionView]:
+        """List the caller's sessions, newest first; an overseer's are all."""
+        caller.need("read")
+        return await store.scan(
+            sessions.sessions_of, caller=caller, state=state, cursor=cursor, limit=limit
+        )
+
+    @get("/{session_id:str}", refuses=(404,))
+    async def read_session(
+        self,
+        session_id: FromPath[SessionId],
+        caller: NamedDependency[Caller],
+        store: NamedDependency[Store],
+    ) -> SessionView:
+        """Say where a session stands. A seller sees its own part."""
+        caller.need("read")
+        return await store.read(sessions.session, caller=caller, session_id=session_id)
+
+    @post("/{session_id:str}/events", max_body=INPUT_BODY, refuses=(403, 404, 409))
+    async def write_events(
+        self,
+        session_id: FromPath[SessionId],
+        events: JSONBody[WriteEvents],
+        caller: NamedDependency[Caller],
+        store: NamedDependency[Store],
+        producer_id: Annotated[ProducerId | None, HeaderParameter(name="Producer-Id")] = None,
+        producer_epoch: Annotated[Offset | None, HeaderParameter(name="Producer-Epoch")] = None,
+        producer_seq: Annotated[Offset | None, HeaderParameter(name="Producer-Seq")] = None,
+    ) -> Appended:
+        """Append events as a participant. With producer headers a repeat appends nothing again."""
+        return await store.write(
+            sessions.write,
+            caller=caller,
+            session_id=session_id,
+            events=events,
+            producer=_producer(producer_id, producer_epoch, producer_seq),
+        )
+
+    @get("/{session_id:str}/events", refuses=(404,))
+    async def read_events(
+        self,
+        session_id: FromPath[SessionId],
+        caller: NamedDependency[Caller],
+        store: NamedDependency[Store],
+        after: FromQuery[After] = -1,
+        limit: FromQuery[Limit] = 100,
+        wait_seconds: FromQuery[Wait] = 0,
+    ) -> EventsView:
+        """Read what follows an offset; with ``wait_seconds``, wait for it."""
+        caller.need("read")
+        found = await store.read(
+            sessions.events, caller=caller, session_id=session_id, after=after, limit=limit
+        )
+        if wait_seconds and not found.events and not found.is_end:
+            following = sessions.follow(
+                store,
+                caller=caller,
+                session_id=session_id,
+                after=after,
+                patience_seconds=wait_seconds,
+            )
+            async with aclosing(following):
+                await anext(following, None)
+            found = await store.read(
+                sessions.events, caller=caller, session_id=session_id, after=after, limit=limit
+            )
+        return EventsView(
+            items=[msgspec.Raw(event.json) for event in found.events],
+            next_offset=found.events[-1].offset + 1 if found.events else after + 1,
+            closed=found.is_end,
+        )
+
+    @get("/{session_id:str}/stream", refuses=(404, 429), answer=Annotated[str, "text/event-stream"])
+    async def stream_session(
+        self,
+        session_id: FromPath[SessionId],
+        caller: NamedDependency[Caller],
+        store: NamedDependency[Store],
+        call: NamedDependency[Call],
+        after: FromQuery[After] = -1,
+        last_event_id: LastEventId = None,
+    ) -> ASGIResponse:
+        """Follow a session live: first the past, then what comes, as server-sent events.
+
+        ``id`` is the offset; the header ``Last-Event-ID`` wins over ``after``. The last frame is
+        an event ``closed`` (the log is complete), or ``drain``, ``expired`` or ``revoked``: go on
+        with a new connection, or a new token, from ``next_offset - 1``.
+        """
+        caller.need("read")
+        await store.read(sessions.viewer_of, caller=caller, session_id=session_id)
+        start = after if last_event_id is None else last_event_id
+        batches = follow_session(store, caller=caller, session_id=session_id, after=start)
+        return open_stream(call, batches, after=start)
+
+    @post("/{session_id:str}/controls", refuses=(403, 404, 409))
+    async def control_session(
+        self,
+        session_id: FromPath[SessionId],
+        request: JSONBody[Control],
+        once: NamedDependency[Once],
+        caller: NamedDependency[Caller],
+        store: NamedDependency[Store],
+    ) -> list[ControlView]:
+        """Cancel, pause, resume, steer, approve or deny, one order or all that are open."""
+        return await store.write_once(
+            once, orders.control, caller=caller, session_id=session_id, request=request
+        )
+
+    @post("/{session_id:str}/controls/{offset:str}/answer", status=200, refuses=(403, 404))
+    async def answer_control(
+        self,
+        session_id: FromPath[SessionId],
+        offset: FromPath[Offset],
+        request: JSONBody[AnswerControl],
+        caller: NamedDependency[Caller],
+        store: NamedDependency[Store],
+    ) -> ControlView:
+        """Answer a steer as the seller that it was meant for."""
+        return await store.write(
+            orders.answer_control,
+            caller=caller,
+            session_id=session_id,
+            offset=offset,
+            request=request,
+        )
+
+    @post("/{session_id:str}/close", status=200, refuses=(404, 409))
+    async def close_session(
+        self,
+        session_id: FromPath[SessionId],
+        request: JSONBody[Close],
+        caller: NamedDependency[Caller],
+        store: NamedDependency[Store],
+    ) -> SessionView:
+        """Complete a session's log for good; a repeat changes nothing."""
+        return await store.write(
+            orders.close_session, caller=caller, session_id=session_id, reason=request.reason
+        )
+
+
+async def follow_session(
+    store: Store, *, caller: Caller, session_id: str, after: int
+) -> AsyncIterator[Batch]:
+    """Yield a session's log as ``caller`` sees it, for any live transport."""
+    async for reading in sessions.follow(store, caller=caller, session_id=session_id, after=after):
+        items = [Item(*event) for event in reading.events]
+        yield Batch(items, reading.next_offset, reading.is_end)
+
+
+def _producer(producer_id: str | None, epoch: int | None, seq: int | None) -> Producer | None:
+    if producer_id is None and epoch is None and seq is None:
+        return None
+    if producer_id is None or epoch is None or seq is None:
+        raise BadProducer("Send Producer-Id, Producer-Epoch and Producer-Seq together, or none.")
+    return Producer(producer_id, epoch, seq)

@@ -1,0 +1,137 @@
+"""Live streams: one loop over a log for every transport, and its SSE form.
+
+A stream ends itself with a last frame from which the reader can resume: when the log is complete
+(``closed``), the market stops (``drain``), or the token's time is over (``expired``, ``revoked``).
+Nothing is read from the log before the frame before it was taken, so that a slow reader waits in
+its own socket and never in our memory.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Final, Literal, NamedTuple, cast
+
+import structlog
+from litestar.response.streaming import ASGIStreamingResponse
+from litestar.types import Message, Receive, Scope, Send
+
+from market.faces.http import limits
+from market.faces.http.answers import PRIVATE, Header, fixed_headers
+from market.faces.http.call import Call
+from market.faces.http.desk import StreamGate
+from market.faces.http.doors import Doorkeeper, Visitor
+
+log: Final = structlog.get_logger("market.http")
+Ending = Literal["closed", "drain", "expired", "revoked"]
+
+_EVENT_STREAM: Final = fixed_headers("text/event-stream", PRIVATE)
+_OPENED: Final = b": open\n\n"
+_ALIVE: Final = b": alive\n\n"
+
+
+class Item(NamedTuple):
+    """One entry at its offset."""
+
+    offset: int
+    json: bytes
+
+
+class Batch(NamedTuple):
+    """What came next; nothing after a quiet moment. ``is_end``: the log is complete."""
+
+    items: list[Item]
+    next_offset: int
+    is_end: bool
+
+
+class Step(NamedTuple):
+    """What to send next: entries, a sign of life (no entries, no ending), or the last frame."""
+
+    items: list[Item]
+    next_offset: int
+    ending: Ending | None
+
+
+async def steps(
+    batches: AsyncIterator[Batch], *, doors: Doorkeeper, visitor: Visitor, after: int
+) -> AsyncIterator[Step]:
+    """Yield what to send to ``visitor`` of what follows ``after``; the last step has an ending."""
+    loop = asyncio.get_running_loop()
+    next_offset, last_sent = after + 1, loop.time()
+    async for batch in batches:
+        if (reason := await doors.reason_to_leave(visitor)) is not None:
+            yield Step([], next_offset, cast("Ending", reason))
+            return
+        if batch.items:
+            next_offset = batch.items[-1].offset + 1
+        if batch.items or loop.time() - last_sent >= limits.HEARTBEAT_SECONDS:
+            yield Step(batch.items, next_offset, None)
+            last_sent = loop.time()
+            # A client that left makes sends return at once; without a pause this loop would spin.
+            await asyncio.sleep(0)
+        if batch.is_end:
+            yield Step([], batch.next_offset, "closed")
+            return
+    yield Step([], next_offset, "drain")
+
+
+async def event_frames(sequence: AsyncIterator[Step]) -> AsyncIterator[bytes]:
+    """Yield steps as server-sent events (WHATWG HTML 9.2)."""
+    yield _OPENED
+    async for step in sequence:
+        if step.items:
+            yield b"".join([b"id: %d\ndata: %b\n\n" % item for item in step.items])
+        elif step.ending is None:
+            yield _ALIVE
+        else:
+            last = b'event: %b\ndata: {"next_offset":%d}\n\n'
+            yield last % (step.ending.encode(), step.next_offset)
+
+
+class EventStream(ASGIStreamingResponse):
+    """An answer that goes on until its log or its reader ends. It counts as open meanwhile."""
+
+    __slots__ = ("_agent_id", "_fixed", "_gate")
+
+    def __init__(self, frames: AsyncIterator[bytes], *, gate: StreamGate, call: Call) -> None:
+        super().__init__(iterator=frames)
+        self._gate = gate
+        self._agent_id = call.visitor.caller.agent_id
+        self._fixed = [*_EVENT_STREAM, (b"x-request-id", call.request_id.encode())]
+
+    def encode_headers(self) -> list[Header]:
+        """Return our headers alone: Litestar's would add a charset that the format forbids."""
+        return self._fixed
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Stream, and leave the gate whatever happens."""
+        try:
+            await super().__call__(scope, receive, impatient(send))
+        except* TimeoutError:
+            log.info("stream.stalled", agent_id=self._agent_id)
+        finally:
+            self._gate.leave(self._agent_id)
+
+
+def impatient(send: Send) -> Send:
+    """Return ``send`` with an end to waiting for a reader that takes nothing.
+
+    It raises TimeoutError; the reader resumes, when it will, behind the last frame it took.
+    """
+
+    async def send_soon(message: Message) -> None:
+        async with asyncio.timeout(limits.STALL_SECONDS):
+            await send(message)
+
+    return send_soon
+
+
+def open_stream(call: Call, batches: AsyncIterator[Batch], *, after: int) -> EventStream:
+    """Return the live answer to ``call``.
+
+    Raises:
+        TooManyStreams: the caller, or the market, has as many as it may.
+    """
+    desk = call.desk
+    desk.gate.enter(call.visitor.caller.agent_id)
+    sequence = steps(batches, doors=desk.doors, visitor=call.visitor, after=after)
+    return EventStream(event_frames(sequence), gate=desk.gate, call=call)

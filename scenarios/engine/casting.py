@@ -1,0 +1,223 @@
+"""Casting: keys, registration, mandates and money for everybody in a story."""
+
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any
+
+from anyio.abc import TaskGroup
+from msgspec import UNSET, UnsetType
+
+from buyer_agents import MarketClient, Need
+from market.protocol.commitments import Limits
+from market.protocol.money import parse_amount
+from scenarios.engine.agents import BuyersClient, BuyersView, SellersClient
+from scenarios.engine.cable import Cable
+from scenarios.engine.director import Director
+from scenarios.engine.files import input_of
+from scenarios.engine.form import (
+    BuyerPart,
+    MandatePart,
+    SellerPart,
+    names_of,
+    principal_of,
+    seconds,
+)
+from scenarios.engine.seeds import key_of, nonces_of
+from scenarios.engine.services import seller_of
+from scenarios.engine.story import Story
+from scenarios.engine.telling import Resumed, Tell
+
+OVERSEER = "overseer"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Buyer:
+    """A buyer who is ready to go. ``number`` counts those of one table, from 0."""
+
+    name: str
+    number: int
+    part: BuyerPart
+    client: MarketClient
+    view: BuyersView
+    need: Need
+    mandate_id: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cast:
+    """Everybody: ``names`` by agent id, and the clients that have wallets by name."""
+
+    names: Mapping[str, str]
+    buyers: list[Buyer]
+    wallets: Mapping[str, MarketClient]
+    minted_minor: int
+
+
+class Casting:
+    """Brings a story's agents into a market, one after the other in the order of the file."""
+
+    def __init__(
+        self,
+        story: Story,
+        seed: int,
+        url: str,
+        *,
+        overseer: MarketClient,
+        director: Director,
+        tell: Tell,
+    ) -> None:
+        self._story = story
+        self._seed = seed
+        self._url = url
+        self._overseer = overseer
+        self._director = director
+        self._tell = tell
+        scenario = story.scenario
+        self._sellers = [name for part in scenario.sellers for name in names_of(part)]
+        self._buyers = [name for part in scenario.buyers for name in names_of(part)]
+        everybody = (OVERSEER, *self._sellers, *self._buyers)
+        self._ids = {name: key_of(seed, name).kid for name in everybody}
+        self._wallets: dict[str, MarketClient] = {}
+        self._minted_minor = 0
+
+    async def cast(self, stack: AsyncExitStack, group: TaskGroup) -> Cast:
+        """Register everybody, list the services, fund the wallets.
+
+        ``stack`` keeps the clients open, ``group`` the sellers at work.
+        """
+        scenario = self._story.scenario
+        await self._overseer.register(OVERSEER, "overseer")
+        for seller in scenario.sellers:
+            for name in names_of(seller):
+                await self._seller(stack, group, seller, name)
+        buyers = [
+            await self._buyer(stack, group, part, name, number)
+            for part in scenario.buyers
+            for number, name in enumerate(names_of(part))
+        ]
+        return Cast(
+            names={agent_id: name for name, agent_id in self._ids.items()},
+            buyers=buyers,
+            wallets=self._wallets,
+            minted_minor=self._minted_minor,
+        )
+
+    async def _seller(
+        self, stack: AsyncExitStack, group: TaskGroup, part: SellerPart, name: str
+    ) -> None:
+        listing: dict[str, Any] = {"id": name}
+        if part.price is not UNSET:
+            listing["price"] = {"amount": part.price}
+        client = SellersClient(
+            self._url,
+            key_of(self._seed, name),
+            name=name,
+            nonce=nonces_of(self._seed, name),
+            listing=listing,
+            pace_seconds=seconds(part.pace),
+            reaches=self._director.reaches,
+        )
+        self._wallets[name] = await stack.enter_async_context(client)
+        await group.start(seller_of(part.service).serve_at, client)
+
+    async def _buyer(
+        self, stack: AsyncExitStack, group: TaskGroup, part: BuyerPart, name: str, number: int
+    ) -> Buyer:
+        cable = Cable(self._url) if self._director.may_cut(name) else None
+        url = await stack.enter_async_context(cable.laid()) if cable else self._url
+        view = BuyersView(cable, lambda after: self._tell(Resumed(name, after)))
+        self._director.views[name] = view
+        client = BuyersClient(
+            url,
+            key_of(self._seed, name),
+            http=view.open_http,
+            nonce=nonces_of(self._seed, name),
+            opened=lambda session_id: self._director.watch(group, name, session_id),
+        )
+        self._wallets[name] = await stack.enter_async_context(client)
+        mandate_id = await self._enter(part, name, client)
+        await self._fund(client.agent_id, part.wallet)
+        return Buyer(
+            name=name,
+            number=number,
+            part=part,
+            client=client,
+            view=view,
+            need=await self._need(part),
+            mandate_id=mandate_id,
+        )
+
+    async def _enter(self, part: BuyerPart, name: str, client: MarketClient) -> str | None:
+        """Register a buyer, with its principal and mandate if it has one."""
+        if part.mandate is UNSET:
+            await client.register(name, "buyer")
+            return None
+        principal_name = principal_of(name)
+        key = key_of(self._seed, principal_name)
+        self._ids[principal_name] = key.kid
+        nonce = nonces_of(self._seed, principal_name)
+        async with MarketClient(self._url, key, nonce=nonce) as principal:
+            await principal.register(principal_name, "principal")
+            await client.register(name, "buyer", principal.agent_id)
+            mandate = await principal.give_mandate(
+                client.agent_id,
+                self._limits(part.mandate),
+                currency=self._story.scenario.market.currency,
+                seconds=int(seconds(part.mandate.expires)),
+            )
+        return mandate.id
+
+    def _limits(self, mandate: MandatePart) -> Limits:
+        """Return a mandate's limits in minor units and agent ids."""
+        over = mandate.approval_over
+        if over is UNSET:
+            over = self._story.scenario.market.approval_over
+        return Limits(
+            max_price_minor=self._minor(mandate.max_price),
+            budget_minor=self._minor(mandate.budget),
+            max_orders=None if mandate.max_orders is UNSET else mandate.max_orders,
+            approval_over_minor=self._minor(over),
+            sellers_allow=self._sellers_like(mandate.sellers_allow),
+            sellers_deny=self._sellers_like(mandate.sellers_deny),
+            tags_allow=None if mandate.tags_allow is UNSET else mandate.tags_allow,
+            tags_deny=None if mandate.tags_deny is UNSET else mandate.tags_deny,
+        )
+
+    def _minor(self, amount: str | UnsetType) -> int | None:
+        if amount is UNSET:
+            return None
+        return parse_amount(amount, self._story.scenario.market.currency)
+
+    def _sellers_like(self, patterns: list[str] | UnsetType) -> list[str] | None:
+        return None if patterns is UNSET else self._like(patterns, self._sellers)
+
+    def _like(self, patterns: list[str] | tuple[str, ...], known: list[str]) -> list[str]:
+        """Return the ids of the agents whose names fit one of the patterns."""
+        return [
+            self._ids[name]
+            for name in known
+            if any(fnmatchcase(name, pattern) for pattern in patterns)
+        ]
+
+    async def _fund(self, agent_id: str, amount: str) -> None:
+        amount_minor = self._minor(amount)
+        if amount_minor:
+            currency = self._story.scenario.market.currency
+            await self._overseer.fund(agent_id, amount_minor, currency)
+            self._minted_minor += amount_minor
+
+    async def _need(self, part: BuyerPart) -> Need:
+        need = part.need
+        return Need(
+            query=need.query,
+            input=await input_of(need, self._story.folder),
+            tag=None if need.tag is UNSET else need.tag,
+            currency=self._story.scenario.market.currency,
+            max_price_minor=self._minor(need.max_price),
+            max_p95_ms=None if need.max_p95 is UNSET else int(1000 * seconds(need.max_p95)),
+            min_trust=need.min_trust,
+            wants=need.wants,
+            recommend_to=tuple(self._like(part.recommend_to, self._buyers)),
+        )

@@ -1,0 +1,162 @@
+"""What the structs alone cannot say: that all that is named exists, and can be read."""
+
+import difflib
+import json
+from collections.abc import Iterator, Mapping
+from fnmatch import fnmatchcase
+from typing import Any, Final
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from buyer_agents.policies import UnknownPolicy, policy_named
+from market.protocol.events import KINDS
+from market.protocol.money import NotMoney, parse_amount
+from scenarios.engine import metrics
+from scenarios.engine.expressions import BadExpression
+from scenarios.engine.files import BadInput, read_input
+from scenarios.engine.form import Scenario, Trigger, names_of, principal_of
+from scenarios.engine.places import Place
+from scenarios.engine.services import UnknownService, seller_of
+from scenarios.engine.story import BadScenario, Story, Trouble, dotted
+
+Found = Iterator[tuple[Place, str, str]]
+
+_MAX_LISTED: Final = 12
+_AMOUNTS: Final = frozenset({"max_price", "budget", "approval_over", "wallet", "price"})
+_WINDOWS: Final = frozenset({"quote_ttl", "approval_ttl", "accept_window", "expires"})
+_WHOLE_UNITS: Final = tuple(f"{digit}{unit}" for digit in range(10) for unit in "smh")
+
+
+def check(story: Story) -> Story:
+    """Return a story in which all that is named exists, and amounts and expressions can be read.
+
+    Raises:
+        BadScenario: every trouble that was found.
+    """
+    troubles = [
+        Trouble(story.where(*path), detail, hint) for path, detail, hint in _troubles(story)
+    ]
+    if troubles:
+        raise BadScenario(*troubles)
+    return story
+
+
+def near(name: str, known: list[str]) -> str:
+    """Return a hint: the known name that is most like ``name``, or all of them if they are few."""
+    found = difflib.get_close_matches(name, known, n=1)
+    if found:
+        return f"did you mean {found[0]!r}?"
+    return f"known: {', '.join(known)}" if len(known) <= _MAX_LISTED else ""
+
+
+def _troubles(story: Story) -> Found:
+    scenario = story.scenario
+    buyers = [name for buyer in scenario.buyers for name in names_of(buyer)]
+    sellers = [name for seller in scenario.sellers for name in names_of(seller)]
+    yield from _doubles(scenario)
+    yield from _amounts(scenario)
+    for number, seller in enumerate(scenario.sellers):
+        try:
+            seller_of(seller.service)
+        except UnknownService as error:
+            yield ("sellers", number, "service"), str(error), ""
+    for number in range(len(scenario.buyers)):
+        yield from _buyer(story, number, buyers, sellers)
+    for number, fault in enumerate(scenario.faults):
+        yield from _trigger(("faults", number, "at"), fault.at, buyers)
+    for number, act in enumerate(scenario.overseer):
+        yield from _trigger(("overseer", number, "at"), act.at, buyers)
+    agents = {"agent": [*buyers, *sellers], "seller": sellers}
+    for number, expectation in enumerate(scenario.expect):
+        yield from _expression(("expect", number, "that"), expectation.that, agents)
+
+
+def _doubles(scenario: Scenario) -> Found:
+    taken = {"overseer"}
+    for number, seller in enumerate(scenario.sellers):
+        yield from _double(("sellers", number, "name"), names_of(seller), taken)
+    for number, buyer in enumerate(scenario.buyers):
+        names = names_of(buyer)
+        yield from _double(("buyers", number, "name"), [*names, *map(principal_of, names)], taken)
+
+
+def _double(path: Place, names: list[str], taken: set[str]) -> Found:
+    for name in names:
+        if name in taken:
+            yield path, f"the name {name!r} is taken", ""
+        taken.add(name)
+
+
+def _amounts(scenario: Scenario) -> Found:
+    """Find amounts that are none in the market's currency, and windows below a second."""
+    currency = scenario.market.currency
+    tree: dict[str, Any] = msgspec.to_builtins(scenario)
+    for path, value in _members(tree, ()):
+        if path[-1] in _AMOUNTS and isinstance(value, str):
+            try:
+                parse_amount(value, currency)
+            except NotMoney as error:
+                yield path, str(error), ""
+        elif path[-1] in _WINDOWS and not str(value).endswith(_WHOLE_UNITS):
+            yield path, f"{dotted(path)} is in whole seconds, minutes or hours", ""
+
+
+def _members(tree: Any, path: Place) -> Iterator[tuple[Place, Any]]:
+    items = tree.items() if isinstance(tree, dict) else enumerate(tree)
+    for step, value in items:
+        if step in ("input", "params"):
+            continue
+        if isinstance(value, dict | list | tuple):
+            yield from _members(value, (*path, step))
+        else:
+            yield (*path, step), value
+
+
+def _buyer(story: Story, number: int, buyers: list[str], sellers: list[str]) -> Found:
+    buyer = story.scenario.buyers[number]
+    here: Place = ("buyers", number)
+    try:
+        policy_named(buyer.policy, **buyer.params)
+    except (UnknownPolicy, TypeError) as error:
+        yield (*here, "policy"), str(error), ""
+    try:
+        read_input(buyer.need.input, story.folder)
+    except BadInput as error:
+        yield (*here, "need", "input"), str(error), ""
+    for place, pattern in enumerate(buyer.recommend_to):
+        yield from _agent((*here, "recommend_to", place), pattern, buyers)
+    if buyer.arrive.after is not UNSET:
+        others = [name for name in buyers if name not in names_of(buyer)]
+        yield from _agent((*here, "arrive", "after"), buyer.arrive.after, others)
+    if buyer.mandate is not UNSET:
+        for member in ("sellers_allow", "sellers_deny"):
+            patterns: list[str] | UnsetType = getattr(buyer.mandate, member)
+            for place, pattern in enumerate(patterns or ()):
+                yield from _agent((*here, "mandate", member, place), pattern, sellers)
+
+
+def _agent(path: Place, pattern: str, known: list[str]) -> Found:
+    if not any(fnmatchcase(name, pattern) for name in known):
+        yield path, f"no agent here is called {pattern!r}", near(pattern, known)
+
+
+def _trigger(path: Place, at: Trigger, buyers: list[str]) -> Found:
+    given = [name for name in ("event", "offset", "chunk") if getattr(at, name) is not UNSET]
+    if len(given) != 1:
+        yield path, "give exactly one of event, offset and chunk", ""
+    yield from _agent((*path, "agent"), at.agent, buyers)
+    if at.event is not UNSET and at.event not in KINDS:
+        yield (*path, "event"), f"there is no kind of event {at.event!r}", near(at.event, [*KINDS])
+
+
+def _expression(path: Place, source: str, agents: Mapping[str, list[str]]) -> Found:
+    try:
+        expression = metrics.read(source)
+    except BadExpression as error:
+        yield path, json.dumps(source) + f": {error}", ""
+        return
+    for use in expression.uses:
+        parameter = metrics.SIGNATURES[use.metric].parameter
+        if parameter:
+            yield from _agent(path, use.argument, agents[parameter])

@@ -1,0 +1,230 @@
+"""The form of a scenario: what a file declares, and the same structs as a Python API.
+
+Optional members that have no default are ``UNSET``, not None, so that an editor with the
+published JSON Schema names an unknown key instead of rejecting the whole table.
+"""
+
+import re
+from decimal import Decimal
+from typing import Annotated, Any, Final, Literal
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from market.protocol.events import Action
+from market.protocol.money import AmountText, Currency
+from market.protocol.text import Line, Paragraph, Slug, Tag
+
+FORMAT: Final = 1
+"""The format version that this engine reads."""
+
+Duration = Annotated[
+    str,
+    Meta(
+        pattern=r"^[0-9]{1,6}(\.[0-9]{1,3})?(ms|s|m|h)\Z",
+        description='a time with its unit, such as "50ms", "2s", "10m"',
+    ),
+]
+Count = Annotated[int, Meta(ge=1, le=1_000)]
+AgentPattern = Annotated[
+    str,
+    Meta(
+        pattern=r"^[a-z0-9*?-]{1,48}\Z",
+        description="the name of an agent; * and ? stand for letters of it",
+    ),
+]
+
+_UNITS: Final = {"ms": Decimal("0.001"), "s": Decimal(1), "m": Decimal(60), "h": Decimal(3600)}
+
+
+class Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A table of the file. A key that it does not know is an error."""
+
+
+class MarketPart(Part, frozen=True, kw_only=True):
+    """How the market of this story is set up.
+
+    ``approval_over`` is for every mandate without its own.
+    """
+
+    currency: Currency = "XTS"
+    fee_basis_points: Annotated[int, Meta(ge=0, le=10_000)] = 150
+    approval_over: AmountText | UnsetType = UNSET
+    quote_ttl: Duration = "5m"
+    approval_ttl: Duration = "10m"
+    accept_window: Duration = "1h"
+
+
+class SellerPart(Part, frozen=True, kw_only=True):
+    """A seller, or ``count`` of them (``name-1`` and on), each with one service.
+
+    ``service`` is a manifest beside the story (``shop/manifest.toml``, with its ``seller.py``), or
+    a ``package.module`` with the same. ``price`` replaces the manifest's amount, ``pace`` is how
+    long it takes over each chunk.
+    """
+
+    name: Slug
+    service: Line
+    count: Count = 1
+    price: AmountText | UnsetType = UNSET
+    pace: Duration = "0ms"
+
+
+class NeedPart(Part, frozen=True, kw_only=True):
+    """What a buyer is after: a search, the input of the job, and the limits of a fair offer.
+
+    ``input``, or a member of it, may be ``{ file = "name" }``: the text of that file beside the
+    story, or, if its name ends in .json, the value that it holds.
+    """
+
+    query: Line
+    input: Annotated[dict[str, Any], Meta(extra_json_schema={"additionalProperties": True})]
+    tag: Tag | UnsetType = UNSET
+    max_price: AmountText | UnsetType = UNSET
+    max_p95: Duration | UnsetType = UNSET
+    min_trust: Annotated[float, Meta(ge=0, le=1)] = 0.0
+    wants: tuple[Line, ...] = ()
+
+
+class MandatePart(Part, frozen=True, kw_only=True):
+    """What the buyer's principal lets it spend. Sellers are named as in this file."""
+
+    max_price: AmountText | UnsetType = UNSET
+    budget: AmountText | UnsetType = UNSET
+    max_orders: Count | UnsetType = UNSET
+    approval_over: AmountText | UnsetType = UNSET
+    sellers_allow: list[AgentPattern] | UnsetType = UNSET
+    sellers_deny: list[AgentPattern] | UnsetType = UNSET
+    tags_allow: list[Tag] | UnsetType = UNSET
+    tags_deny: list[Tag] | UnsetType = UNSET
+    expires: Duration = "1h"
+
+
+class ArrivePart(Part, frozen=True, kw_only=True):
+    """When a buyer comes.
+
+    It waits until the journeys of others are over (``after``) and for a message in its inbox
+    (``on``), and then for the time ``at``; of several, one comes ``every`` so often.
+    """
+
+    at: Duration = "0ms"
+    every: Duration = "0ms"
+    after: AgentPattern | UnsetType = UNSET
+    on: Literal["recommendation.received"] | UnsetType = UNSET
+
+
+class BuyerPart(Part, frozen=True, kw_only=True):
+    """A buyer, or ``count`` of them, who goes through the six stages once.
+
+    ``wallet`` is what it starts with. With a ``mandate`` it acts for a principal of its own, the
+    agent ``<name>-principal``. ``recommend_to`` are buyers that it tells of a good service.
+    """
+
+    name: Slug
+    need: NeedPart
+    policy: Line = "best-value"
+    params: Annotated[dict[str, Any], Meta(extra_json_schema={"additionalProperties": True})] = {}
+    count: Count = 1
+    wallet: AmountText = "0"
+    mandate: MandatePart | UnsetType = UNSET
+    recommend_to: tuple[AgentPattern, ...] = ()
+    arrive: ArrivePart = ArrivePart()
+
+
+class Trigger(Part, frozen=True, kw_only=True):
+    """The moment of an act, in a journey of the buyer ``agent``.
+
+    It is when the log holds the ``event``, the ``offset``, or the ``chunk`` (from 0): exactly one
+    of the three is given.
+    """
+
+    agent: AgentPattern
+    event: Line | UnsetType = UNSET
+    offset: Annotated[int, Meta(ge=0)] | UnsetType = UNSET
+    chunk: Annotated[int, Meta(ge=0)] | UnsetType = UNSET
+
+    def __str__(self) -> str:
+        for name in ("event", "offset", "chunk"):
+            value = getattr(self, name)
+            if value is not UNSET:
+                return f"{name} {value} of {self.agent}"
+        return self.agent
+
+
+class FaultPart(Part, frozen=True, kw_only=True):
+    """Something goes wrong.
+
+    ``disconnect`` cuts every connection of the buyer; the market cannot be reached from there
+    until ``reconnect_after`` has passed.
+    """
+
+    kind: Literal["disconnect"]
+    at: Trigger
+    times: Count = 1
+    reconnect_after: Duration = "0ms"
+
+
+class OverseerPart(Part, frozen=True, kw_only=True):
+    """A human overseer intervenes in the order of the journey that the trigger names."""
+
+    do: Action
+    at: Trigger
+    after: Duration = "0ms"
+    reason: Paragraph = ""
+    text: Paragraph = ""
+
+
+class ExpectPart(Part, frozen=True, kw_only=True):
+    """What must hold at the end: an expression over the documented metrics."""
+
+    that: Annotated[str, Meta(min_length=1, max_length=500)]
+    name: Line | UnsetType = UNSET
+    severity: Literal["fail", "warn"] = "fail"
+
+    @property
+    def title(self) -> str:
+        """Its name, or the expression itself."""
+        return self.that if self.name is UNSET else self.name
+
+
+class Scenario(Part, frozen=True, kw_only=True):
+    """A story: the market, who comes to it, what happens to them, and what must hold then.
+
+    A run that is not over after ``limit`` is ended; what is open then counts as open.
+    """
+
+    scenario: Literal[1]
+    name: Slug
+    summary: Line | UnsetType = UNSET
+    seed: Annotated[int, Meta(ge=0, le=2**63 - 1)] = 0
+    limit: Duration = "1m"
+    market: MarketPart = MarketPart()
+    sellers: Annotated[list[SellerPart], Meta(max_length=100)] = []
+    buyers: Annotated[list[BuyerPart], Meta(min_length=1, max_length=100)]
+    faults: Annotated[list[FaultPart], Meta(max_length=100)] = []
+    overseer: Annotated[list[OverseerPart], Meta(max_length=100)] = []
+    expect: Annotated[list[ExpectPart], Meta(max_length=100)] = []
+
+
+def seconds(duration: str) -> float:
+    """Return a duration ("50ms", "2s", "10m", "1h") in seconds."""
+    match = re.fullmatch(r"([0-9.]+)(ms|s|m|h)", duration)
+    assert match is not None, "durations are checked when the file is read"
+    return float(Decimal(match[1]) * _UNITS[match[2]])
+
+
+def names_of(part: SellerPart | BuyerPart) -> list[str]:
+    """Return the names of the agents that a table declares: its own, or numbered from 1."""
+    if part.count == 1:
+        return [part.name]
+    return [f"{part.name}-{number}" for number in range(1, part.count + 1)]
+
+
+def principal_of(buyer: str) -> str:
+    """Return the name of the principal that a buyer with a mandate acts for."""
+    return f"{buyer}-principal"
+
+
+def schema() -> dict[str, Any]:
+    """Return the JSON Schema (2020-12) of a scenario file."""
+    return msgspec.json.schema(Scenario)

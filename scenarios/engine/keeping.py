@@ -1,0 +1,55 @@
+"""What a run leaves behind in its folder, so that it can be read and proven later.
+
+``market.db`` (the store), ``run.json`` (the result), ``keys.json`` (every public key: a JWK Set),
+``receipts/`` (the market's signed receipts; ``market verify`` checks them offline) and
+``events.jsonl`` (the logs of all journeys).
+"""
+
+from collections.abc import Iterable, Mapping
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from market.protocol.events import Event
+from scenarios.engine.result import RunResult
+
+RUN_FILE = "run.json"
+KEYS_FILE = "keys.json"
+EVENTS_FILE = "events.jsonl"
+RECEIPTS_FOLDER = "receipts"
+
+
+def new_folder(parent: Path, name: str) -> Path:
+    """Make and return the folder of the next run of a story: ``runs/<name>-<n>``."""
+    parent.mkdir(parents=True, exist_ok=True)
+    for number in count(1):
+        folder = parent / f"{name}-{number}"
+        try:
+            folder.mkdir()
+        except FileExistsError:
+            continue
+        return folder
+    raise AssertionError("numbers have no end")
+
+
+def keep(
+    folder: Path,
+    *,
+    result: RunResult,
+    events: Iterable[Event],
+    keys: Iterable[Mapping[str, Any]],
+    receipts: Mapping[str, str],
+) -> None:
+    """Write everything but the store, which is there already."""
+    text = msgspec.json.format(msgspec.json.encode(result), indent=2)
+    (folder / RUN_FILE).write_bytes(text + b"\n")
+    published = msgspec.json.format(msgspec.json.encode({"keys": list(keys)}), indent=2)
+    (folder / KEYS_FILE).write_bytes(published + b"\n")
+    with (folder / EVENTS_FILE).open("wb") as file:
+        for event in events:
+            file.write(msgspec.json.encode(event) + b"\n")
+    (folder / RECEIPTS_FOLDER).mkdir(exist_ok=True)
+    for receipt_id, token in receipts.items():
+        (folder / RECEIPTS_FOLDER / f"{receipt_id}.jws").write_text(token + "\n", "utf-8")

@@ -1,0 +1,215 @@
+"""What a run came to: for people, for ``run.json``, and for the exit code."""
+
+from collections import Counter
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Literal
+
+import msgspec
+
+from market.audit import Summary
+from market.protocol.events import STAGES, Stage
+from market.protocol.money import decimal_text
+from scenarios.engine import metrics
+from scenarios.engine.agents import BuyersView
+from scenarios.engine.expressions import Value
+from scenarios.engine.facts import Facts, JourneyFacts
+from scenarios.engine.metrics import Untested
+from scenarios.engine.story import BadScenario, Story, Trouble
+
+PASSED = 0
+EXPECTATION_FAILED = 1
+INVARIANT_BROKEN = 5
+INTERRUPTED = 130
+
+
+class Result(msgspec.Struct, frozen=True, kw_only=True):
+    """A part of what a run came to."""
+
+
+class ExpectationResult(Result, frozen=True, kw_only=True):
+    """An expectation and what was found; ``observed`` are the metrics it asks for."""
+
+    title: str
+    that: str
+    status: Literal["passed", "failed", "warned"]
+    observed: dict[str, str]
+
+
+class StageResult(Result, frozen=True, kw_only=True):
+    """How one journey came through a stage that it reached."""
+
+    stage: Stage
+    outcome: Literal["passed", "left", "open"]
+    reason: str
+    detail: str
+    seconds: float
+
+
+class OrderResult(Result, frozen=True, kw_only=True):
+    """One order. Money is in minor units."""
+
+    id: str
+    seller: str
+    slug: str
+    state: str
+    held_minor: int
+    captured_minor: int
+    fee_minor: int
+    returned_minor: int
+    refunded_minor: int
+    units: int
+    units_delivered: int
+    chunks: int
+    receipt_ids: list[str]
+
+
+class JourneyResult(Result, frozen=True, kw_only=True):
+    """One buyer's journey. ``cut`` and ``resumed`` count its live streams."""
+
+    buyer: str
+    session_id: str
+    outcome: str
+    events: int
+    cut: int
+    resumed: int
+    stages: list[StageResult]
+    orders: list[OrderResult]
+
+
+class FunnelRow(Result, frozen=True, kw_only=True):
+    """One stage over all journeys: reached is passed and left and still open."""
+
+    stage: Stage
+    reached: int
+    passed: int
+    left: int
+    open: int
+    reasons: dict[str, int]
+
+
+class RunResult(Result, frozen=True, kw_only=True):
+    """A whole run.
+
+    ``proven`` counts what the audit went through, ``findings`` are the invariants that it found
+    broken: none, or the market has a bug. ``is_over`` is false if time was up first.
+    """
+
+    name: str
+    seed: int
+    currency: str
+    seconds: float
+    events: int
+    is_over: bool
+    is_interrupted: bool
+    expectations: list[ExpectationResult]
+    funnel: list[FunnelRow]
+    journeys: list[JourneyResult]
+    wallets: dict[str, str]
+    proven: Summary
+    findings: list[str]
+    folder: str
+
+    @property
+    def exit_code(self) -> int:
+        """0, or what went wrong: 1 an expectation, 5 an invariant, 130 it was interrupted."""
+        if self.findings:
+            return INVARIANT_BROKEN
+        if self.is_interrupted:
+            return INTERRUPTED
+        failed = any(one.status == "failed" for one in self.expectations)
+        return EXPECTATION_FAILED if failed else PASSED
+
+
+def expectations_of(story: Story, facts: Facts) -> list[ExpectationResult]:
+    """Hold every expectation against the facts.
+
+    Raises:
+        BadScenario: one asks about nothing that happened.
+    """
+    results = []
+    for number, part in enumerate(story.scenario.expect):
+        expression = metrics.read(part.that)
+        try:
+            observed = {use.source: metrics.measure(facts, use) for use in expression.uses}
+            holds = expression.holds(lambda use: metrics.measure(facts, use))
+        except Untested as error:
+            where = story.where("expect", number, "that")
+            raise BadScenario(Trouble(where, f"{part.that}: it tests nothing: {error}")) from error
+        not_met: Literal["failed", "warned"] = "warned" if part.severity == "warn" else "failed"
+        results.append(
+            ExpectationResult(
+                title=part.title,
+                that=part.that,
+                status="passed" if holds else not_met,
+                observed={source: _text(value) for source, value in observed.items()},
+            )
+        )
+    return results
+
+
+def funnel_of(journeys: Sequence[JourneyFacts]) -> list[FunnelRow]:
+    """Count how journeys came through each stage."""
+    rows = []
+    for stage in STAGES:
+        reached = [one for journey in journeys for one in journey.stages if one.stage == stage]
+        outcomes = Counter(one.outcome for one in reached)
+        rows.append(
+            FunnelRow(
+                stage=stage,
+                reached=len(reached),
+                passed=outcomes["passed"],
+                left=outcomes["left"],
+                open=outcomes["open"],
+                reasons=dict(Counter(one.reason for one in reached if one.reason).most_common()),
+            )
+        )
+    return rows
+
+
+def journey_result(facts: Facts, journey: JourneyFacts, *, view: BuyersView) -> JourneyResult:
+    """Return a journey with names in place of ids."""
+    return JourneyResult(
+        buyer=journey.buyer,
+        session_id=journey.session_id,
+        outcome=journey.outcome,
+        events=len(journey.events),
+        cut=view.cuts,
+        resumed=view.resumes,
+        stages=[StageResult(**one._asdict()) for one in journey.stages],
+        orders=[
+            OrderResult(
+                id=order.order_id,
+                seller=facts.names[order.seller_id],
+                slug=order.slug,
+                state=order.state,
+                held_minor=order.held_minor,
+                captured_minor=order.captured_minor,
+                fee_minor=order.fee_minor,
+                returned_minor=order.returned_minor,
+                refunded_minor=order.refunded_minor,
+                units=order.units,
+                units_delivered=order.units_delivered,
+                chunks=len(order.chunk_indexes),
+                receipt_ids=order.receipt_ids,
+            )
+            for order in journey.orders
+        ],
+    )
+
+
+def wallets_of(facts: Facts) -> dict[str, str]:
+    """Return what each named agent can spend, as a decimal."""
+    return {
+        facts.names[agent_id]: decimal_text(balance.available_minor, facts.currency)
+        for agent_id, balance in facts.wallets.items()
+    }
+
+
+def _text(value: Value) -> str:
+    """Return what was found as people write it: 2, 0.20, 0.333333, 'budget'."""
+    if not isinstance(value, Decimal):
+        return repr(value)
+    text = f"{value:.6f}".rstrip("0")
+    whole, _, decimals = text.partition(".")
+    return f"{whole}.{decimals.ljust(2, '0')}" if decimals else whole

@@ -1,0 +1,53 @@
+"""What a run tells while it happens: to a progress line, a timeline, or nobody."""
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+from market.protocol.events import Event
+
+
+class Opened(NamedTuple):
+    """The market is open, and everybody is registered. ``names`` are the agents by their ids."""
+
+    url: str
+    names: Mapping[str, str]
+
+
+class Logged(NamedTuple):
+    """An entry of a buyer's journey reached the log."""
+
+    buyer: str
+    event: Event
+
+
+class Acted(NamedTuple):
+    """A fault or an overseer's act was performed, or not, right after ``offset``."""
+
+    buyer: str
+    offset: int
+    what: str
+    done: bool
+    detail: str
+
+
+class Resumed(NamedTuple):
+    """A buyer's live stream that was cut goes on behind the offset ``after``."""
+
+    buyer: str
+    after: int
+
+
+class JourneyOver(NamedTuple):
+    """A buyer is through: ``over`` of ``all`` buyers are."""
+
+    buyer: str
+    over: int
+    all: int
+
+
+News = Opened | Logged | Acted | Resumed | JourneyOver
+Tell = Callable[[News], None]
+
+
+def nobody(news: News) -> None:
+    """Listen to nothing."""

@@ -1,0 +1,36 @@
+"""The seller SDK: ten lines make a seller.
+
+A **handler** is a generator function of one ``Order``; each value it yields is one **chunk** of
+the delivery, sent as it comes, with the **units** of work it stands for (``measure``). The
+``Seller`` lists the service, follows its inbox, and works on its orders; the market keeps all
+there is to know, so that a seller that was killed goes on where it stopped::
+
+    from seller_services import Seller
+
+    seller = Seller("acme.toml", key="acme.key")
+
+    @seller.handle
+    async def tables(order):
+        for page in order.input["pages"]:
+            yield {"rows": [f"row of {page}"]}
+
+    if __name__ == "__main__":
+        seller.run()
+"""
+
+from seller_services.handling import CannotDeliver, Chunk, Handler, Order, Steering
+from seller_services.keys import handle_of, load_or_make
+from seller_services.measure import share_of
+from seller_services.seller import Seller
+
+__all__ = [
+    "CannotDeliver",
+    "Chunk",
+    "Handler",
+    "Order",
+    "Seller",
+    "Steering",
+    "handle_of",
+    "load_or_make",
+    "share_of",
+]

@@ -1,0 +1,175 @@
+"""A seller: its service in the catalog, its inbox followed live, its orders worked on."""
+
+import os
+import sys
+import tomllib
+from contextlib import aclosing, suppress
+from functools import partial
+from pathlib import Path
+from typing import Final, TypeVar
+
+import anyio
+import structlog
+from anyio.abc import TaskGroup, TaskStatus
+
+from buyer_agents import MarketClient, MarketUnreachable, every, follow_inbox
+from market.protocol.manifest import load_manifest
+from market.protocol.signing import SigningKey
+from market.protocol.wire import OrderState, OrderView, Page, ServiceView
+from seller_services.handling import Handler, check_handler
+from seller_services.keys import handle_of, load_or_make
+from seller_services.work import work_on
+
+DEFAULT_URL: Final = "http://127.0.0.1:8700"
+RETURN_SECONDS: Final = 5.0
+"""How long ``run`` waits before it comes back to a market that stayed away."""
+
+_OPEN: Final[tuple[OrderState, ...]] = ("started", "placed")
+
+DeclaredHandler = TypeVar("DeclaredHandler", bound=Handler)
+log = structlog.get_logger(__name__)
+
+
+class Seller:
+    """One service of one seller.
+
+    ``manifest`` is the path of its TOML, ``key`` that of the key file (made the first time) or the
+    key itself, ``handle`` the name to register under: by default the key file's name, or else the
+    manifest's id. ``await serve(url)`` runs it inside a program, ``run()`` as one.
+    """
+
+    def __init__(
+        self, manifest: Path | str, *, key: Path | str | SigningKey, handle: str | None = None
+    ) -> None:
+        path = Path(manifest)
+        self.manifest = load_manifest(path)
+        self._tree = tomllib.loads(path.read_text("utf-8"))
+        self._key = key if isinstance(key, SigningKey) else Path(key)
+        self._handle_name = handle
+        self._handler: Handler | None = None
+
+    @property
+    def handle_name(self) -> str:
+        """The name that people read."""
+        if self._handle_name is not None:
+            return self._handle_name
+        return handle_of(self._key) if isinstance(self._key, Path) else self.manifest.id
+
+    def handle(self, handler: DeclaredHandler) -> DeclaredHandler:
+        """Declare the generator function that works on an order; each yield is one chunk."""
+        check_handler(handler)
+        self._handler = handler
+        return handler
+
+    def run(self, url: str | None = None) -> None:
+        """Serve until interrupted; a market that stays away is waited for.
+
+        ``url`` is by default that of the variable MARKET_URL, or of a market on this machine.
+        """
+        _log_to_stderr()
+        with suppress(KeyboardInterrupt):
+            anyio.run(self._serve_for_good, url or os.environ.get("MARKET_URL", DEFAULT_URL))
+
+    async def serve(
+        self, url: str, *, task_status: TaskStatus[ServiceView] = anyio.TASK_STATUS_IGNORED
+    ) -> None:
+        """Serve at the market under ``url`` until cancelled.
+
+        ``await task_group.start(seller.serve, url)`` returns when the service is listed.
+
+        Raises:
+            Refused: the market does not list the service.
+            MarketUnreachable: the market stayed away; serving again loses nothing.
+        """
+        key = self._key if isinstance(self._key, SigningKey) else load_or_make(self._key)
+        async with MarketClient(url, key) as market:
+            await self.serve_at(market, task_status=task_status)
+
+    async def serve_at(
+        self,
+        market: MarketClient,
+        *,
+        task_status: TaskStatus[ServiceView] = anyio.TASK_STATUS_IGNORED,
+    ) -> None:
+        """Serve through a client of one's own, as ``serve`` does."""
+        if self._handler is None:
+            raise TypeError("declare a handler first, with @seller.handle")
+        await market.register(self.handle_name, "seller")
+        service = await market.publish(self._tree)
+        log.info("seller.serving", service_id=service.id, slug=service.slug, url=market.url)
+        desk = _Desk(market, service.slug, self._handler, self.manifest.limits.concurrency)
+        away: BaseException | None = None
+        try:
+            async with anyio.create_task_group() as group:
+                task_status.started(service)
+                await desk.take_orders(group)
+        except* MarketUnreachable as unreachable:
+            away = unreachable
+        if away is not None:
+            raise MarketUnreachable(f"{market.url} stayed away") from away
+
+    async def _serve_for_good(self, url: str) -> None:
+        while True:
+            try:
+                await self.serve(url)
+            except MarketUnreachable as error:
+                log.warning("market.unreachable", detail=str(error))
+                await anyio.sleep(RETURN_SECONDS)
+
+
+class _Desk:
+    """Takes as many orders at once as the manifest promises; the rest stay in the inbox."""
+
+    def __init__(self, market: MarketClient, slug: str, handler: Handler, concurrency: int) -> None:
+        self._market = market
+        self._slug = slug
+        self._handler = handler
+        self._places = anyio.Semaphore(concurrency)
+        self._running: set[str] = set()
+
+    async def take_orders(self, group: TaskGroup) -> None:
+        """First go on with the orders that are open, then take each that comes."""
+        acknowledged = (await self._market.inbox(limit=1)).acknowledged
+        for state in _OPEN:
+            fetch = partial(_open_orders, self._market, state)
+            async for order in every(fetch):
+                if order.slug == self._slug:
+                    await self._take(group, order.id)
+        async with aclosing(follow_inbox(self._market, acknowledged)) as messages:
+            async for message in messages:
+                if message.kind == "order.placed":
+                    if message.body["slug"] == self._slug:
+                        await self._take(group, message.body["order_id"])
+                    await self._market.acknowledge(message.offset)
+
+    async def _take(self, group: TaskGroup, order_id: str) -> None:
+        if order_id not in self._running:
+            await self._places.acquire()
+            self._running.add(order_id)
+            group.start_soon(self._work, order_id)
+
+    async def _work(self, order_id: str) -> None:
+        try:
+            await work_on(self._market, order_id, self._handler)
+        finally:
+            self._running.discard(order_id)
+            self._places.release()
+
+
+async def _open_orders(
+    market: MarketClient, state: OrderState, cursor: str | None
+) -> Page[OrderView]:
+    return await market.orders(state=state, cursor=cursor)
+
+
+def _log_to_stderr() -> None:
+    """Write the log as one JSON line per event: standard output is for data."""
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(),
+        ],
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )

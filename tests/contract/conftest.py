@@ -1,0 +1,126 @@
+"""A market in process (fast, its time moved by hand), or served on a loopback port (where
+streaming matters).
+"""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+import httpx
+import pytest
+from litestar import Litestar
+
+from market.app import create_app, running
+from market.base.clock import Clock, ManualClock
+from market.base.settings import Settings
+from market.base.store import Store
+from market.protocol.commitments import AgentKind
+from market.protocol.signing import SigningKey
+from tests.contract.agents import Agent
+from tests.factories import manifest
+
+START = datetime(2026, 11, 22, 12, tzinfo=UTC)
+OVERSEER = SigningKey.generate()
+
+
+class Market(NamedTuple):
+    """A market that answers, its clock, and a way to enter it."""
+
+    http: httpx.AsyncClient
+    app: Litestar
+    settings: Settings
+    clock: Any
+
+    @property
+    def store(self) -> Store:
+        store: Store = self.app.state.desk.store
+        return store
+
+    def stranger(self, key: SigningKey | None = None) -> Agent:
+        """An agent that has not entered."""
+        return Agent(self.http, self.settings.issuer, self.clock, key)
+
+    async def enter(self, handle: str, kind: AgentKind, **members: Any) -> Agent:
+        return await self.stranger().enter(handle, kind, **members)
+
+    async def overseer(self) -> Agent:
+        return await self.stranger(OVERSEER).enter("watch", "overseer")
+
+
+class Street(NamedTuple):
+    """A market with a seller's service and two buyers with money."""
+
+    market: Market
+    seller: Agent
+    buyer: Agent
+    other: Agent
+    service: dict[str, Any]
+
+    async def placed(self, **changes: Any) -> Any:
+        """An order of the buyer's; ``changes`` go into the request."""
+        quote = await self.buyer.quote(self.service["id"])
+        return await self.buyer.made("/v1/orders", {**self.buyer.order(quote), **changes})
+
+    async def settled(self) -> Any:
+        """An order that was delivered in two chunks and accepted."""
+        order = await self.placed()
+        for index in range(2):
+            await self.seller.deliver(order["id"], index, units=2)
+        await self.seller.complete(order["id"], chunks=2, units=4)
+        return await self.buyer.made(f"/v1/orders/{order['id']}/accept", None)
+
+
+async def open_street(market: Market) -> Street:
+    seller = await market.enter("acme", "seller")
+    buyer = await market.enter("thrifty", "buyer")
+    other = await market.enter("nosy", "buyer")
+    return Street(market, seller, buyer, other, await seller.publish(manifest()))
+
+
+async def no_turn(_seconds: float) -> None:
+    """Wait for ever: where time is moved by hand, chores do not run by themselves."""
+    await asyncio.Event().wait()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture
+def sandbox(sqlite_settings: Settings) -> Settings:
+    """Settings of a market with a grant for buyers and one overseer to be."""
+    return sqlite_settings.with_(
+        issuer="http://market.test", signup_grant_minor=10_000_000, overseer_ids=(OVERSEER.kid,)
+    )
+
+
+@pytest.fixture
+async def market(sandbox: Settings) -> AsyncIterator[Market]:
+    """A market in process, whose time stands until a test moves it."""
+    clock: Clock = ManualClock(START)
+    app = create_app(sandbox, clock=clock, pause=no_turn)
+    transport = httpx.ASGITransport(app)
+    async with (
+        app.lifespan(),
+        httpx.AsyncClient(transport=transport, base_url=sandbox.issuer) as http,
+    ):
+        yield Market(http, app, sandbox, clock)
+
+
+@pytest.fixture
+async def street(market: Market) -> Street:
+    """A market with something to buy."""
+    return await open_street(market)
+
+
+@pytest.fixture(params=["granian", "uvicorn"])
+async def served(request: pytest.FixtureRequest, sandbox: Settings) -> AsyncIterator[Market]:
+    """A market on a loopback port, once on each server, in real time."""
+    port = free_port()
+    settings = sandbox.with_(server=request.param, port=port, issuer=f"http://127.0.0.1:{port}")
+    async with running(settings) as app, httpx.AsyncClient(base_url=settings.issuer) as http:
+        yield Market(http, app, settings, app.state.desk.clock)

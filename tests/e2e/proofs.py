@@ -1,0 +1,28 @@
+"""What must hold after the worst: a gapless log, and a store in which the audit finds nothing."""
+
+from buyer_agents import MarketClient
+from market.audit import audit
+from market.base.settings import Settings
+from market.base.store import Store
+from market.protocol.chain import Entry, verify_chain
+from market.protocol.events import Event
+from tests.processes import MarketProcess
+
+
+async def log_of(market: MarketClient, session_id: str) -> list[Event]:
+    """The whole log of a session of this agent's own; offsets and hashes hold."""
+    entries: list[Entry] = []
+    while (page := await market.events(session_id, after=len(entries) - 1)).items:
+        entries += page.items
+    verify_chain(entries)
+    return [entry for entry in entries if isinstance(entry, Event)]
+
+
+def assert_whole(process: MarketProcess) -> None:
+    """Stop a market, and look for what is broken in its store."""
+    assert process.stop() == 0, process.said
+    store = Store.open(Settings(home=process.home, issuer=process.url, log_level="error"))
+    try:
+        assert store.read_now(audit) == []
+    finally:
+        store.close()

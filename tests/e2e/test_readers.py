@@ -1,0 +1,192 @@
+"""Readers of a live log at the level of bytes: cut at any place, or never reading at all."""
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
+from random import Random
+
+import httpx
+import msgspec
+from websockets.asyncio.client import connect
+from websockets.exceptions import WebSocketException
+
+from buyer_agents import MarketClient
+from market.protocol.signing import SigningKey
+from market.protocol.wire import WriteEvent
+from tests.cutting import cutting
+from tests.processes import MarketProcess
+
+LIMIT_SECONDS = 60.0
+NOTES = 300
+CUTS = 10
+SLEEPERS = 15
+FILLING = 128
+EVENT_BYTES = 50_000
+MIB = 1 << 20
+
+
+class Place(msgspec.Struct):
+    """What a reader must know of an event to come back behind it."""
+
+    offset: int
+
+
+class Copy:
+    """What one reader has: the very bytes of each event, in the order they came."""
+
+    def __init__(self) -> None:
+        self.events: list[bytes] = []
+        self.is_complete = False
+        self.openings = 0
+
+    @property
+    def after(self) -> int:
+        return msgspec.json.decode(self.events[-1], type=Place).offset if self.events else -1
+
+
+async def read_sse(copy: Copy, url: str, session_id: str, bearer: str) -> None:
+    """Read one stream until it ends or is cut; only whole frames count."""
+    headers = {"authorization": bearer}
+    if copy.after >= 0:
+        headers["last-event-id"] = str(copy.after)
+    address = f"{url}/v1/sessions/{session_id}/stream"
+    async with (
+        httpx.AsyncClient(trust_env=False, timeout=LIMIT_SECONDS) as http,
+        http.stream("GET", address, headers=headers) as answer,
+    ):
+        copy.openings += 1
+        waiting = b""
+        async for piece in answer.aiter_bytes():
+            *frames, waiting = (waiting + piece).split(b"\n\n")
+            for frame in frames:
+                lines = frame.split(b"\n")
+                if lines[0] == b"event: closed":
+                    copy.is_complete = True
+                elif lines[0].startswith(b"id: "):
+                    copy.events.append(lines[1].removeprefix(b"data: "))
+
+
+async def read_socket(copy: Copy, url: str, session_id: str, bearer: str) -> None:
+    """Read one WebSocket until it ends or is cut."""
+    address = f"ws{url.removeprefix('http')}/v1/sessions/{session_id}/socket?after={copy.after}"
+    async with connect(
+        address, additional_headers={"authorization": bearer}, proxy=None, close_timeout=1
+    ) as line:
+        copy.openings += 1
+        async for frame in line:
+            assert isinstance(frame, str)
+            if frame.startswith('{"closed"'):
+                copy.is_complete = True
+            else:
+                copy.events.append(frame.encode())
+
+
+Read = Callable[[Copy, str, str, str], Awaitable[None]]
+
+
+async def read_on(read: Read, url: str, session_id: str, bearer: str) -> Copy:
+    """Read to the end of the log, coming back after every cut."""
+    copy = Copy()
+    while not copy.is_complete:
+        with suppress(httpx.TransportError, WebSocketException, OSError, EOFError):
+            await read(copy, url, session_id, bearer)
+    return copy
+
+
+async def write_notes(buyer: MarketClient, session_id: str, chance: Random) -> None:
+    """Write notes of many lengths, some in batches, and close the log."""
+    written = 0
+    while written < NOTES:
+        number = chance.randint(1, 5)
+        texts = [f"{written + place} " + "é" * chance.randint(0, 400) for place in range(number)]
+        notes = [WriteEvent(kind="note.written", body={"text": text}) for text in texts]
+        await buyer.write_events(session_id, notes)
+        written += number
+    await buyer.close_session(session_id)
+
+
+async def test_readers_on_two_transports_cut_ten_times_end_with_the_bytes_of_one_never_cut(
+    market_process: MarketProcess,
+):
+    chance = Random(22)
+    async with (
+        asyncio.timeout(LIMIT_SECONDS),
+        MarketClient(market_process.url, SigningKey.generate()) as buyer,
+        cutting(market_process.url, cuts(chance)) as torn_stream,
+        cutting(market_process.url, cuts(chance)) as torn_socket,
+    ):
+        await buyer.register("thrifty", "buyer")
+        session_id = (await buyer.open_session("notes")).id
+        bearer = await buyer.authorization()
+        places = [
+            (read_sse, market_process.url),
+            (read_socket, market_process.url),
+            (read_sse, torn_stream.url),
+            (read_socket, torn_socket.url),
+        ]
+        readings = [
+            asyncio.create_task(read_on(read, url, session_id, bearer)) for read, url in places
+        ]
+        await write_notes(buyer, session_id, chance)
+        whole, *others = await asyncio.gather(*readings)
+
+        assert (torn_stream.cut_so_far, torn_socket.cut_so_far) == (CUTS, CUTS)
+        assert whole.openings == others[0].openings == 1
+        assert others[1].openings > 5
+        assert others[2].openings > 5
+        assert all(copy.events == whole.events for copy in others)
+        assert [msgspec.json.decode(event)["offset"] for event in whole.events] == list(
+            range(len(whole.events))
+        )
+
+
+def cuts(chance: Random) -> Iterator[int]:
+    """After how many bytes each connection is cut: some in the head, some deep in the log."""
+    return iter([chance.randrange(1, 12_000) for _ in range(CUTS)])
+
+
+async def test_readers_that_never_read_do_not_grow_the_market(market_process: MarketProcess):
+    async with (
+        asyncio.timeout(LIMIT_SECONDS),
+        MarketClient(market_process.url, SigningKey.generate()) as buyer,
+    ):
+        await buyer.register("thrifty", "buyer")
+        bearer = await buyer.authorization()
+        alone = (await buyer.open_session("nobody reads this")).id
+        await fill(buyer, alone)
+        before = market_process.resident_bytes()
+
+        session_id = (await buyer.open_session("many fall asleep over this")).id
+        sleepers = [fall_asleep(market_process, session_id, bearer) for _ in range(SLEEPERS)]
+        await fill(buyer, session_id)
+        full = market_process.resident_bytes()
+        for _ in range(3):
+            await fill(buyer, session_id)
+        later = market_process.resident_bytes()
+        await buyer.close_session(session_id)
+        copy = await read_on(read_sse, market_process.url, session_id, bearer)
+        for sleeper in sleepers:
+            sleeper.close()
+
+        # What waits for one reader is a page on its way and what the server's pipe takes.
+        assert full - before < SLEEPERS * 2 * MIB, f"{(full - before) / MIB:.1f} MiB"
+        # Then nothing more, whatever is written: 360 MiB lie unread in the end.
+        assert later - full < 4 * MIB, f"{(later - full) / MIB:.1f} MiB"
+        assert len(copy.events) == 4 * FILLING + 2
+
+
+async def fill(buyer: MarketClient, session_id: str) -> None:
+    note = WriteEvent(kind="note.written", body={"text": "z" * EVENT_BYTES})
+    for _ in range(FILLING // 8):
+        await buyer.write_events(session_id, [note] * 8)
+
+
+def fall_asleep(process: MarketProcess, session_id: str, bearer: str) -> socket.socket:
+    """Open a stream over a narrow socket, and never read a byte of it."""
+    sleeper = socket.socket()
+    sleeper.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+    sleeper.connect(("127.0.0.1", process.port))
+    head = f"GET /v1/sessions/{session_id}/stream HTTP/1.1\r\nhost: market\r\n"
+    sleeper.sendall(f"{head}authorization: {bearer}\r\n\r\n".encode())
+    return sleeper

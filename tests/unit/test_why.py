@@ -1,0 +1,471 @@
+"""Why sales were lost: re-scoring, the fate of a seller in a journey, and the words for it."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from market.analytics import Facts, UnknownSeller, losses, why
+from market.analytics.fates import Fate, Loss, fate_of
+from market.analytics.journeys import Decided, Journey, Option, Ordered, Part, Sighted
+from market.analytics.remedies import best_offer
+from market.analytics.rescoring import CannotRescore, Weighed, price_rule, winning_price
+from market.protocol.events import STAGES, Stage
+from tests.planted import NOON, after, planted
+
+MINE = {"mine"}
+
+
+# Re-scoring
+
+
+def scored(amounts: dict[str, int], merits: dict[str, float]) -> dict[str, Weighed]:
+    """What a buyer records that weighs the price by 0.35 and the rest by merit."""
+    lowest = min(amounts.values())
+    offers = {}
+    for name, amount in amounts.items():
+        parts = {"merit": round(merits[name], 6), "price": round(0.35 * lowest / amount, 6)}
+        score = round(merits[name] + 0.35 * lowest / amount, 6)
+        offers[name] = Weighed(name, amount, score, parts)
+    return offers
+
+
+def ranks_first(amounts: dict[str, int], merits: dict[str, float]) -> bool:
+    lowest = min(amounts.values())
+    scores = {name: merits[name] + 0.35 * lowest / amounts[name] for name in amounts}
+    return all(scores["mine"] > scores[name] for name in scores if name != "mine")
+
+
+def answer(amounts: dict[str, int], merits: dict[str, float]) -> int | None:
+    offers = scored(amounts, merits)
+    own = offers.pop("mine")
+    rivals = list(offers.values())
+    return winning_price(own, rivals, price_rule(own, rivals))
+
+
+def test_the_price_that_would_have_won_is_found():
+    amounts, merits = {"mine": 400_000, "rival": 300_000}, {"mine": 0.5, "rival": 0.5}
+
+    found = answer(amounts, merits)
+
+    assert found is not None
+    assert 299_000 < found < 300_000
+
+
+def test_better_merit_wins_at_a_higher_price_than_the_rivals():
+    amounts, merits = {"mine": 900_000, "rival": 300_000}, {"mine": 0.55, "rival": 0.5}
+
+    found = answer(amounts, merits)
+
+    assert found is not None
+    assert 300_000 < found < 900_000
+
+
+def test_worse_merit_wins_only_as_the_cheapest():
+    amounts, merits = {"mine": 900_000, "rival": 300_000}, {"mine": 0.4, "rival": 0.5}
+
+    found = answer(amounts, merits)
+
+    assert found is not None
+    assert found == pytest.approx(300_000 * (0.35 - 0.1) / 0.35, rel=1e-4)
+
+
+def test_no_price_makes_up_for_too_little_merit():
+    assert answer({"mine": 900_000, "rival": 300_000}, {"mine": 0.1, "rival": 0.5}) is None
+
+
+@given(
+    own=st.integers(100_000, 5_000_000),
+    others=st.lists(st.integers(100_000, 5_000_000), min_size=1, max_size=4, unique=True),
+    merits=st.lists(st.integers(0, 650), min_size=5, max_size=5),
+)
+def test_at_the_price_found_it_wins_and_above_it_does_not(own, others, merits):
+    names = ["mine", *[f"rival-{n}" for n in range(len(others))]]
+    amounts = dict(zip(names, [own, *others], strict=True))
+    worth = {name: merit / 1_000 for name, merit in zip(names, merits, strict=False)}
+    if len(set(amounts.values())) == 1 or ranks_first(amounts, worth):
+        return
+
+    found = answer(amounts, worth)
+
+    if found is None:
+        assert not ranks_first(amounts | {"mine": 1}, worth)
+    else:
+        assert ranks_first(amounts | {"mine": found}, worth)
+        above = int(found * 1.01) + 2
+        assert above > own or not ranks_first(amounts | {"mine": above}, worth)
+
+
+def test_more_places_are_won_at_a_higher_price():
+    amounts = {"mine": 900_000, "one": 300_000, "two": 400_000}
+    offers = scored(amounts, dict.fromkeys(amounts, 0.5))
+    own = offers.pop("mine")
+    rivals = list(offers.values())
+    rule = price_rule(own, rivals)
+
+    first = winning_price(own, rivals, rule)
+    second = winning_price(own, rivals, rule, places=2)
+
+    assert first is not None
+    assert second is not None
+    assert first < 300_000 <= second < 400_000
+
+
+@pytest.mark.parametrize(
+    ("own", "rival"),
+    [
+        (Weighed("mine", 4, 0.5, {"trust": 0.5}), Weighed("b", 2, 0.7, {"price": 0.7})),
+        (Weighed("mine", 4, 0.5, {"price": 0.4}), Weighed("b", 2, 0.8, {"price": 0.8})),
+        (Weighed("mine", 4, 0.5, {"price": 0.5}), Weighed("b", 2, 0.6, {"price": 0.6})),
+        (Weighed("mine", 4, 0.5, {"price": 0.5}), Weighed("b", 4, 0.5, {"price": 0.5})),
+        (Weighed("mine", 4, 0.0, {"price": 0.0}), Weighed("b", 2, 0.0, {"price": 0.0})),
+    ],
+    ids=["no price part", "parts do not add up", "another rule", "one price", "no weight"],
+)
+def test_where_the_parts_do_not_tell_nothing_is_claimed(own: Weighed, rival: Weighed):
+    with pytest.raises(CannotRescore):
+        price_rule(own, [rival])
+
+
+# Fates
+
+
+def option(service_id: str, amount_minor: int | None = 400_000, **more: Any) -> Option:
+    parts = more.pop("parts", {})
+    values = {
+        "slug": f"{service_id}-slug",
+        "score": sum(parts.values()),
+        "reason": None,
+        "limit_minor": None,
+        **more,
+    }
+    return Option(
+        service_id=service_id,
+        amount_minor=amount_minor,
+        parts=[Part(name, value) for name, value in parts.items()],
+        **values,
+    )
+
+
+def decided(stage: Stage, service_id: str | None = None, *options: Option, **more: Any) -> Decided:
+    values = {"outcome": "advance", "reason": None, "detail": "said", "currency": "XTS", **more}
+    return Decided(stage=stage, service_id=service_id, alternatives=list(options), **values)
+
+
+def sighted(service_id: str, kind: str, trust: float | None = None) -> Sighted:
+    return Sighted(
+        kind=kind, service_id=service_id, slug=service_id, amount_minor=400_000, trust=trust
+    )
+
+
+def ordered(service_id: str, state: str) -> Ordered:
+    return Ordered(
+        service_id=service_id,
+        slug=f"{service_id}-slug",
+        state=state,
+        amount_minor=400_000,
+        currency="XTS",
+    )
+
+
+def journey(**more: Any) -> Journey:
+    values = {
+        "session_id": "ses",
+        "buyer_id": "buyer",
+        "is_closed": False,
+        "left_stage": None,
+        "left_reason": None,
+        "decisions": [],
+        "sightings": [sighted("mine", "finding.listed")],
+        "orders": [],
+        **more,
+    }
+    return Journey(**values)
+
+
+def lost(fate: Fate) -> Loss:
+    assert isinstance(fate, Loss), fate
+    return fate
+
+
+def test_a_settled_order_is_won():
+    assert fate_of(journey(orders=[ordered("mine", "settled")]), MINE) == "won"
+
+
+@pytest.mark.parametrize("state", ["awaiting_approval", "placed", "started", "delivered"])
+def test_an_order_under_way_is_open(state: str):
+    assert fate_of(journey(orders=[ordered("mine", state)]), MINE) == "open"
+
+
+def test_a_journey_that_may_still_choose_is_open():
+    weighed = [option("rival"), option("mine")]
+    so_far = [
+        decided("finding", None, *weighed),
+        decided("evaluating", "rival", *weighed),
+    ]
+
+    assert fate_of(journey(decisions=so_far[:1]), MINE) == "open"
+    assert fate_of(journey(decisions=so_far), MINE) == "open"
+
+
+def test_what_was_listed_and_never_looked_at_is_lost_while_finding():
+    decisions = [
+        decided("finding", None, option("rival"), option("mine")),
+        decided("evaluating", "rival", option("rival")),
+    ]
+
+    loss = lost(fate_of(journey(decisions=decisions), MINE))
+
+    assert (loss.stage, loss.reason, loss.to_slug) == ("finding", None, "rival-slug")
+    assert (loss.amount_minor, loss.currency) == (400_000, "XTS")
+
+
+def test_a_price_above_the_limit_is_lost_at_the_limit():
+    too_dear = option("mine", 600_000, reason="price", limit_minor=350_000)
+    decisions = [decided("evaluating", "mine", too_dear, outcome="leave", reason="price")]
+
+    loss = lost(fate_of(journey(decisions=decisions), MINE))
+
+    assert (loss.stage, loss.reason, loss.detail) == ("evaluating", "price", "said")
+    assert (loss.winning_minor, loss.basis) == (350_000, "limit")
+    assert loss.to_service_id is None
+
+
+def weighed_below(rule: float = 0.35) -> list[Decided]:
+    """The rival has the same merit and a price of 0.30 against 0.40."""
+    rival = option("rival", 300_000, parts={"merit": 0.5, "price": 0.35})
+    own = option("mine", 400_000, parts={"merit": 0.5, "price": rule * 300_000 / 400_000})
+    return [
+        decided("evaluating", "rival", rival, own),
+        decided("trust_checking", "rival", rival),
+    ]
+
+
+def test_one_that_was_ranked_lower_is_re_scored():
+    loss = lost(fate_of(journey(decisions=weighed_below()), MINE))
+
+    assert (loss.stage, loss.reason, loss.to_slug) == ("evaluating", None, "rival-slug")
+    assert loss.basis == "rescored"
+    assert loss.winning_minor is not None
+    assert 299_000 < loss.winning_minor < 300_000
+
+
+def test_without_a_rule_the_gap_to_the_rival_is_told():
+    loss = lost(fate_of(journey(decisions=weighed_below(rule=0.2)), MINE))
+
+    assert (loss.winning_minor, loss.basis) == (300_000, "gap")
+
+
+def test_one_that_does_not_fit_is_not_promised_a_price():
+    decisions = [
+        decided("evaluating", "rival", option("rival", 300_000), option("mine", reason="latency")),
+        decided("trust_checking", "rival"),
+    ]
+
+    loss = lost(fate_of(journey(decisions=decisions), MINE))
+
+    assert (loss.reason, loss.winning_minor, loss.basis) == ("latency", None, None)
+
+
+def test_one_that_is_not_trusted_is_lost_there_with_both_scores():
+    decisions = [
+        decided("evaluating", "mine", option("mine"), option("rival")),
+        decided("trust_checking", "rival", option("mine", reason="reputation"), option("rival")),
+    ]
+    sightings = [sighted("mine", "trust.reported", 0.2), sighted("rival", "trust.reported", 0.6)]
+
+    loss = lost(fate_of(journey(decisions=decisions, sightings=sightings), MINE))
+
+    assert (loss.stage, loss.reason, loss.to_slug) == ("trust_checking", "reputation", "rival-slug")
+    assert (loss.trust, loss.to_trust) == (0.2, 0.6)
+
+
+def test_one_that_was_chosen_and_not_paid_is_lost_while_transacting():
+    decisions = [
+        decided("trust_checking", "mine", option("mine")),
+        decided("transacting", "mine", option("mine"), outcome="leave", reason="mandate"),
+    ]
+
+    loss = lost(fate_of(journey(decisions=decisions), MINE))
+
+    assert (loss.stage, loss.reason, loss.to_slug) == ("transacting", "mandate", None)
+
+
+def test_a_failed_order_is_lost_while_using():
+    decisions = [decided("using", "mine", option("mine"), outcome="leave", reason="timeout")]
+    broken = journey(
+        decisions=decisions,
+        orders=[ordered("mine", "failed")],
+        left_stage="using",
+        left_reason="timeout",
+    )
+
+    loss = lost(fate_of(broken, MINE))
+
+    assert (loss.stage, loss.reason, loss.detail) == ("using", "timeout", "said")
+
+
+def test_a_failed_order_whose_buyer_went_elsewhere_is_lost_to_that_one():
+    both = [ordered("mine", "failed"), ordered("rival", "settled")]
+
+    loss = lost(fate_of(journey(orders=both), MINE))
+
+    assert (loss.stage, loss.reason, loss.to_slug) == ("using", "delivery_failed", "rival-slug")
+
+
+def test_a_paid_order_that_was_not_good_enough_is_lost():
+    decisions = [decided("using", "mine", option("mine"), outcome="leave", reason="quality")]
+    poor = journey(
+        decisions=decisions,
+        orders=[ordered("mine", "settled")],
+        left_stage="using",
+        left_reason="quality",
+    )
+
+    assert lost(fate_of(poor, MINE)).reason == "quality"
+
+
+def test_a_journey_closed_without_a_word_is_lost_where_it_stood():
+    loss = lost(fate_of(journey(is_closed=True), MINE))
+
+    assert (loss.stage, loss.reason, loss.amount_minor) == ("finding", None, 400_000)
+
+
+def test_a_buyer_that_records_nothing_and_buys_elsewhere_is_lost_to_that_one():
+    sightings = [sighted("mine", "finding.listed"), sighted("mine", "evaluating.quoted")]
+    silent = journey(sightings=sightings, orders=[ordered("rival", "settled")])
+
+    loss = lost(fate_of(silent, MINE))
+
+    assert (loss.stage, loss.to_slug, loss.amount_minor) == ("evaluating", "rival-slug", 400_000)
+
+
+# The offer that brings most, and the words
+
+
+def test_the_best_lower_price_weighs_how_many_come_back():
+    best = best_offer([(40, 39), (40, 30), (40, 30), (40, 1)])
+
+    assert (best.share, best.sales) == (30 / 40, 3)
+
+
+def facts() -> Facts:
+    """acme-pdf at 0.40 in five journeys: one bought, two limits, one distrusted, one failed."""
+
+    def stage_rows(session: str, last: int, outcome: str, reason: str | None) -> list[dict]:
+        return [
+            {
+                "session_id": session,
+                "stage": name,
+                "outcome": "passed" if number < last else outcome,
+                "reason": reason if number == last else None,
+            }
+            for number, name in enumerate(STAGES[: last + 1])
+        ]
+
+    def weighed(service: str, **more: Any) -> dict[str, Any]:
+        base = {"service_id": service, "slug": f"{service}-pdf", "amount_minor": 400_000}
+        return {**base, "score": 0.0, "parts": [], "reason": None, "limit_minor": None, **more}
+
+    def decision(session: str, name: str, service: str | None, *alternatives, **more: Any) -> dict:
+        base = {"session_id": session, "offset": STAGES.index(name), "made_at": NOON}
+        said = {"outcome": "advance", "detail": "", "currency": "XTS", "stage": name}
+        told = {"service_id": service, "alternatives": list(alternatives)}
+        return {**base, **said, **told, **more}
+
+    def limited(session: str, limit_minor: int) -> dict:
+        own = weighed("acme", reason="price", limit_minor=limit_minor)
+        return decision(session, "evaluating", "cheap", weighed("cheap", amount_minor=300_000), own)
+
+    def order(session: str, service: str, state: str) -> dict:
+        return {
+            "order_id": f"ord-{session}", "session_id": session, "service_id": service,
+            "slug": f"{service}-pdf", "state": state, "amount_minor": 400_000, "currency": "XTS",
+        }  # fmt: skip
+
+    distrusted = decision(
+        "d", "trust_checking", "cheap", weighed("acme", reason="reputation"), weighed("cheap")
+    )
+    failed = decision(
+        "e", "using", "acme", weighed("acme"), outcome="leave", reason="delivery_failed",
+        detail="chunk hash mismatch",
+    )  # fmt: skip
+    return planted(
+        services=[
+            {
+                "service_id": name, "slug": f"{name}-pdf", "seller_id": f"agent-{name}",
+                "seller_handle": f"{name}-works",
+            }
+            for name in ("acme", "cheap")
+        ],
+        sessions=[
+            {"session_id": session, "buyer_id": f"buyer-{session}", "opened_at": NOON,
+             "closed_at": after(9)}
+            for session in "abcdef"
+        ],
+        stages=[
+            *stage_rows("a", 5, "passed", None),
+            *stage_rows("e", 4, "left", "delivery_failed"),
+        ],
+        decisions=[limited("b", 350_000), limited("c", 360_000), distrusted, failed],
+        sightings=[
+            *[
+                {"session_id": session, "offset": 1, "kind": "finding.listed", "place": 1,
+                 "service_id": "acme", "slug": "acme-pdf", "amount_minor": 400_000}
+                for session in "abcde"
+            ],
+            {"session_id": "d", "offset": 2, "kind": "trust.reported", "place": 1,
+             "service_id": "acme", "slug": "acme-pdf", "trust": 0.21},
+            {"session_id": "d", "offset": 3, "kind": "trust.reported", "place": 1,
+             "service_id": "cheap", "slug": "cheap-pdf", "trust": 0.63},
+        ],
+        orders=[
+            order("a", "acme", "settled"),
+            order("b", "cheap", "settled"),
+            order("c", "cheap", "settled"),
+            order("d", "cheap", "settled"),
+            order("e", "acme", "failed"),
+        ],
+    )  # fmt: skip
+
+
+TABLE = """\
+acme-works was seen in 5 journeys; 1 finished (20%).
+  lost at         journeys  to whom        what would have changed it
+  Evaluating             2  cheap-pdf (2)  price 0.40; 2 would pay 0.35 or less
+  Trust-checking         1  cheap-pdf (1)  trust 0.21; those taken show 0.63
+  Using                  1  -              delivery_failed (1): chunk hash mismatch"""
+
+
+def test_the_whole_answer_reads_as_a_table():
+    found = why(facts(), "acme-works")
+
+    assert (found.seen, found.won, found.open, found.lost) == (5, 1, 0, 4)
+    assert str(found) == TABLE
+
+
+@pytest.mark.parametrize("name", ["acme-pdf", "acme", "agent-acme", "acme-works"])
+def test_a_seller_goes_by_handle_and_id_and_its_service_by_slug_and_id(name: str):
+    assert why(facts(), name).lost == 4
+
+
+def test_a_seller_that_lost_nothing_has_no_table():
+    only_bought = planted(
+        services=[{"service_id": "s", "slug": "solo", "seller_id": "x", "seller_handle": "x"}]
+    )
+
+    assert str(why(only_bought, "solo")) == "solo was seen in 0 journeys; 0 finished."
+
+
+def test_an_unknown_seller_is_refused_with_the_nearest_name():
+    with pytest.raises(UnknownSeller, match="Did you mean 'acme-pdf'"):
+        why(facts(), "acme-pfd")
+
+
+def test_losses_are_a_frame_with_a_row_for_each():
+    found = losses(facts(), "acme-pdf")
+
+    assert found["session_id"].to_list() == ["b", "c", "d", "e"]
+    assert found["winning_minor"].to_list() == [350_000, 360_000, None, None]
+    assert found["to_slug"].to_list() == ["cheap-pdf"] * 3 + [None]
