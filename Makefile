@@ -2,7 +2,6 @@
 
 PYTHON ?= python3
 UV ?= uv
-HOME_FOLDER ?= .market
 ONLY ?=
 TESTS ?=
 
@@ -42,8 +41,8 @@ bench: .venv/.base ## measure against the raw loop and the bare server (ONLY=ord
 run: .venv/.base ## serve a market on this machine
 	$(BIN)/market serve
 
-migrate: .venv/.base ## bring the tables of the market in HOME_FOLDER to the present form
-	MARKET_HOME=$(HOME_FOLDER) $(BIN)/market migrate
+migrate: .venv/.base ## bring the tables of a store to their present form (MARKET_HOME, MARKET_STORE)
+	$(BIN)/market migrate
 
 reference: .venv/.base ## write docs/reference.md anew from the code
 	$(BIN)/python docs/make_reference.py

@@ -1,4 +1,4 @@
-"""The agents under load: a principal whose buyers spend under mandates, and sellers with services."""
+"""The agents under load: a principal with buyers under mandates, and sellers with services."""
 
 import asyncio
 import time
@@ -13,8 +13,8 @@ from market.protocol.commitments import (
     AgentKind,
     Claims,
     Limits,
-    ManifestClaims,
     MandateClaims,
+    ManifestClaims,
     OrderClaims,
     RegistrationClaims,
 )
@@ -124,10 +124,19 @@ class Cast:
         self.services: list[ServiceView] = []
         self.mandate_ids: list[str] = []
 
-    async def enter(self, line: Line) -> None:
+    async def enter(self, port: int) -> None:
         """Register everybody, publish a service of each seller, give each buyer a mandate."""
-        for agent in (self.principal, *self.buyers, *self.sellers):
-            agent.enter(await line.call(agent.registration(), expect=201))
+        await self.renew(port)
+        async with lines(port, 1) as [line]:
+            await self._set_up(line)
+
+    async def renew(self, port: int) -> None:
+        """Register everybody, or get a new token for who is in: one lasts five minutes."""
+        async with lines(port, 1) as [line]:
+            for agent in (self.principal, *self.buyers, *self.sellers):
+                agent.enter(await line.call(agent.registration(), expect=201))
+
+    async def _set_up(self, line: Line) -> None:
         for number, seller in enumerate(self.sellers):
             manifest = seller.sign(typ.MANIFEST, ManifestClaims, manifest=_manifest(number))
             service = await seller.post(
@@ -139,6 +148,7 @@ class Cast:
 
     async def prepare_orders(self, port: int, number: int, label: str) -> "list[Prepared]":
         """Have every buyer open sessions and ask for quotes; return its signed orders in turn."""
+        await self.renew(port)
         async with lines(port, len(self.buyers)) as opened:
             shares = await asyncio.gather(
                 *(
@@ -199,12 +209,6 @@ class Prepared(msgspec.Struct, frozen=True):
     def request(self) -> bytes:
         """Return the bytes that place it."""
         return request_of("POST", "/v1/orders", self.order, token=self.buyer.token, key=self.key)
-
-
-async def enter_all(port: int, cast: Cast) -> None:
-    """Register a cast over a line of its own."""
-    async with lines(port, 1) as [line]:
-        await cast.enter(line)
 
 
 def requests_of(prepared: Sequence[Prepared]) -> list[bytes]:

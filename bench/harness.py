@@ -34,7 +34,7 @@ QUIET: Final = 0.25
 
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
 
-console: Final = Console(width=None if sys.stdout.isatty() else 110)
+console: Final = Console(width=None if sys.stdout.isatty() else 120)
 
 
 @contextmanager

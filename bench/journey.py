@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 import msgspec
 
-from bench.cast import INPUT, OUTPUT, SETTINGS, Agent, Cast, enter_all, requests_of
+from bench.cast import INPUT, OUTPUT, SETTINGS, Agent, Cast, requests_of
 from bench.harness import (
     CONNECTIONS,
     SLICES,
@@ -171,9 +171,9 @@ async def _measure() -> Report:
     ):
         raw = RawLoop(folder / "raw")
         cast = Cast(market.issuer, buyers=CONNECTIONS, sellers=8)
-        await enter_all(market.port, cast)
+        await cast.enter(market.port)
         await _walk_short(market, cast, "warm-up", {})
-        [posts] = [await cast.prepare_orders(market.port, CONNECTIONS, "bare")]
+        posts = await cast.prepare_orders(market.port, CONNECTIONS, "bare")
         requests = requests_of(posts) * (BARE_POSTS // CONNECTIONS)
         for number in range(SLICES):
             plain.append(raw.run(RAW_ORDERS))
@@ -217,6 +217,7 @@ async def _walk(
     latencies: Latencies,
     walk: Callable[[Walker, int], Awaitable[None]],
 ) -> JourneySlice:
+    await cast.renew(market.port)
     async with lines(market.port, CONNECTIONS) as opened:
         walkers = [Walker(line, cast, place, latencies) for place, line in enumerate(opened)]
         cpu, began = market.cpu_seconds(), time.perf_counter()

@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final, Literal, NamedTuple
 
-from bench.cast import SETTINGS, Agent, Cast, enter_all, requests_of
+from bench.cast import SETTINGS, Agent, Cast, requests_of
 from bench.harness import SLICES, Figure, Report, Server, compared, percentile, workplace
 from bench.wire import Line, lines, request_of
 from market.protocol.wire import OpenSession, SessionView, WriteEvent, WriteEvents
@@ -88,7 +88,7 @@ async def _measure() -> Report:
         Server("market", folder / "market", **SETTINGS) as market,
     ):
         cast = Cast(market.issuer, buyers=1, sellers=1)
-        await enter_all(market.port, cast)
+        await cast.enter(market.port)
         [placing] = requests_of(await cast.prepare_orders(market.port, 1, "bare"))
         buyer = cast.buyers[0]
         for kind in kinds:

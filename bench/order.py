@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from bench.cast import SETTINGS, Cast, Prepared, enter_all, requests_of
+from bench.cast import SETTINGS, Cast, Prepared, requests_of
 from bench.harness import (
     CONNECTIONS,
     SLICES,
@@ -54,7 +54,7 @@ async def _measure(folder: Path) -> Report:
     plain = [raw.run(RAW_ORDERS)]
     with Server("market", folder / "market", **SETTINGS) as market:
         cast = Cast(market.issuer, buyers=CONNECTIONS, sellers=8)
-        await enter_all(market.port, cast)
+        await cast.enter(market.port)
         for_verb = await cast.prepare_orders(market.port, SLICES * VERB_ORDERS, "verb")
         issuer = market.issuer
     verb = Verb(folder / "market", folder / "verb", issuer, for_verb)
@@ -68,8 +68,8 @@ async def _measure(folder: Path) -> Report:
     ):
         full_cast = Cast(full_server.issuer, buyers=CONNECTIONS, sellers=8)
         normal_cast = Cast(normal_server.issuer, buyers=CONNECTIONS, sellers=8)
-        await enter_all(full_server.port, full_cast)
-        await enter_all(normal_server.port, normal_cast)
+        await full_cast.enter(full_server.port)
+        await normal_cast.enter(normal_server.port)
         for number in range(SLICES):
             await verb.run_slice(VERB_ORDERS)
             orders = await full_cast.prepare_orders(full_server.port, ORDERS, f"full-{number}")

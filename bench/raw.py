@@ -79,9 +79,13 @@ class RawLoop:
         )
         execute(
             "INSERT INTO entries (txn, account, amount) VALUES (?,?,?), (?,?,?), (?,?,?), (?,?,?)",
-            (number * 2, buyer, -400_000, number * 2, seller, 400_000)
-            + (number * 2 + 1, seller, -6_000, number * 2 + 1, house, 6_000),
-        )
+            (
+                number * 2, buyer, -400_000,
+                number * 2, seller, 400_000,
+                number * 2 + 1, seller, -6_000,
+                number * 2 + 1, house, 6_000,
+            ),
+        )  # fmt: skip
         change = "UPDATE accounts SET balance = balance + ? WHERE id = ?"
         execute(change, (-400_000, buyer))
         execute(change, (394_000, seller))
@@ -92,7 +96,9 @@ class RawLoop:
         ).fetchone()
         execute(
             "INSERT INTO events VALUES (?, ?, ?, ?), (?, ?, ?, ?), (?, ?, ?, ?)",
-            (session, after - 3, "order.placed", _BODY)
-            + (session, after - 2, "escrow.held", _BODY)
-            + (session, after - 1, "order.started", _BODY),
-        )
+            (
+                session, after - 3, "order.placed", _BODY,
+                session, after - 2, "escrow.held", _BODY,
+                session, after - 1, "order.started", _BODY,
+            ),
+        )  # fmt: skip

@@ -48,7 +48,7 @@ async def serve_bare(settings: Settings) -> None:
         )
         serving = asyncio.create_task(server.serve())
         await stop.wait()
-        server.stop()
+        server.stop()  # type: ignore[no-untyped-call]
     else:
         config = uvicorn.Config(
             app, host=settings.host, port=settings.port, log_config=None, access_log=False

@@ -15,7 +15,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from random import Random
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from bench.cast import Prepared
 from bench.harness import Figure, compared
@@ -44,7 +44,9 @@ class Order(NamedTuple):
 class Recorder(sqlite3.Connection):
     """A connection that notes what is executed on it."""
 
-    noted: Statements
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.noted: Statements = []
 
     def execute(self, text: str, parameters: Any = (), /) -> sqlite3.Cursor:
         self.noted.append((text, parameters))
@@ -178,12 +180,13 @@ class Verb:
         return Slice(len(every) / seconds, (time.thread_time() - began_cpu) / len(every))
 
 
-def _connect(folder: Path, factory: type[sqlite3.Connection]) -> Any:
+Opened = TypeVar("Opened", bound=sqlite3.Connection)
+
+
+def _connect(folder: Path, factory: type[Opened]) -> Opened:
     connection = sqlite3.connect(
         folder / "market.db", isolation_level=None, factory=factory, cached_statements=512
     )
-    if isinstance(connection, Recorder):
-        connection.noted = []
     for pragma in (
         "journal_mode = WAL",
         "synchronous = FULL",

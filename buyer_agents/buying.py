@@ -17,9 +17,12 @@ from market.protocol.commitments import Verdict
 from market.protocol.events import Reason
 from market.protocol.manifest import compile_schema, explain
 from market.protocol.signing import BadSignature
+from market.protocol.text import one_line
 from market.protocol.wire import OrderView, QuoteView, ReceiptView, ServiceView
 
 FollowSession = Callable[[Connection, str, int], AsyncGenerator[Entry, None]]
+
+MAX_COMMENT: Final = 1_000
 
 _SELLERS_FAULT: Final = frozenset({"delivery_failed", "timeout", "quality"})
 _PAYMENT_REQUIRED: Final = 402
@@ -89,9 +92,7 @@ async def use(trip: Trip, chosen: Chosen, order: OrderView, watch: OrderWatch) -
     trip.diary.enter("using")
     try:
         delivery = await _receive(trip, order, watch)
-        judgement = _broken(chosen.offer.service, delivery) or trip.policy.judge(
-            delivery.outputs, trip.need
-        )
+        judgement = _judge(trip, chosen.offer.service, delivery)
         settled = await trip.market.accept(order.id)
         receipt = await _receipt(trip, settled, delivery)
         if judgement.verdict == "bad":
@@ -142,13 +143,16 @@ async def _receive(trip: Trip, order: OrderView, watch: OrderWatch) -> Delivery:
         raise Left("timeout", reason) from end
 
 
-def _broken(service: ServiceView, delivery: Delivery) -> Judgement | None:
-    """Return the judgement on a delivery that breaks the seller's own schema."""
+def _judge(trip: Trip, service: ServiceView, delivery: Delivery) -> Judgement:
+    """Return the policy's judgement; a delivery that breaks the seller's own schema is bad."""
     checker = compile_schema(service.manifest["output"], "output")
     for number, output in enumerate(delivery.outputs):
         if not checker.is_valid(output):
-            return Judgement("bad", f"Chunk {number} breaks its schema: {explain(checker, output)}")
-    return None
+            judgement = Judgement("bad", f"Chunk {number}: {explain(checker, output)}")
+            break
+    else:
+        judgement = trip.policy.judge(delivery.outputs, trip.need)
+    return judgement._replace(comment=one_line(judgement.comment, MAX_COMMENT))
 
 
 async def _receipt(trip: Trip, settled: OrderView, delivery: Delivery) -> ReceiptView:

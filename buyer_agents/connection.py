@@ -23,10 +23,13 @@ EARLY_SECONDS: Final = 20
 """A token is renewed this long before it expires."""
 
 MAX_WAIT_SECONDS: Final = 2.0
+MAX_RETRY_AFTER_SECONDS: Final = 30.0
 IDEMPOTENCY_KEY: Final = "Idempotency-Key"
 JSON: Final = {"Content-Type": "application/json"}
-STREAM_TIMEOUT: Final = httpx.Timeout(30.0, connect=5.0, read=45.0)
-"""A stream is heard from every 15 seconds; one that misses three heartbeats is dead."""
+READ_SECONDS: Final = 45.0
+"""How long an answer may be silent: a long poll waits for 30 seconds, and a stream is heard from
+every 15, so that one which misses three heartbeats is dead.
+"""
 
 HTTP_UNAUTHORIZED: Final = 401
 HTTP_BUSY: Final = (429, 503)
@@ -59,7 +62,7 @@ def open_http(url: str) -> httpx.AsyncClient:
     """Return an HTTP client for the market at ``url``. It ignores the environment's proxies."""
     return httpx.AsyncClient(
         base_url=url,
-        timeout=httpx.Timeout(30.0, connect=5.0),
+        timeout=httpx.Timeout(30.0, connect=5.0, read=READ_SECONDS),
         limits=httpx.Limits(max_connections=200, max_keepalive_connections=50),
         trust_env=False,
     )
@@ -222,9 +225,7 @@ class Connection:
             Refused: the market said no.
             httpx.TransportError: the connection failed, now or while reading.
         """
-        request = self._http.build_request(
-            "GET", path, params=dict(query), headers=dict(headers), timeout=STREAM_TIMEOUT
-        )
+        request = self._http.build_request("GET", path, params=dict(query), headers=dict(headers))
         response = await self._send(request, authenticated=True, stream=True)
         try:
             yield response
@@ -302,8 +303,11 @@ def wait_before_repeat(error: Exception) -> bool | float:
     if isinstance(error, Refused) and error.status in HTTP_BUSY:
         if error.retry_after_seconds is None:
             return True
-        return min(error.retry_after_seconds, MAX_WAIT_SECONDS)
-    return isinstance(error, httpx.TransportError)
+        return min(error.retry_after_seconds, MAX_RETRY_AFTER_SECONDS)
+    # An address that is none will not become one.
+    return isinstance(error, httpx.TransportError) and not isinstance(
+        error, httpx.UnsupportedProtocol
+    )
 
 
 def never_arrived(error: Exception) -> bool:

@@ -10,6 +10,7 @@ from buyer_agents.errors import Refused
 from buyer_agents.needs import Ranked
 from buyer_agents.session_verbs import Producer
 from market.protocol.events import Outcome, Reason, Stage
+from market.protocol.text import one_line
 from market.protocol.wire import Alternative, Decision, ReceiptView, WriteEvent
 
 MAX_ALTERNATIVES: Final = 10
@@ -115,7 +116,7 @@ class Diary:
             stage=self._stage,
             outcome=outcome,
             reason=reason,
-            detail=detail[:MAX_DETAIL],
+            detail=one_line(detail, MAX_DETAIL),
             service_id=self.service_id,
             order_id=self.order_id,
             alternatives=[_alternative(ranked) for ranked in alternatives][:MAX_ALTERNATIVES],

@@ -6,19 +6,21 @@ import logging
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
+from functools import partial
 from typing import Final, cast
 
 import structlog
 from litestar import Litestar
 from litestar.types import ExceptionHandler
 
+from market import identity
 from market.base.clock import Clock
 from market.base.migration import migrate
 from market.base.settings import Settings
 from market.base.store import Store
 from market.chores import Pause, keep_house
 from market.faces import http
-from market.faces.http.serve import serve
+from market.faces.http.serve import CannotServe, serving
 from market.protocol.ids import Ids
 
 log: Final = structlog.get_logger("market.app")
@@ -36,35 +38,48 @@ def create_app(
     ``clock``, ``ids`` and ``pause`` are the seams of simulated time; the defaults are the real
     ones.
     """
-
-    @contextlib.asynccontextmanager
-    async def live(app: Litestar) -> AsyncIterator[None]:
-        await asyncio.to_thread(migrate, settings)
-        store = Store.open(settings, clock=clock, ids=ids)
-        try:
-            app.state.desk = http.Desk(
-                settings=settings,
-                store=store,
-                clock=store.clock,
-                doors=http.Doorkeeper(store, store.clock, audience=settings.issuer + http.REST),
-                documents=http.make_documents(settings, http.published(app.routes)),
-            )
-            async with _in_background(keep_house(store, pause=pause)):
-                yield
-        finally:
-            store.hub.drain()
-            await asyncio.to_thread(store.close)
-
     return Litestar(
         route_handlers=http.controllers(settings),
         request_class=http.Call,
         before_request=http.answer_options,
         exception_handlers={Exception: cast("ExceptionHandler[Exception]", http.answer_problem)},
-        lifespan=[live],
+        after_exception=[http.note_failure],
+        lifespan=[partial(opened, settings=settings, clock=clock, ids=ids, pause=pause)],
         openapi_config=None,
         logging_config=None,
         debug=False,
     )
+
+
+@contextlib.asynccontextmanager
+async def opened(
+    app: Litestar,
+    *,
+    settings: Settings,
+    clock: Clock | None = None,
+    ids: Ids | None = None,
+    pause: Pause = asyncio.sleep,
+) -> AsyncIterator[None]:
+    """Open the store and keep house within the block: the lifespan of ``create_app``'s market.
+
+    Raises:
+        StoreBusy: another process writes the store.
+    """
+    await asyncio.to_thread(migrate, settings)
+    store = Store.open(settings, clock=clock, ids=ids)
+    try:
+        app.state.desk = http.Desk(
+            settings=settings,
+            store=store,
+            clock=store.clock,
+            doors=http.Doorkeeper(store, store.clock, audience=settings.issuer + identity.REST),
+            documents=http.make_documents(settings, http.published(app.routes)),
+        )
+        async with _in_background(keep_house(store, pause=pause)):
+            yield
+    finally:
+        store.hub.drain()
+        await asyncio.to_thread(store.close)
 
 
 @contextlib.asynccontextmanager
@@ -79,23 +94,25 @@ async def running(
 
     Raises:
         CannotServe: it did not come up.
+        StoreBusy: another process writes the store.
     """
-    app = create_app(settings, clock=clock, ids=ids, pause=pause)
-    stop, up = asyncio.Event(), asyncio.Event()
-    task = asyncio.create_task(_serve(app, settings, stop, up.set))
-    waiting = asyncio.create_task(up.wait())
-    try:
-        await asyncio.wait({task, waiting}, return_when=asyncio.FIRST_COMPLETED)
-        if up.is_set():
-            yield app
-    finally:
-        waiting.cancel()
-        stop.set()
-        await task
+    app = create_app(settings)
+    async with (
+        opened(app, settings=settings, clock=clock, ids=ids, pause=pause),
+        serving(app, server=settings.server, host=settings.host, port=settings.port),
+    ):
+        yield app
 
 
 def run(settings: Settings, *, ready: Callable[[], None] = lambda: None) -> None:
-    """Serve a market until SIGTERM or SIGINT; streams end themselves, the store closes cleanly."""
+    """Serve a market until SIGTERM or SIGINT; streams end themselves, the store closes cleanly.
+
+    ``ready`` is called once requests are answered.
+
+    Raises:
+        CannotServe: it did not come up, or ended by itself.
+        StoreBusy: another process writes the store.
+    """
     configure_logging(settings.log_level)
     asyncio.run(_run(settings, ready))
 
@@ -121,26 +138,18 @@ async def _run(settings: Settings, ready: Callable[[], None]) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     app = create_app(settings)
-
-    def came_up() -> None:
+    async with (
+        opened(app, settings=settings),
+        serving(app, server=settings.server, host=settings.host, port=settings.port) as server,
+    ):
         log.info("server.started", server=settings.server, address=settings.issuer)
         ready()
-
-    await _serve(app, settings, stop, came_up)
+        asked = asyncio.create_task(stop.wait())
+        await asyncio.wait({asked, server}, return_when=asyncio.FIRST_COMPLETED)
+        asked.cancel()
+    if not stop.is_set():
+        raise CannotServe("The server ended by itself.")
     log.info("server.stopped")
-
-
-async def _serve(
-    app: Litestar, settings: Settings, stop: asyncio.Event, ready: Callable[[], None]
-) -> None:
-    await serve(
-        app,
-        server=settings.server,
-        host=settings.host,
-        port=settings.port,
-        stop=stop,
-        ready=ready,
-    )
 
 
 @contextlib.asynccontextmanager

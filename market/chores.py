@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 import structlog
 
-from market import identity, ledger, memory, orders
+from market import catalog, identity, ledger, memory, orders
 from market.base.errors import MarketError
 from market.base.once import forget_answers
 from market.base.store import Store
@@ -59,6 +59,11 @@ async def forget_idempotency(store: Store) -> int:
     return await store.write(forget_answers)
 
 
+async def forget_quotes(store: Store) -> int:
+    """Remove quotes that nobody took up."""
+    return await store.write(catalog.forget_quotes)
+
+
 async def sweep_memory(store: Store) -> int:
     """Remove notes whose time is over."""
     return await store.write(memory.sweep)
@@ -70,6 +75,7 @@ CHORES: Final = (
     Chore("house.fold", 1, fold_house),
     Chore("assertions.forget", 60, forget_assertions),
     Chore("answers.forget", 600, forget_idempotency),
+    Chore("quotes.forget", 60, forget_quotes),
     Chore("notes.sweep", 60, sweep_memory),
 )
 TURN_SECONDS: Final = 1.0

@@ -19,6 +19,7 @@ from market.protocol.canonical import NotCanonical
 from market.protocol.chain import BrokenChain
 from market.protocol.delivery import chain
 from market.protocol.events import Event
+from market.protocol.text import one_line
 from seller_services.handling import CannotDeliver, Handler, Order, Yielded, outputs_of
 from seller_services.history import History
 from seller_services.measure import metered
@@ -179,8 +180,7 @@ class Work:
                 await self._gate.closed()
 
     async def _fail(self, reason: str) -> None:
-        plain = "".join(letter for letter in reason if letter.isprintable())
-        await self._market.fail(self._order.id, plain[:MAX_REASON])
+        await self._market.fail(self._order.id, one_line(reason, MAX_REASON))
 
 
 class Gate:

@@ -11,14 +11,14 @@ whom its sales were lost and what would have changed it, by re-scoring the decis
 recorded; ``losses`` has the rows behind it. It reads the tables of the rooms below and writes none.
 """
 
-from market.analytics.export import AnyStore, Exported, export
+from market.analytics.cohorts import funnel, reasons
+from market.analytics.explaining import Why, why
+from market.analytics.exporting import AnyStore, Exported, export
 from market.analytics.facts import Facts
 from market.analytics.facts import open_facts as open  # noqa: A004 - read as analytics.open
-from market.analytics.funnel import funnel, reasons
-from market.analytics.losses import LOSSES, UnknownSeller, losses
+from market.analytics.lost_sales import LOSSES, UnknownSeller, losses
 from market.analytics.schema import FRAMES, Column, Frame
 from market.analytics.source import NoFacts
-from market.analytics.why import Why, why
 
 __all__ = [
     "FRAMES",

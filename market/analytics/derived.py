@@ -10,7 +10,6 @@ import polars as pl
 
 from market.analytics.schema import ALTERNATIVE, DECISIONS, SIGHTINGS, STAGE, STAGE_ROWS
 from market.protocol.events import STAGES
-from market.protocol.wire import Decision
 
 _SERVICE: Final = {
     "service_id": pl.String(),
@@ -36,7 +35,7 @@ _DECIDED: Final = pl.Struct(
         "alternatives": pl.List(ALTERNATIVE),
     }
 )
-_DECISION: Final = msgspec.json.Decoder(Decision)
+_JSON: Final = msgspec.json.Decoder(dict[str, Any])
 
 SHOWING: Final = (
     "finding.listed",
@@ -221,7 +220,7 @@ def _with_lists(made: pl.DataFrame) -> pl.DataFrame:
 
 
 def _with_list(body: str) -> str:
-    tree: dict[str, Any] = msgspec.to_builtins(_DECISION.decode(body))
+    tree = _JSON.decode(body)
     weighed = tree["alternatives"]
     chosen = [one for one in weighed if one["service_id"] == tree["service_id"]] or weighed[:1]
     tree["amount_minor"] = chosen[0]["amount_minor"] if chosen else None

@@ -7,7 +7,7 @@ from typing import Any, Final, NoReturn, overload
 import polars as pl
 
 from market.analytics import schema
-from market.analytics.export import (
+from market.analytics.exporting import (
     AnyStore,
     export,
     exported_in,

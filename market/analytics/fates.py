@@ -67,7 +67,7 @@ def fate_of(journey: Journey, mine: Set[str]) -> Fate:
     rival = _rival(journey, stage, mine)
     own_minor, currency = _price(journey, decision, mine)
     winning_minor, basis = _winning(journey, stage, mine, rival)
-    reason = _reason(decision, mine)
+    reason = _reason(decision, mine, rival)
     return Loss(
         session_id=journey.session_id,
         buyer_id=journey.buyer_id,
@@ -125,12 +125,18 @@ def _is_over(journey: Journey, stage: Stage) -> bool:
     return has_left or any(map(journey.decided, later)) or bool(journey.orders) or journey.is_closed
 
 
-def _reason(decision: Decided | None, mine: Set[str]) -> str | None:
+def _reason(decision: Decided | None, mine: Set[str], rival: _Rival | None) -> str | None:
     """Return why it was out of the question, or else why the buyer left there."""
-    option = decision.option(mine) if decision else None
+    if decision is None:
+        return None
+    option = decision.option(mine)
+    chosen = decision.option({rival.service_id}) if rival else None
     if option is not None and option.reason is not None:
         return option.reason
-    return decision.reason if decision else None
+    if option is not None and chosen is not None and option.score > chosen.score:
+        # It ranked above the one that was chosen, so something spoke against it.
+        return "other"
+    return decision.reason
 
 
 def _rival(journey: Journey, stage: Stage, mine: Set[str]) -> _Rival | None:

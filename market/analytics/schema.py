@@ -220,7 +220,7 @@ ORDERS: Final = Frame(
         "captured_minor": _whole("paid out of it, the fee included"),
         "fee_minor": _whole("part of captured_minor that the market kept"),
         "returned_minor": _whole("given back when the order ended"),
-        "refunded_minor": _whole("given back later, out of captured_minor"),
+        "refunded_minor": _whole("given back later out of captured_minor, the fee included"),
         "units": _whole("units of work ordered"),
         "units_delivered": _whole("units of work delivered"),
         "chunks_delivered": _whole("parts delivered"),

@@ -29,7 +29,7 @@ _FLOWS: Final = {
 
 
 class Movement(NamedTuple):
-    """Money that moved for an order. ``fee_minor`` is the house's part: it gives back a refund's."""
+    """Money that moved for an order. ``fee_minor``: the house's part, below 0 in a refund."""
 
     reason: str
     amount_minor: int

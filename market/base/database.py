@@ -8,6 +8,7 @@ retried by the store.
 
 import fcntl
 import sqlite3
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any, Final, Protocol
 
@@ -39,17 +40,17 @@ class RetryUnit(RuntimeError):
 
 
 class Database(Protocol):
-    """What the store asks of a database. One thread uses the writing side."""
+    """What the store asks of a database. One thread uses the writing side.
+
+    Whatever it begins, marks or ends on that side may raise ``StoreFailed``: the connection is
+    gone with all that was begun on it, and opened anew at the next ``begin``.
+    """
 
     max_readers: int
     begin_read: str
 
     def begin(self) -> Connection:
-        """Begin a writing transaction and return its connection.
-
-        Raises:
-            StoreFailed: the database cannot be reached.
-        """
+        """Begin a writing transaction and return its connection."""
         ...
 
     def savepoint(self) -> None: ...
@@ -59,20 +60,30 @@ class Database(Protocol):
     def rollback_to_savepoint(self) -> None: ...
 
     def commit(self) -> None:
-        """Put the transaction on disk.
+        """Put the transaction on disk. After ``StoreFailed`` nobody knows whether it is there."""
+        ...
 
-        Raises:
-            StoreFailed: it is not there; the connection is opened anew at the next begin.
-        """
+    def drop(self) -> None:
+        """Give up the writing connection, and with it what was begun."""
         ...
 
     def reader(self) -> Connection:
-        """Open a connection that cannot write."""
+        """Open a connection that cannot write.
+
+        Raises:
+            StoreFailed: the database cannot be reached.
+        """
         ...
 
-    def is_retryable(self, error: Exception) -> bool: ...
+    def is_lost(self, reader: Connection) -> bool:
+        """Whether a reader's connection has ended and must be opened anew."""
+        ...
 
-    def is_broken(self, error: Exception) -> bool: ...
+    def is_retryable(self, error: BaseException) -> bool: ...
+
+    def is_broken(self) -> bool:
+        """Whether the transaction has ended by itself, and everything in it is void."""
+        ...
 
     def close(self) -> None: ...
 
@@ -109,50 +120,60 @@ class Sqlite:
         try:
             if self._connection is None:
                 self._connection = self._open()
-            self._connection.execute("BEGIN IMMEDIATE")
         except sqlite3.Error as error:
-            self._drop()
             raise StoreFailed(str(error)) from error
-        return self._connection
+        self._execute("BEGIN IMMEDIATE")
+        return self._writing
 
     def savepoint(self) -> None:
-        self._writing.execute("SAVEPOINT unit")
+        self._execute("SAVEPOINT unit")
 
     def release_savepoint(self) -> None:
-        self._writing.execute("RELEASE unit")
+        self._execute("RELEASE unit")
 
     def rollback_to_savepoint(self) -> None:
-        self._writing.execute("ROLLBACK TO unit")
-        self._writing.execute("RELEASE unit")
+        self._execute("ROLLBACK TO unit")
+        self._execute("RELEASE unit")
 
     def commit(self) -> None:
-        try:
-            self._writing.execute("COMMIT")
-        except sqlite3.Error as error:
-            self._drop()
-            raise StoreFailed(str(error)) from error
+        self._execute("COMMIT")
+
+    def drop(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
 
     def reader(self) -> Connection:
-        return _connect(f"{self._path.absolute().as_uri()}?mode=ro")
+        try:
+            return _connect(f"{self._path.absolute().as_uri()}?mode=ro")
+        except sqlite3.Error as error:
+            raise StoreFailed(str(error)) from error
 
-    def is_retryable(self, error: Exception) -> bool:
+    def is_lost(self, reader: Connection) -> bool:
         return False
 
-    def is_broken(self, error: Exception) -> bool:
+    def is_retryable(self, error: BaseException) -> bool:
+        return False
+
+    def is_broken(self) -> bool:
         # SQLite ends the whole transaction by itself when the disk is full or fails.
-        if isinstance(error, sqlite3.Error) and not self._writing.in_transaction:
-            self._drop()
-            return True
-        return False
+        return not self._writing.in_transaction
 
     def close(self) -> None:
-        self._drop()
+        self.drop()
         self._lock.close()
 
     @property
     def _writing(self) -> sqlite3.Connection:
         assert self._connection is not None
         return self._connection
+
+    def _execute(self, text: str) -> None:
+        try:
+            self._writing.execute(text)
+        except sqlite3.Error as error:
+            self.drop()
+            raise StoreFailed(str(error)) from error
 
     def _open(self) -> sqlite3.Connection:
         connection = _connect(self._path.absolute().as_uri())
@@ -166,11 +187,6 @@ class Sqlite:
         ):
             connection.execute(f"PRAGMA {pragma}")
         return connection
-
-    def _drop(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
 
 
 class Postgres:
@@ -186,36 +202,47 @@ class Postgres:
         self._connection: Any = None
 
     def begin(self) -> Connection:
+        if self._connection is not None:
+            # One that was lost while nobody used it costs nobody an answer.
+            with suppress(StoreFailed):
+                return self._begin()
         try:
-            if self._connection is None:
-                self._connection = psycopg.connect(self._url, autocommit=True)
-            self._connection.execute("BEGIN")
+            self._connection = psycopg.connect(self._url, autocommit=True)
         except psycopg.Error as error:
-            self._drop()
             raise StoreFailed(str(error)) from error
-        return self._connection  # type: ignore[no-any-return]
+        return self._begin()
 
     def savepoint(self) -> None:
-        self._connection.execute("SAVEPOINT unit")
+        self._execute("SAVEPOINT unit")
 
     def release_savepoint(self) -> None:
-        self._connection.execute("RELEASE unit")
+        self._execute("RELEASE unit")
 
     def rollback_to_savepoint(self) -> None:
-        self._connection.execute("ROLLBACK TO unit")
-        self._connection.execute("RELEASE unit")
+        self._execute("ROLLBACK TO unit")
+        self._execute("RELEASE unit")
 
     def commit(self) -> None:
-        try:
-            self._connection.execute("COMMIT")
-        except psycopg.Error as error:
-            self._drop()
-            raise StoreFailed(str(error)) from error
+        # The server ends a transaction in which something failed with a rollback, not an error.
+        if self._execute("COMMIT") != "COMMIT":
+            self.drop()
+            raise StoreFailed("the transaction was rolled back")
+
+    def drop(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
 
     def reader(self) -> Connection:
-        return psycopg.connect(self._url, autocommit=True)
+        try:
+            return psycopg.connect(self._url, autocommit=True)
+        except psycopg.Error as error:
+            raise StoreFailed(str(error)) from error
 
-    def is_retryable(self, error: Exception) -> bool:
+    def is_lost(self, reader: Connection) -> bool:
+        return bool(reader.closed)  # type: ignore[attr-defined]
+
+    def is_retryable(self, error: BaseException) -> bool:
         # A unique key that another worker has just written: the second try sees it.
         return isinstance(
             error,
@@ -225,19 +252,22 @@ class Postgres:
             | postgres_errors.LockNotAvailable,
         )
 
-    def is_broken(self, error: Exception) -> bool:
-        if isinstance(error, psycopg.Error) and self._connection.closed:
-            self._drop()
-            return True
-        return False
+    def is_broken(self) -> bool:
+        return bool(self._connection.closed)
 
     def close(self) -> None:
-        self._drop()
+        self.drop()
 
-    def _drop(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+    def _begin(self) -> Connection:
+        self._execute("BEGIN")
+        return self._connection  # type: ignore[no-any-return]
+
+    def _execute(self, text: str) -> str | None:
+        try:
+            return self._connection.execute(text).statusmessage  # type: ignore[no-any-return]
+        except psycopg.Error as error:
+            self.drop()
+            raise StoreFailed(str(error)) from error
 
 
 def _connect(uri: str) -> sqlite3.Connection:

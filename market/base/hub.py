@@ -48,12 +48,17 @@ class Ear:
     def take(self, after: int) -> list[Entry]:
         """Return the entries that follow offset ``after`` without a gap, if they are at hand."""
         self._bell.clear()
-        taken = [entry for entry in self._entries if entry.offset > after]
+        taken = []
+        for entry in self._entries:
+            if entry.offset == after + 1:
+                taken.append(entry)
+                after += 1
+            elif entry.offset > after:
+                # Another worker wrote in between, or memory did not hold it: it is in the log.
+                self._must_look = True
+                break
         self._entries.clear()
         self._held = 0
-        if taken and taken[0].offset != after + 1:
-            self._must_look = True
-            return []
         return taken
 
     def must_look(self) -> bool:
@@ -101,10 +106,12 @@ class Hub:
             if not ears:
                 del self._ears[stream_id]
             self._loops[ear.loop] -= 1
+            if not self._loops[ear.loop]:
+                del self._loops[ear.loop]
 
     def loops(self) -> list[asyncio.AbstractEventLoop]:
         """Return the loops that have readers waiting."""
-        return [loop for loop, readers in list(self._loops.items()) if readers > 0]
+        return list(self._loops)
 
     def ring(
         self, loop: asyncio.AbstractEventLoop, appended: list[tuple[str, list[Entry]]]

@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple, get_type_hints
 import msgspec
 from sqlalchemy import Column, PrimaryKeyConstraint, String, Table, Text, bindparam, delete, select
 
-from market.base.errors import KeyReused, MarketError, every_refusal
+from market.base.errors import Conflict, KeyReused, MarketError, every_refusal
 from market.base.sql import Sql, insert
 from market.base.tables import Flag, UtcDateTime, metadata
 from market.base.work import UnitOfWork
@@ -73,7 +73,8 @@ def recall(uow: UnitOfWork, once: Once, verb: Callable[..., Any]) -> Any:
         raise KeyReused("Use a new Idempotency-Key for each new request.", key=once.key)
     if row.is_refusal:
         kept = msgspec.json.decode(row.answer, type=_Refusal)
-        raise _refusals()[kept.code](kept.detail, **kept.facts)
+        # A code that an upgrade has taken away: still a refusal, and nothing is tried again.
+        raise _refusals().get(kept.code, Conflict)(kept.detail, **kept.facts)
     return msgspec.json.decode(row.answer, type=_answer_type(verb))
 
 

@@ -10,11 +10,11 @@ import asyncio
 import fcntl
 import threading
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import Future as ThreadFuture
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from queue import SimpleQueue
+from queue import LifoQueue, SimpleQueue
 from random import Random
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
@@ -26,6 +26,7 @@ from market.base.clock import Clock, SystemClock, to_micros
 from market.base.database import Database, RetryUnit, StoreFailed, open_database
 from market.base.errors import KeyReused, MarketError, Overloaded
 from market.base.hub import Hub
+from market.base.jobs import Job, as_failure
 from market.base.once import Once
 from market.base.settings import Settings
 from market.base.work import Connection, Entry, Snapshot, UnitOfWork
@@ -43,36 +44,6 @@ T = TypeVar("T")
 log: Final = structlog.get_logger("market.store")
 
 
-class _Job:
-    """A unit of work on its way through the writer."""
-
-    __slots__ = ("answer", "failure", "future", "once", "tries", "verb", "verb_of")
-
-    def __init__(
-        self,
-        verb: Callable[[UnitOfWork], Any],
-        verb_of: Callable[..., Any],
-        once: Once | None,
-        future: "asyncio.Future[Any] | ThreadFuture[Any]",
-    ) -> None:
-        self.verb = verb
-        self.verb_of = verb_of
-        self.once = once
-        self.future = future
-        self.answer: Any = None
-        self.failure: Exception | None = None
-        self.tries = 0
-
-    def settle(self) -> None:
-        """Give the caller its result; a caller that has gone away misses nothing."""
-        if self.future.done():
-            return
-        if self.failure is None:
-            self.future.set_result(self.answer)
-        else:
-            self.future.set_exception(self.failure)
-
-
 class Store:
     """One market's database. Open it with ``Store.open``; close it with ``close``."""
 
@@ -87,12 +58,13 @@ class Store:
         self.commits = 0
         self.units = 0
         self._database = database
-        self._queue: SimpleQueue[_Job | None] = SimpleQueue()
-        self._again: deque[_Job] = deque()
-        self._readers: SimpleQueue[Connection] = SimpleQueue()
-        self._reader_count = 0
-        self._reader_lock = threading.Lock()
+        self._queue: SimpleQueue[Job | None] = SimpleQueue()
+        self._again: deque[Job] = deque()
+        self._readers: LifoQueue[Connection | None] = LifoQueue()
+        for _ in range(database.max_readers):
+            self._readers.put(None)  # a place for a connection that is not open yet
         self._inline: Connection | None = None
+        self._door = threading.Lock()
         self._is_closed = False
         self._writer = threading.Thread(target=self._run, name="market-writer", daemon=True)
 
@@ -123,7 +95,8 @@ class Store:
 
         Raises:
             MarketError: the verb refuses; nothing changed.
-            Overloaded: too much is waiting, or the database failed; nothing changed.
+            Overloaded: too much is waiting; nothing changed. Or the database failed, perhaps in
+                the very moment of the commit: repeat, with the same key.
         """
         return await self._submit(lambda uow: verb(uow, *args, **kwargs), verb, None)
 
@@ -148,7 +121,7 @@ class Store:
     ) -> T:
         """Run a verb from a thread without an event loop (commands, set-up) and wait for it."""
         future: ThreadFuture[T] = ThreadFuture()
-        self._enqueue(_Job(lambda uow: verb(uow, *args, **kwargs), verb, None, future))
+        self._enqueue(Job(lambda uow: verb(uow, *args, **kwargs), verb, None, future))
         return future.result()
 
     def read(
@@ -171,43 +144,55 @@ class Store:
         self, query: Callable[Concatenate[Snapshot, P], T], /, *args: P.args, **kwargs: P.kwargs
     ) -> T:
         """Run a query in the calling thread, which must be the event loop's or the only one."""
-        if self._inline is None:
-            self._inline = self._database.reader()
-        return self._query(self._inline, lambda snapshot: query(snapshot, *args, **kwargs))
+        try:
+            if self._inline is None:
+                self._inline = self._database.reader()
+            return self._query(self._inline, lambda snapshot: query(snapshot, *args, **kwargs))
+        except StoreFailed as failure:
+            self._inline = None
+            raise _unavailable() from failure
 
     def close(self) -> None:
         """Finish what is queued, then close every connection. May be repeated."""
-        if self._is_closed:
-            return
-        self._is_closed = True
-        self._queue.put(None)
+        with self._door:
+            if self._is_closed:
+                return
+            self._is_closed = True
+            self._queue.put(None)
         self._writer.join()
         if self._inline is not None:
             self._inline.close()
-        while not self._readers.empty():
-            self._readers.get().close()
+        for reader in [self._readers.get() for _ in range(self._database.max_readers)]:
+            if reader is not None:
+                reader.close()
+            self._readers.put(None)
         self._database.close()
 
     async def _submit(
         self, work: Callable[[UnitOfWork], T], verb: Callable[..., T], once: Once | None
     ) -> T:
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._enqueue(_Job(work, verb, once, future))
+        self._enqueue(Job(work, verb, once, future))
         return await future
 
-    def _enqueue(self, job: _Job) -> None:
-        if self._is_closed:
-            raise Overloaded("The market is shutting down.", retry_after_seconds=1)
+    def _enqueue(self, job: Job) -> None:
         if self._queue.qsize() >= self.settings.queue_limit:
             raise Overloaded("The writer's queue is full.", retry_after_seconds=1)
-        self._queue.put(job)
+        with self._door:
+            # Nobody would answer what came behind the writer's last job.
+            self._refuse_if_closed()
+            self._queue.put(job)
+
+    def _refuse_if_closed(self) -> None:
+        if self._is_closed:
+            raise Overloaded("The market is shutting down.", retry_after_seconds=1)
 
     # The writer thread
 
     def _run(self) -> None:
         is_open = True
         while is_open or self._again:
-            batch: list[_Job] = []
+            batch: list[Job] = []
             while self._again and len(batch) < MAX_BATCH:
                 batch.append(self._again.popleft())
             if not batch:
@@ -223,9 +208,9 @@ class Store:
                 batch.append(job)
             self._commit(batch)
 
-    def _commit(self, batch: list[_Job]) -> None:
+    def _commit(self, batch: list[Job]) -> None:
         appended: list[tuple[str, list[Entry]]] = []
-        done: list[_Job] = []
+        done: list[Job] = []
         try:
             connection = self._database.begin()
             for place, job in enumerate(batch):
@@ -233,52 +218,72 @@ class Store:
                     appended += self._run_unit(connection, job)
                 except RetryUnit as failure:
                     # Other workers may wait for what this batch holds: let go, then try again.
-                    self._retry(job, batch[place + 1 :], failure)
-                    if job.failure is not None:
+                    if self._is_given_up(job, failure):
                         done.append(job)
+                    else:
+                        self._again.append(job)
+                    self._again.extend(batch[place + 1 :])
                     break
                 done.append(job)
             self._database.commit()
-        except StoreFailed as failure:
-            log.error("store.failed", reason=str(failure))
+            self.commits += 1
+            self.units += len(done)
+        except BaseException as failure:
+            # Not even a bug may end this thread: all who ask later would wait for ever.
+            log.error(
+                "store.failed",
+                reason=repr(failure),
+                exc_info=None if isinstance(failure, StoreFailed) else failure,
+            )
+            self._database.drop()
             appended = []
             kept = set(map(id, self._again))
             done = [job for job in batch if id(job) not in kept]
             for job in done:
-                job.failure = Overloaded(
-                    "The database failed; nothing was written.", retry_after_seconds=1
-                )
-        self.commits += 1
-        self.units += len(done)
+                job.failure = _unavailable()
         self._answer(done, appended)
 
-    def _run_unit(self, connection: Connection, job: _Job) -> list[tuple[str, list[Entry]]]:
+    def _run_unit(self, connection: Connection, job: Job) -> list[tuple[str, list[Entry]]]:
         now = self.clock.now()
         uow = UnitOfWork(
             connection, self.settings.dialect, self.settings, self.signer, now, self.ids
         )
-        self._database.savepoint()
         try:
-            job.answer = self._perform(uow, job)
+            with self._savepoint():
+                job.answer = self._perform(uow, job)
+        except (RetryUnit, StoreFailed):
+            raise
         except MarketError as refusal:
-            self._database.rollback_to_savepoint()
             if job.once is not None and not isinstance(refusal, KeyReused | Overloaded):
                 self._remember(uow, job.once, job.verb_of, refusal)
             job.failure = refusal
-            return []
-        except Exception as error:
-            if self._database.is_retryable(error):
-                self._database.rollback_to_savepoint()
-                raise RetryUnit(str(error)) from error
-            if self._database.is_broken(error):
+        except BaseException as error:
+            job.failure = as_failure(error)
+        else:
+            return uow.appended
+        return []
+
+    @contextmanager
+    def _savepoint(self) -> Iterator[None]:
+        """Undo what is done within the block, and that alone, if it fails.
+
+        Raises:
+            RetryUnit: the database asks to try the unit again.
+            StoreFailed: the batch is void.
+        """
+        self._database.savepoint()
+        try:
+            yield
+        except BaseException as error:
+            if self._database.is_broken():
                 raise StoreFailed(str(error)) from error
             self._database.rollback_to_savepoint()
-            job.failure = error
-            return []
+            if self._database.is_retryable(error):
+                raise RetryUnit(str(error)) from error
+            raise
         self._database.release_savepoint()
-        return uow.appended
 
-    def _perform(self, uow: UnitOfWork, job: _Job) -> Any:
+    def _perform(self, uow: UnitOfWork, job: Job) -> Any:
         if job.once is None:
             return job.verb(uow)
         kept = answers.recall(uow, job.once, job.verb_of)
@@ -291,21 +296,25 @@ class Store:
     def _remember(
         self, uow: UnitOfWork, once: Once, verb: Callable[..., Any], refusal: MarketError
     ) -> None:
-        # A refusal that was itself recalled is already there.
-        with suppress(MarketError):
-            if answers.recall(uow, once, verb) is answers.NOTHING:
-                answers.keep_refusal(uow, once, refusal)
+        try:
+            # A refusal that was itself recalled is already there.
+            with suppress(MarketError), self._savepoint():
+                if answers.recall(uow, once, verb) is answers.NOTHING:
+                    answers.keep_refusal(uow, once, refusal)
+        except (RetryUnit, StoreFailed):
+            raise
+        except Exception as error:
+            # It stays a refusal even if it cannot be kept; its repeat is refused anew.
+            log.error("refusal.forgotten", code=refusal.code, exc_info=error)
 
-    def _retry(self, job: _Job, rest: list[_Job], failure: RetryUnit) -> None:
+    def _is_given_up(self, job: Job, failure: RetryUnit) -> bool:
         job.tries += 1
         if job.tries > MAX_RETRIES:
             job.failure = Overloaded(f"The database stayed busy: {failure}", retry_after_seconds=1)
-            self._again.extend(rest)
-        else:
-            self._again.extend([job, *rest])
+        return job.tries > MAX_RETRIES
 
-    def _answer(self, done: list[_Job], appended: list[tuple[str, list[Entry]]]) -> None:
-        by_loop: dict[asyncio.AbstractEventLoop, list[_Job]] = {}
+    def _answer(self, done: list[Job], appended: list[tuple[str, list[Entry]]]) -> None:
+        by_loop: dict[asyncio.AbstractEventLoop, list[Job]] = {}
         for job in done:
             if isinstance(job.future, asyncio.Future):
                 by_loop.setdefault(job.future.get_loop(), []).append(job)
@@ -321,7 +330,7 @@ class Store:
     def _tell(
         self,
         loop: asyncio.AbstractEventLoop,
-        jobs: list[_Job],
+        jobs: list[Job],
         appended: list[tuple[str, list[Entry]]],
     ) -> None:
         for job in jobs:
@@ -331,22 +340,31 @@ class Store:
     # Readers
 
     def _scan(self, query: Callable[[Snapshot], T]) -> T:
-        with self._reader_lock:
-            is_new = self._readers.empty() and self._reader_count < self._database.max_readers
-            self._reader_count += is_new
-        connection = self._database.reader() if is_new else self._readers.get()
+        reader = self._readers.get()
         try:
-            return self._query(connection, query)
+            self._refuse_if_closed()
+            if reader is None:
+                reader = self._database.reader()
+            return self._query(reader, query)
+        except StoreFailed as failure:
+            reader = None
+            raise _unavailable() from failure
         finally:
-            self._readers.put(connection)
+            self._readers.put(reader)
 
-    def _query(self, connection: Connection, query: Callable[[Snapshot], T]) -> T:
+    def _query(self, reader: Connection, query: Callable[[Snapshot], T]) -> T:
         dialect, now = self.settings.dialect, self.clock.now()
-        connection.execute(self._database.begin_read)
         try:
-            return query(Snapshot(connection, dialect, self.settings, self.signer, now))
-        finally:
-            connection.execute("ROLLBACK")
+            reader.execute(self._database.begin_read)
+            try:
+                return query(Snapshot(reader, dialect, self.settings, self.signer, now))
+            finally:
+                reader.execute("ROLLBACK")
+        except Exception as error:
+            if self._database.is_lost(reader):
+                reader.close()
+                raise StoreFailed(str(error)) from error
+            raise
 
 
 def load_signer(home: Path) -> SigningKey:
@@ -358,6 +376,14 @@ def load_signer(home: Path) -> SigningKey:
         if not path.exists():
             SigningKey.generate().save(path)
         return SigningKey.load(path)
+
+
+def _unavailable() -> Overloaded:
+    """Return what callers are told when the database, or the store itself, has failed."""
+    return Overloaded(
+        "The database failed. Repeat the request, with the same key if it has one.",
+        retry_after_seconds=1,
+    )
 
 
 async def _ready(read: Callable[[], T]) -> T:

@@ -6,7 +6,7 @@ ends. Closing is final, repeatable and observable. An entry never changes.
 """
 
 from collections.abc import AsyncGenerator, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from sqlalchemy import (
     BigInteger,
@@ -25,6 +25,7 @@ from sqlalchemy import (
 )
 
 from market.base.errors import Conflict, Forbidden, Gone, Invalid, NotFound
+from market.base.hub import Ear
 from market.base.sql import PerDialect, Sql, insert, insert_ignore, upsert
 from market.base.store import Store
 from market.base.tables import Flag, UtcDateTime, metadata
@@ -35,6 +36,9 @@ MAX_PAGE: Final = 500
 
 MAX_PAGE_BYTES: Final = 256 * 1024
 """Bytes after which a read stops, with at least one entry."""
+
+FIRST_STEP: Final = 32
+"""Entries that a read fetches first; then twice as many, so that long ones are not read in vain."""
 
 POLL_SECONDS: Final = 1.0
 """How long a waiting reader trusts the bell before it looks for itself."""
@@ -225,7 +229,7 @@ def close(uow: UnitOfWork, *, stream_id: str) -> None:
 
 
 def check_producer(uow: UnitOfWork, *, stream_id: str, producer: Producer) -> int | None:
-    """Return None for a new request of a producer, or the next offset that its repeat once got.
+    """Return None for a new request of a producer; for a repeat, where its latest one ended.
 
     Call it after ``claim`` and, for a new request, ``keep_producer`` after ``put``.
 
@@ -283,18 +287,8 @@ def read(snapshot: Snapshot, *, stream_id: str, after: int, limit: int = MAX_PAG
     now = stream(snapshot, stream_id=stream_id)
     if now is None:
         raise StreamNotFound("There is no stream under this id.")
-    rows: list[Any] = (
-        snapshot.all(_PAGE, stream_id=stream_id, after=after, limit=min(limit, MAX_PAGE))
-        if after + 1 < now.next_offset
-        else []
-    )
-    found: list[Entry] = []
-    size = 0
-    for row in rows:
-        size += len(row.data)
-        if found and size > MAX_PAGE_BYTES:
-            break
-        found.append(Entry(row.offset, bytes(row.data), {}))
+    is_behind = after + 1 < now.next_offset
+    found = _page(snapshot, stream_id, after, min(limit, MAX_PAGE)) if is_behind else []
     last = found[-1].offset if found else after
     return Read(found, now.next_offset, now.is_closed and last + 1 >= now.next_offset)
 
@@ -311,23 +305,54 @@ async def follow(
     Raises:
         StreamNotFound: there is no such stream.
     """
+    is_alone = store.settings.dialect == "sqlite"
+    turns = 1 if is_alone else max(1, round(patience_seconds / POLL_SECONDS))
+    quiet = 0
     with store.hub.listen(stream_id) as ear:
         while not store.hub.is_draining:
-            heard = ear.take(after)
-            if heard:
-                after = heard[-1].offset
-                yield Read(heard, after + 1, is_end=False)
-            elif ear.must_look():
-                found = await store.read(read, stream_id=stream_id, after=after)
+            found = await _at_hand(store, ear, stream_id, after)
+            if found is not None:
+                quiet = 0
                 if found.entries:
                     after = found.entries[-1].offset
-                    ear.look()
-                if found.entries or found.is_end:
-                    yield found
+                yield found
                 if found.is_end:
                     return
-            elif not await ear.wait(patience_seconds):
-                if store.settings.dialect == "postgresql":
+            elif not await ear.wait(patience_seconds / turns):
+                quiet += 1
+                if not is_alone:
                     # Another worker may have written without ringing here.
                     ear.look()
-                yield Read([], after + 1, is_end=False)
+                if quiet % turns == 0:
+                    yield Read([], after + 1, is_end=False)
+
+
+async def _at_hand(store: Store, ear: Ear, stream_id: str, after: int) -> Read | None:
+    """Return what follows ``after``, from memory or else the log; None when it is time to wait."""
+    heard = ear.take(after)
+    if heard:
+        return Read(heard, heard[-1].offset + 1, is_end=False)
+    if ear.must_look():
+        found = await store.read(read, stream_id=stream_id, after=after)
+        if found.entries:
+            ear.look()
+        if found.entries or found.is_end:
+            return found
+    return None
+
+
+def _page(snapshot: Snapshot, stream_id: str, after: int, limit: int) -> list[Entry]:
+    found: list[Entry] = []
+    size, step = 0, FIRST_STEP
+    while len(found) < limit:
+        step = min(step, limit - len(found))
+        rows = snapshot.all(_PAGE, stream_id=stream_id, after=after, limit=step)
+        for row in rows:
+            size += len(row.data)
+            if found and size > MAX_PAGE_BYTES:
+                return found
+            found.append(Entry(row.offset, bytes(row.data), {}))
+        if len(rows) < step:
+            break
+        after, step = rows[-1].offset, step * 2
+    return found

@@ -1,6 +1,7 @@
 """``market check``: read scenarios, and print what would be played."""
 
 from pathlib import Path
+from typing import Final
 
 import rich_click as click
 from msgspec import UNSET
@@ -12,6 +13,8 @@ from market.cli.playing import load_all
 from scenarios.engine import Scenario
 from scenarios.engine.form import names_of
 from scenarios.engine.metrics import METRICS
+
+_FORCE: Final = {"fail": "must", "warn": "should"}
 
 
 @click.command()
@@ -62,6 +65,6 @@ def _print_plan(scenario: Scenario) -> None:
         rows.append(("buyer", ", ".join(names_of(buyer)), f"{what}: {buyer.need.query}"))
     rows += [("fault", fault.kind, f"at {fault.at}") for fault in scenario.faults]
     rows += [("overseer", act.do, f"at {act.at}") for act in scenario.overseer]
-    rows += [("expect", one.severity, one.title) for one in scenario.expect]
+    rows += [("expect", _FORCE[one.severity], one.title) for one in scenario.expect]
     table(("  what", "who", "how"), ((f"  {kind}", who, how) for kind, who, how in rows))
     say()

@@ -8,7 +8,7 @@ import rich_click as click
 
 from buyer_agents import MarketClient
 from market.cli.failures import WRONG_STATE, Failure, reported
-from market.cli.options import client_options, reason_option, with_client, yes_option
+from market.cli.options import client_options, confirm, reason_option, with_client, yes_option
 from market.cli.output import emit, hint, say
 from market.protocol.events import Action
 from market.protocol.wire import ControlView
@@ -35,10 +35,9 @@ def _command(action: Action, summary: str, *extra: Callable[[Any], Any]) -> clic
         key_file: Path | None,
         as_json: bool,
         text: str = "",
-        yes: bool | None = None,
+        yes: bool = True,
     ) -> None:
-        if yes is False:
-            click.confirm(f"{action} in {session_id}: this cannot be undone. Go on?", abort=True)
+        confirm(f"Really {action} in {session_id}?", is_sure=yes)
 
         async def send(market: MarketClient) -> list[ControlView]:
             return await market.control(

@@ -9,6 +9,7 @@ import click
 import msgspec
 
 from buyer_agents import BadAnswer, MarketUnreachable, Refused
+from market.base.errors import MarketError
 from market.protocol.manifest import BadManifest
 from market.protocol.signing import BadKey, BadSignature
 
@@ -17,11 +18,14 @@ REFUSED: Final = 3
 UNREACHABLE: Final = 4
 BROKEN: Final = 5
 WRONG_STATE: Final = 6
+INTERRUPTED: Final = 130
 
 _PAYMENT_REQUIRED: Final = 402
 _BY_STATUS: Final = {
     401: REFUSED,
     403: REFUSED,
+    409: WRONG_STATE,
+    410: WRONG_STATE,
     402: WRONG_STATE,
     429: UNREACHABLE,
     503: UNREACHABLE,
@@ -87,11 +91,15 @@ def _(error: Failure) -> Explained:
 
 @explain.register
 def _(error: Refused) -> Explained:
-    exit_code = WRONG_STATE if error.status in (409, 410) else _BY_STATUS.get(error.status, USAGE)
-    if error.status == _PAYMENT_REQUIRED and "mandate" in error.code:
-        exit_code = REFUSED
+    exit_code = _exit_code(error.status, error.code)
     hint = _HINTS.get(error.code, "")
     return Explained([Report(error.code, error.problem.title, error.detail, hint, "")], exit_code)
+
+
+@explain.register
+def _(error: MarketError) -> Explained:
+    exit_code = _exit_code(error.status, error.code)
+    return Explained([Report(error.code, error.title, error.detail, "", "")], exit_code)
 
 
 @explain.register
@@ -132,6 +140,13 @@ def _(error: OSError) -> Explained:
     return Explained([Report("file", title, detail, "", "")], USAGE)
 
 
+def _exit_code(status: int, code: str) -> int:
+    """Return the exit code of a refusal, by its kind."""
+    if status == _PAYMENT_REQUIRED and "mandate" in code:
+        return REFUSED
+    return _BY_STATUS.get(status, USAGE)
+
+
 def reported(command: Callable[P, T]) -> Callable[P, T]:
     """Let a command's known failures end it with a line and a code; bugs keep their traceback."""
 
@@ -139,6 +154,8 @@ def reported(command: Callable[P, T]) -> Callable[P, T]:
     def run(*args: P.args, **kwargs: P.kwargs) -> T:
         try:
             return command(*args, **kwargs)
+        except KeyboardInterrupt:
+            sys.exit(INTERRUPTED)
         except (Exception, BaseExceptionGroup) as error:
             # The edge of a process: what is not explained goes on as it is.
             explained = explain(_alone(error))

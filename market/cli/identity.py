@@ -10,6 +10,7 @@ from market.cli.failures import Failure, reported
 from market.cli.keyfile import Identity
 from market.cli.options import (
     client_options,
+    confirm,
     identity_in,
     json_option,
     key_path,
@@ -71,7 +72,7 @@ def new(
     if agent is None:
         hint(f"market identity new {file} --handle NAME --kind {kind}")
     else:
-        hint(f"market identity show --key {file}")
+        hint(f"market wallet show --key {file}", f"market wallet fund {agent.handle} 10.00")
 
 
 @click.command()
@@ -115,8 +116,7 @@ def rotate(yes: bool, url: str, key_file: Path | None, as_json: bool) -> None:
     """
     path = key_path(key_file)
     old = keyfile.load(path)
-    if not yes:
-        click.confirm(f"Replace the key in {path}?", abort=True)
+    confirm(f"Replace the key in {path}?", is_sure=yes)
     new = Identity(SigningKey.generate(), old.agent_id)
     with_client(url, path, lambda market: market.add_key(new.key))
     keyfile.replace(path, new)
@@ -131,8 +131,7 @@ def rotate(yes: bool, url: str, key_file: Path | None, as_json: bool) -> None:
 @reported
 def revoke(kid: str, yes: bool, url: str, key_file: Path | None, as_json: bool) -> None:
     """Revoke the key KID of the agent: it speaks for it no more. The last key stays."""
-    if not yes:
-        click.confirm(f"Revoke the key {kid} for good?", abort=True)
+    confirm(f"Revoke the key {kid} for good?", is_sure=yes)
     agent = with_client(url, key_file, lambda market: market.revoke_key(kid))
     _report(agent, identity_in(key_file), as_json=as_json)
 

@@ -20,15 +20,15 @@ class LazyGroup(RichGroup):
 
     def __init__(self, *args: Any, tree: Mapping[str, "Lazy | LazyGroup"], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._tree = tree
+        self.tree = tree
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names in the order of the tree."""
-        return list(self._tree)
+        return list(self.tree)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Return what help needs of a command; its module is not loaded."""
-        known = self._tree.get(cmd_name)
+        known = self.tree.get(cmd_name)
         if isinstance(known, Lazy):
             return RichCommand(name=cmd_name, help=known.summary)
         return known
@@ -38,7 +38,7 @@ class LazyGroup(RichGroup):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Return the command that is called, loaded."""
         name, command, rest = super().resolve_command(ctx, args)
-        known = self._tree.get(name or "")
+        known = self.tree.get(name or "")
         return name, load(known.place) if isinstance(known, Lazy) else command, rest
 
 

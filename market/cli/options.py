@@ -1,6 +1,7 @@
 """Options that commands share, and the client that they open."""
 
 import os
+import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -11,6 +12,7 @@ import rich_click as click
 from buyer_agents import MarketClient
 from market.cli.failures import Failure
 from market.cli.keyfile import Identity, load
+from market.cli.output import silence
 
 URL: Final = "http://127.0.0.1:8700"
 OVERSEER_KEY: Final = Path(os.environ.get("MARKET_HOME", ".market")) / "overseer.key"
@@ -44,6 +46,20 @@ def client_options(command: Command) -> Command:
     return command
 
 
+def confirm(question: str, *, is_sure: bool) -> None:
+    """Go on only if the user wants it.
+
+    Raises:
+        Failure: nobody is there to ask, or the answer is no; nothing was done.
+    """
+    if is_sure:
+        return
+    if not sys.stdin.isatty():
+        raise Failure(f"{question} Nobody is there to ask", code="not_confirmed", hint="--yes")
+    if not click.confirm(question, err=True):
+        raise Failure("nothing was done", code="not_confirmed")
+
+
 def key_path(key_file: Path | None) -> Path:
     """Return the key file of the agent that acts: the given one, or the market's operator's."""
     if key_file is not None:
@@ -67,6 +83,7 @@ def with_client(
 ) -> Answer:
     """Run ``act`` with a client of the agent behind ``key_file``."""
     identity = identity_in(key_file)
+    silence()
 
     async def run() -> Answer:
         client = MarketClient(url, identity.key, agent_id=identity.agent_id, patience_seconds=3.0)

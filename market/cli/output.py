@@ -1,26 +1,37 @@
 """Printing: data to stdout, progress and hints to stderr; no meaning by colour alone."""
 
+import logging
+import os
 import sys
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import click
 import msgspec
+import structlog
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+_WIDE: Final = 200
 STYLES: Final = {"✓": "green", "✗": "red", "●": "yellow", "■": "yellow", "!": "yellow"}
 
 
 def stdout() -> Console:
-    """Return the console for data."""
-    return Console(file=sys.stdout, highlight=False, soft_wrap=True)
+    """Return the console for data. What goes into a file or a pipe is wide: nothing is cut."""
+    is_free = not sys.stdout.isatty() and "COLUMNS" not in os.environ
+    width = _WIDE if is_free else None
+    return Console(file=sys.stdout, highlight=False, soft_wrap=True, width=width)
 
 
 def stderr() -> Console:
     """Return the console for progress and hints."""
     return Console(file=sys.stderr, highlight=False, soft_wrap=True)
+
+
+def silence() -> None:
+    """Keep the libraries' log out of the way: a command says itself what is wrong."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
 
 
 def emit(document: Any) -> None:
@@ -52,18 +63,23 @@ def hint(*commands: str) -> None:
         click.echo(f"Next: {command}", err=True)
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[str | Text]]) -> None:
-    """Print rows under headings; columns that begin with ">" are numbers."""
+def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print rows under headings; columns that begin with ">" are numbers, the last may fold."""
     made = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     for column in columns:
         made.add_column(
             column.removeprefix(">"),
             justify="right" if column.startswith(">") else "left",
             overflow="fold",
+            no_wrap=column is not columns[-1],
         )
     for row in rows:
         made.add_row(*row)
-    stdout().print(made)
+    console = stdout()
+    with console.capture() as captured:
+        console.print(made, soft_wrap=False)
+    for line in captured.get().splitlines():
+        say(line.rstrip())
 
 
 def facts(pairs: Iterable[tuple[str, str]]) -> None:

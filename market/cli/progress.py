@@ -14,6 +14,7 @@ from scenarios.engine import Scenario
 from scenarios.engine.telling import Acted, JourneyOver, Logged, News, Opened, Resumed
 
 _FAULT: Final = "fault"
+_STAGE_STYLES: Final = {_FAULT: "bold yellow", "ctrl": "bold magenta"}
 
 
 class Progress:
@@ -88,8 +89,10 @@ class Progress:
 def line_text(line: Line, *, seconds: float, offset: str, agent: str = "", width: int = 0) -> Text:
     """Return one line of a timeline, cut to ``width`` (0: as long as it is)."""
     minutes, rest = divmod(seconds, 60)
-    head = f"{int(minutes):02d}:{rest:05.2f}  {agent}{offset:<4} {line.stage:<9}  "
-    text = Text(head, style="dim")
+    text = Text()
+    text.append(f"{int(minutes):02d}:{rest:05.2f}  ", style="dim")
+    text.append(f"{agent}{offset:<4} ")
+    text.append(f"{line.stage:<9}  ", style=_STAGE_STYLES.get(line.stage, "cyan"))
     text.append(f"{line.word:<10}  ", style=STYLES.get(line.word[:1], "bold"))
     text.append(line.text)
     if width:

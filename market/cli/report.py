@@ -69,11 +69,13 @@ def _outcome(journey: JourneyResult) -> str:
 def _order(order: OrderResult, currency: str) -> str:
     amounts = (order.held_minor, order.captured_minor, order.fee_minor, order.returned_minor)
     held, paid, fee, returned = (decimal_text(amount, currency) for amount in amounts)
-    refunded = ""
+    rest = ""
+    if escrow_minor := order.held_minor - order.captured_minor - order.returned_minor:
+        rest = f" + {decimal_text(escrow_minor, currency)} in escrow"
     if order.refunded_minor:
-        refunded = f", {decimal_text(order.refunded_minor, currency)} refunded later"
+        rest = f", {decimal_text(order.refunded_minor, currency)} refunded later"
     return (
-        f"{held} {currency} held = {paid} paid (fee {fee}) + {returned} returned{refunded};"
+        f"{held} {currency} held = {paid} paid (fee {fee}) + {returned} returned{rest};"
         f" {order.units_delivered} of {order.units} units in {order.chunks} chunks"
     )
 

@@ -19,7 +19,7 @@ from market.faces.http.serve import CannotServe
 from market.protocol.commitments import REGISTRATION, RegistrationClaims
 from market.protocol.signing import SigningKey
 
-OVERSEER: Final = "overseer"
+OPERATOR: Final = "operator"
 PROOF_SECONDS: Final = 300
 
 
@@ -65,7 +65,7 @@ def _with_overseer(settings: Settings) -> Settings:
         exp=seconds_of(now) + PROOF_SECONDS,
         jti=os.urandom(16).hex(),
         jwk=key.public.jwk,
-        handle=OVERSEER,
+        handle=OPERATOR,
         kind="overseer",
     )
     proof = key.sign(claims, typ=REGISTRATION)

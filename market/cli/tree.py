@@ -1,5 +1,6 @@
 """Every command by name: where it is, and what it does. Nothing here loads the market."""
 
+import json
 import sys
 from collections.abc import Mapping
 from importlib.metadata import version
@@ -48,9 +49,10 @@ SELLER: Final = _group(
 )
 WALLET: Final = _group(
     "wallet",
-    "Look at money.",
+    "Look at money, and hand out sandbox money.",
     {
         "show": Lazy("market.cli.wallet:show", "Show what an agent can spend, and what is held."),
+        "fund": Lazy("market.cli.wallet:fund", "Give an agent sandbox money (overseers)."),
         "ledger": Lazy("market.cli.wallet:ledger", "List every change of a wallet."),
     },
 )
@@ -91,6 +93,22 @@ click.version_option(version("agent-market"), prog_name="market")(ROOT)
 def main() -> None:
     """Run the command that the arguments name, and exit with its code."""
     try:
-        ROOT(prog_name="market")
-    except KeyboardInterrupt:
+        sys.exit(ROOT.main(prog_name="market", standalone_mode=False))
+    except click.ClickException as error:
+        _say(error, as_json="--json" in sys.argv)
+        sys.exit(error.exit_code)
+    except click.Abort:
         sys.exit(INTERRUPTED)
+
+
+def _say(error: click.ClickException, *, as_json: bool) -> None:
+    """Write a usage error in the form of all failures: one line."""
+    ctx = error.ctx if isinstance(error, click.UsageError) else None
+    hint = f"{ctx.command_path} --help" if ctx else ""
+    detail = error.format_message()
+    if as_json:
+        title = "The command is not of its form"
+        report = {"code": "usage", "title": title, "detail": detail, "hint": hint, "where": ""}
+        click.echo(json.dumps({"error": report}), err=True)
+    else:
+        click.echo(f"market: {detail}" + (f" ({hint})" if hint else ""), err=True)

@@ -13,7 +13,7 @@ import rich_click as click
 from buyer_agents import MarketClient, Refused
 from market.cli.failures import REFUSED, Failure, reported
 from market.cli.options import json_option
-from market.cli.output import emit, facts, hint, say
+from market.cli.output import emit, facts, hint, say, silence
 from market.protocol.commitments import CLAIMS, Claims
 from market.protocol.money import EXPONENTS, Money
 from market.protocol.signing import (
@@ -25,7 +25,7 @@ from market.protocol.signing import (
     read_payload,
 )
 
-_TOKEN: Final = re.compile(r"[\w-]{8,}\.[\w-]{8,}\.[\w-]{8,}")
+_TOKEN: Final = re.compile(r"[\w-]{8,}\.[\w-]{2,}\.[\w-]{8,}")
 _KEYS_FILE: Final = "keys.json"
 _MAX_BYTES: Final = 16 * 1024 * 1024
 
@@ -49,7 +49,12 @@ class Checked(NamedTuple):
 
 
 @click.command()
-@click.argument("file", type=click.Path(path_type=Path, dir_okay=False, exists=True))
+@click.argument(
+    "files",
+    nargs=-1,
+    required=True,
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+)
 @click.option(
     "--keys",
     "key_files",
@@ -60,25 +65,25 @@ class Checked(NamedTuple):
 @click.option("--url", envvar="MARKET_URL", help="Fetch the signers' keys from this market.")
 @json_option
 @reported
-def verify(file: Path, key_files: tuple[Path, ...], url: str | None, as_json: bool) -> None:
-    """Check every signed commitment in FILE: receipts, orders, manifests, reviews and so on.
+def verify(
+    files: tuple[Path, ...], key_files: tuple[Path, ...], url: str | None, as_json: bool
+) -> None:
+    """Check every signed commitment in FILES: receipts, orders, manifests, reviews and so on.
 
-    FILE is a compact JWS, or any text that holds some. Exit code 3: a signature does not hold.
+    A file is a compact JWS, or any text that holds some. Exit code 3: a signature does not hold.
     """
-    if file.stat().st_size > _MAX_BYTES:
-        raise Failure(f"{file} is longer than {_MAX_BYTES} bytes", code="file_too_long")
-    tokens = _tokens_in(file.read_text("utf-8", "replace"))
-    if not tokens:
-        raise Failure(f"there is no signed commitment in {file}", code="nothing_signed")
-    keys = _known_keys(key_files or _keys_near(file))
+    tokens = [token for file in files for token in _tokens_in(file)]
+    near = _keys_near(files[0])
+    keys = _known_keys(key_files or near)
     if url:
+        silence()
         keys |= anyio.run(_fetch_keys, url, tokens)
     checked = [_check(token, keys) for token in tokens]
     if as_json:
         emit([one._asdict() for one in checked])
     else:
         for one in checked:
-            _print(one)
+            _print(one, keys)
     bad = [one for one in checked if one.problem]
     if bad:
         raise Failure(
@@ -87,19 +92,27 @@ def verify(file: Path, key_files: tuple[Path, ...], url: str | None, as_json: bo
             title="The signature does not hold",
             exit_code=REFUSED,
         )
-    if not as_json:
-        hint("market audit  (the whole store, with its ledger and logs)")
+    if near and not as_json:
+        hint(f"market audit {near[0].parent}")
 
 
-def _tokens_in(text: str) -> list[str]:
-    """Return the compact JWS in a text, each once."""
+def _tokens_in(file: Path) -> list[str]:
+    """Return the compact JWS in a file, each once.
+
+    Raises:
+        Failure: there is none.
+    """
+    if file.stat().st_size > _MAX_BYTES:
+        raise Failure(f"{file} is longer than {_MAX_BYTES} bytes", code="file_too_long")
     found = []
-    for token in dict.fromkeys(_TOKEN.findall(text)):
+    for token in dict.fromkeys(_TOKEN.findall(file.read_text("utf-8", "replace"))):
         try:
             read_header(token)
         except BadSignature:
             continue
         found.append(token)
+    if not found:
+        raise Failure(f"there is no signed commitment in {file}", code="nothing_signed")
     return found
 
 
@@ -163,7 +176,7 @@ def _check(token: str, keys: Mapping[str, KnownKey]) -> Checked:
     return Checked(typ, kid, issuer, signer, claims, "")
 
 
-def _print(one: Checked) -> None:
+def _print(one: Checked, keys: Mapping[str, KnownKey]) -> None:
     what = one.typ.partition("+")[0].replace("-", " ")
     if one.claims is None:
         say(f"✗ {what}: {one.problem}")
@@ -173,16 +186,22 @@ def _print(one: Checked) -> None:
     who = one.signer or ("itself" if one.issuer == one.kid else one.issuer)
     say(f"✓ {what}, signed by {who}, {signed_at:%Y-%m-%d %H:%M:%S} UTC")
     tree = msgspec.to_builtins(one.claims)
-    pairs = [(f"  {name}", _shown(name, value, tree)) for name, value in tree.items()]
+    pairs = [
+        (f"  {name}", _shown(name, value, tree, keys))
+        for name, value in tree.items()
+        if value is not None
+    ]
     facts([("  key", one.kid), *pairs])
     say()
 
 
-def _shown(name: str, value: Any, tree: Mapping[str, Any]) -> str:
-    """Return a claim as people read it: money in its currency, moments as dates."""
+def _shown(name: str, value: Any, tree: Mapping[str, Any], keys: Mapping[str, KnownKey]) -> str:
+    """Return a claim as people read it: money in its currency, moments as dates, ids with names."""
     currency = tree.get("currency")
     if name.endswith("_minor") and isinstance(value, int) and currency in EXPONENTS:
         return str(Money(value, currency))
     if name in ("iat", "exp") and isinstance(value, int):
         return f"{datetime.fromtimestamp(value, UTC):%Y-%m-%d %H:%M:%S} UTC"
+    if isinstance(value, str) and value in keys and keys[value].owner:
+        return f"{value} ({keys[value].owner})"
     return value if isinstance(value, str) else msgspec.json.encode(value).decode()

@@ -1,13 +1,15 @@
-"""``market wallet show`` and ``ledger``."""
+"""``market wallet show``, ``fund`` and ``ledger``."""
 
 from pathlib import Path
 
 import rich_click as click
 
-from market.cli.failures import reported
+from buyer_agents import MarketClient
+from market.cli.failures import Failure, reported
 from market.cli.options import client_options, limit_option, with_client
 from market.cli.output import emit, hint, say, table
-from market.protocol.money import decimal_text
+from market.protocol.money import Money, NotMoney, decimal_text, parse_amount
+from market.protocol.wire import WalletView
 
 
 @click.command()
@@ -32,6 +34,33 @@ def show(url: str, key_file: Path | None, as_json: bool) -> None:
     else:
         table(("Currency", ">Available", ">Held"), rows)
     hint("market wallet ledger")
+
+
+@click.command()
+@click.argument("agent")
+@click.argument("amount")
+@click.option("--currency", default="XTS", show_default=True)
+@client_options
+@reported
+def fund(
+    agent: str, amount: str, currency: str, url: str, key_file: Path | None, as_json: bool
+) -> None:
+    """Give AGENT (a name or an id) sandbox money, such as 25.00. Overseers only."""
+    try:
+        amount_minor = parse_amount(amount, currency)
+    except NotMoney as error:
+        raise Failure(str(error), code="not_money") from error
+
+    async def act(market: MarketClient) -> WalletView:
+        found = await market.agent_by_handle(agent)
+        return await market.fund(found.id if found else agent, amount_minor, currency)
+
+    wallet = with_client(url, key_file, act)
+    if as_json:
+        emit(wallet)
+        return
+    say(f"✓ {agent} got {Money(amount_minor, currency)}")
+    hint("market session list")
 
 
 @click.command()

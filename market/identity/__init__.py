@@ -54,7 +54,7 @@ from market.identity.proofs import (
     read_assertion,
     read_registration,
 )
-from market.identity.scopes import ALL_SCOPES, SCOPES, audience_of, granted_scopes
+from market.identity.scopes import ALL_SCOPES, AUDIENCES, REST, SCOPES, audience_of, granted_scopes
 from market.identity.service import (
     agent,
     agent_by_handle,
@@ -72,10 +72,12 @@ from market.identity.tokens import (
 
 __all__ = [
     "ALL_SCOPES",
+    "AUDIENCES",
     "CLIENT_ASSERTION_TYPE",
     "KEEP_USED",
     "MAX_KEYS",
     "MAX_PROOF_SECONDS",
+    "REST",
     "SCOPES",
     "TOKEN_SECONDS",
     "AccessClaims",

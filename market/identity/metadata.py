@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-from market.identity.scopes import ALL_SCOPES
+from market.identity.scopes import ALL_SCOPES, REST
 from market.protocol.signing import VerifyingKey
 
 CLIENT_ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
@@ -28,7 +28,7 @@ def authorization_server(issuer: str) -> dict[str, Any]:
 def protected_resource(issuer: str) -> dict[str, Any]:
     """Return the protected resource metadata of the HTTP API (RFC 9728)."""
     return {
-        "resource": issuer,
+        "resource": issuer + REST,
         "authorization_servers": [issuer],
         "jwks_uri": f"{issuer}/.well-known/jwks.json",
         "scopes_supported": list(ALL_SCOPES),

@@ -1,4 +1,4 @@
-"""Scopes: what an access token lets its agent do, by kind of agent; and the one audience."""
+"""Scopes: what an access token lets its agent do; and audiences: where it is good."""
 
 from typing import Final
 
@@ -14,6 +14,11 @@ SCOPES: Final[dict[AgentKind, tuple[str, ...]]] = {
 """The most that each kind may be granted. A principal oversees the sessions of its own buyers."""
 
 ALL_SCOPES: Final = tuple(dict.fromkeys(scope for some in SCOPES.values() for scope in some))
+
+
+REST: Final = "/v1"
+AUDIENCES: Final = (REST, "/mcp", "/a2a")
+"""The resources that a token can be for, below the issuer. One token is good at one of them."""
 
 
 def granted_scopes(kind: AgentKind, asked: str | None) -> frozenset[str]:
@@ -35,9 +40,13 @@ def granted_scopes(kind: AgentKind, asked: str | None) -> frozenset[str]:
 def audience_of(resource: str | None, *, issuer: str) -> str:
     """Return the audience for the ``resource`` parameter of a token request (RFC 8707).
 
+    Without one, or for the bare issuer, it is the HTTP API.
+
     Raises:
         InvalidTarget: it is no resource of this market.
     """
-    if resource is not None and resource.rstrip("/") != issuer:
-        raise InvalidTarget(f"The one resource here is {issuer}.")
-    return issuer
+    if resource is None or resource.rstrip("/") == issuer:
+        return issuer + REST
+    if resource not in [issuer + path for path in AUDIENCES]:
+        raise InvalidTarget("The resource is not one of this market.")
+    return resource

@@ -1,6 +1,6 @@
 """Verbs of the inbox."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Any, Final
 
 import msgspec
@@ -91,7 +91,9 @@ def acknowledge(uow: UnitOfWork, *, caller: Caller, offset: int) -> InboxView:
     )
 
 
-async def follow(store: Store, *, caller: Caller, after: int) -> AsyncIterator[list[MessageView]]:
+async def follow(
+    store: Store, *, caller: Caller, after: int
+) -> AsyncGenerator[list[MessageView], None]:
     """Yield the caller's messages after an offset: first the past, then live, without gap.
 
     An empty list is a sign of life: nothing came for about a second. It ends when the market

@@ -157,6 +157,7 @@ def revoke(uow: UnitOfWork, *, caller: Caller, mandate_id: str, reason: str) -> 
     row = visible(uow, caller, mandate_id)
     if row.principal_id != caller.agent_id and not caller.is_overseer:
         raise PrincipalsOnly("Ask the principal to revoke the mandate.")
+    caller.need("oversee")
     uow.run(_REVOKE, mandate_id=mandate_id, at=uow.now, agent_id=caller.agent_id, reason=reason)
     return mandate(uow, caller=caller, mandate_id=mandate_id)
 

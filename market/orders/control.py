@@ -25,11 +25,11 @@ from market.orders.errors import (
     WrongState,
 )
 from market.orders.placing import approve, deny
-from market.orders.rows import locked, order_ids
+from market.orders.rows import is_in_session, locked, open_order_ids, order_ids
 from market.orders.settlement import end
-from market.orders.states import ENDED, move
+from market.orders.states import move
 from market.orders.tables import controls, orders
-from market.protocol.events import MARKET, Answer
+from market.protocol.events import MARKET, Action, Answer, Audience
 from market.protocol.money import pro_rata
 from market.protocol.wire import AnswerControl, Control, ControlView, SessionView
 from market.sessions import NewEvent, Viewer
@@ -53,6 +53,7 @@ _ANSWER: Final = Sql(
     .where(
         controls.c.session_id == bindparam("session_id"),
         controls.c.offset == bindparam("request_offset"),
+        controls.c.answer.is_(None),
     )
     .values(answer=bindparam("said"), detail=bindparam("why"), answer_by=None)
 )
@@ -60,6 +61,9 @@ _PAUSE: Final = Sql(
     update(orders)
     .where(orders.c.id == bindparam("order_id"))
     .values(is_paused=1, paused_at=bindparam("now", type_=UtcDateTime()), due_at=None)
+)
+_PAUSE_OWN: Final = Sql(
+    update(orders).where(orders.c.id == bindparam("order_id")).values(is_paused=1)
 )
 _RESUME: Final = Sql(
     update(orders)
@@ -99,6 +103,7 @@ def answer_control(
     Raises:
         ControlNotFound: no steer waits at this offset for an answer of the caller's.
     """
+    sessions.need_to_act(caller)
     pending = uow.one(_PENDING, session_id=session_id, request_offset=offset)
     if pending is None or locked(uow, order_id=pending.order_id).seller_id != caller.agent_id:
         raise ControlNotFound("No steer at this offset waits for an answer of yours.")
@@ -106,10 +111,16 @@ def answer_control(
 
 
 def answer(uow: UnitOfWork, pending: Any, actor_id: str, said: Answer, why: str) -> ControlView:
-    """Put the answer to a pending steer into the log."""
-    uow.run(
+    """Put the answer to a pending steer into the log, once.
+
+    Raises:
+        ControlNotFound: another answer was faster.
+    """
+    is_first = uow.run(
         _ANSWER, session_id=pending.session_id, request_offset=pending.offset, said=said, why=why
     )
+    if not is_first:
+        raise ControlNotFound("No steer at this offset waits for an answer of yours.")
     if sessions.is_open(uow, session_id=pending.session_id):
         _log_answer(uow, pending.session_id, pending, actor_id, said, why)
     return ControlView(
@@ -129,19 +140,17 @@ def close_session(uow: UnitOfWork, *, caller: Caller, session_id: str, reason: s
         SessionNotFound: the caller owns no such session.
         OrdersStillOpen: accept or cancel them first.
     """
-    sessions.owned(uow, caller=caller, session_id=session_id)
-    still_open = [
-        order_id
-        for order_id in order_ids(uow, session_id=session_id)
-        if locked(uow, order_id=order_id).state not in ENDED
-    ]
+    sessions.need_to_act(caller)
+    closed = sessions.close(uow, caller=caller, session_id=session_id, reason=reason)
+    # Only now, with the log held: no other worker can place an order in it behind our back.
+    still_open = open_order_ids(uow, session_id=session_id)
     if still_open:
         raise OrdersStillOpen("Accept or cancel its orders first.", order_ids=still_open)
-    return sessions.close(uow, caller=caller, session_id=session_id, reason=reason)
+    return closed
 
 
 def _allow(caller: Caller, viewer: Viewer, request: Control) -> None:
-    caller.need({"buyer": "order", "seller": "order"}.get(caller.kind, "oversee"))
+    sessions.need_to_act(caller)
     if request.action in ("approve", "deny") and caller.kind not in ("principal", "overseer"):
         raise NotForThisCaller("Only the buyer's principal or an overseer approves or denies.")
     if request.action == "steer" and caller.kind == "seller":
@@ -151,18 +160,16 @@ def _allow(caller: Caller, viewer: Viewer, request: Control) -> None:
 
 
 def _targets(uow: UnitOfWork, viewer: Viewer, session_id: str, request: Control) -> list[str]:
-    known = [
-        order_id
-        for order_id in order_ids(uow, session_id=session_id)
-        if viewer.is_owner or order_id in viewer.order_ids
-    ]
     if request.scope == "all":
-        return [order_id for order_id in known if locked(uow, order_id=order_id).state not in ENDED]
+        return open_order_ids(uow, session_id=session_id)
     if request.order_id is None:
+        owned = order_ids(uow, session_id=session_id) if viewer.is_owner else viewer.order_ids
+        known = sorted(owned)
         if len(known) != 1:
             raise OrderNeeded(f"The session has {len(known)} orders: give order_id.", orders=known)
         return known
-    if request.order_id not in known:
+    is_theirs = viewer.is_owner or request.order_id in viewer.order_ids
+    if not (is_theirs and is_in_session(uow, order_id=request.order_id, session_id=session_id)):
         raise OrderNotFound("There is no order under this id in this session.")
     return [request.order_id]
 
@@ -177,7 +184,8 @@ def _intervene(uow: UnitOfWork, caller: Caller, row: Any, request: Control) -> C
         "text": request.text,
         "answer_by": rfc3339(answer_by) if answer_by else None,
     }
-    asked = NewEvent("control.requested", caller.agent_id, body, row.id)
+    audience = _audience(request.action)
+    asked = NewEvent("control.requested", caller.agent_id, body, row.id, audience=audience)
     if not sessions.is_open(uow, session_id=row.session_id):
         raise WrongState("The session is closed: nothing runs in it any more.", state=row.state)
     offset = sessions.append(uow, session_id=row.session_id, events=[asked]).first_offset
@@ -228,18 +236,25 @@ def _cancel(uow: UnitOfWork, caller: Caller, row: Any, reason: str) -> str:
 
 
 def _pause(uow: UnitOfWork, caller: Caller, row: Any, reason: str) -> str:
-    move(row.state, "start")
-    if not row.is_paused:
+    move(row.state, "pause")
+    if caller.agent_id == row.seller_id:
+        # Its deadline stands: it would be a way to deliver late and yet in time.
+        uow.run(_PAUSE_OWN, order_id=row.id)
+    elif row.paused_at is None:
         uow.run(_PAUSE, order_id=row.id, now=uow.now)
     return "Nothing is delivered until it is resumed."
 
 
 def _resume(uow: UnitOfWork, caller: Caller, row: Any, reason: str) -> str:
-    move(row.state, "start")
+    move(row.state, "resume")
     if not row.is_paused:
         return "It was not paused."
-    # The seller's time stood still meanwhile.
-    until = row.deliver_by + (uow.now - row.paused_at)
+    until = row.deliver_by
+    if row.paused_at is not None:
+        if caller.agent_id == row.seller_id:
+            raise NotForThisCaller("The buyer's side has paused the order; it resumes it.")
+        # The seller's time stood still meanwhile.
+        until += uow.now - row.paused_at
     uow.run(_RESUME, order_id=row.id, until=until)
     return f"Delivery goes on, until {rfc3339(until)}."
 
@@ -267,8 +282,14 @@ def _log_answer(
         "answer": said,
         "detail": why,
     }
-    event = NewEvent("control.answered", actor_id, body, asked.order_id)
+    audience = _audience(asked.action)
+    event = NewEvent("control.answered", actor_id, body, asked.order_id, audience=audience)
     sessions.append(uow, session_id=session_id, events=[event])
+
+
+def _audience(action: Action) -> Audience:
+    """Return who sees an intervention: what is said about approval stays on the buyer's side."""
+    return "owner" if action in ("approve", "deny") else "order"
 
 
 _EFFECTS: Final = {

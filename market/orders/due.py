@@ -1,5 +1,6 @@
 """Deadlines: what happens to an order when nobody does anything. Any worker's chores may ask."""
 
+from contextlib import suppress
 from typing import Final, Literal
 
 from sqlalchemy import bindparam, select
@@ -8,6 +9,7 @@ from market.base.sql import Sql
 from market.base.tables import UtcDateTime
 from market.base.work import Snapshot, UnitOfWork
 from market.orders.control import answer
+from market.orders.errors import ControlNotFound
 from market.orders.placing import deny
 from market.orders.rows import locked
 from market.orders.settlement import end, settle
@@ -55,7 +57,10 @@ def expire(uow: UnitOfWork, *, order_id: str) -> Happened:
 
 def answer_unanswered(uow: UnitOfWork) -> int:
     """Answer ``too_late`` for workers that let a steer's deadline pass; return how many."""
-    rows = uow.all(_UNANSWERED, now=uow.now)
-    for row in rows:
-        answer(uow, row, MARKET, "too_late", "The worker did not answer in time.")
-    return len(rows)
+    answered = 0
+    for row in uow.all(_UNANSWERED, now=uow.now):
+        # One that was answered in this moment, by the worker or by another of ours, has its answer.
+        with suppress(ControlNotFound):
+            answer(uow, row, MARKET, "too_late", "The worker did not answer in time.")
+            answered += 1
+    return answered

@@ -11,7 +11,7 @@ from market.base.clock import rfc3339
 from market.base.sql import Sql, insert
 from market.base.tables import UtcDateTime
 from market.base.work import UnitOfWork
-from market.orders.errors import QuoteMismatch, SelfDealing
+from market.orders.errors import QuoteMismatch, SelfDealing, WrongState
 from market.orders.rows import view
 from market.orders.settlement import end
 from market.orders.states import move
@@ -119,6 +119,8 @@ def place(
 def approve(uow: UnitOfWork, row: Any, *, actor_id: str, reason: str) -> None:
     """Let a waiting order go ahead: the seller is told, and its time begins."""
     move(row.state, "approve")
+    if row.due_at <= uow.now:
+        raise WrongState("The time to approve is over.", state=row.state)
     until = uow.now + timedelta(seconds=row.deliver_seconds)
     uow.run(_APPROVE, order_id=row.id, until=until)
     granted = NewEvent("approval.granted", actor_id, {"reason": reason}, row.id)

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from sqlalchemy import and_, bindparam, or_, select, text
 
-from market import catalog
+from market import catalog, sessions
 from market.base.caller import Caller
 from market.base.clock import rfc3339
 from market.base.paging import decode_cursor, page_of
@@ -13,6 +13,7 @@ from market.base.sql import PerDialect, Sql
 from market.base.tables import JsonText, UtcDateTime
 from market.base.work import Snapshot, UnitOfWork
 from market.orders.errors import OrderNotFound, ReceiptNotFound
+from market.orders.states import ENDED
 from market.orders.tables import orders, receipts
 from market.protocol.wire import OrderView, Page, ReceiptView
 
@@ -22,12 +23,27 @@ LAST_ID: Final = "ord_z"
 _BY_ID = select(orders).where(orders.c.id == bindparam("order_id"))
 _FIND: Final = Sql(_BY_ID)
 _LOCK: Final = Sql(PerDialect(_BY_ID, _BY_ID.with_for_update()))
-_OF_SESSION: Final = Sql(
+_of_session = (
     select(orders.c.id)
     .where(orders.c.session_id == bindparam("session_id"))
     .order_by(orders.c.id)
     .limit(1_000)
 )
+_OF_SESSION: Final = Sql(_of_session)
+_OPEN_OF_SESSION: Final = Sql(
+    _of_session.where(*(orders.c.state != state for state in sorted(ENDED)))
+)
+_IN_SESSION: Final = Sql(
+    select(orders.c.id).where(
+        orders.c.id == bindparam("order_id"), orders.c.session_id == bindparam("session_id")
+    )
+)
+# A seller knows of an order from its approval on, and never of one that was not approved.
+_IS_SELLERS: Final = and_(
+    orders.c.seller_id == bindparam("agent_id"),
+    sessions.joined(orders.c.session_id, bindparam("agent_id"), orders.c.id),
+)
+_SELLERS: Final = Sql(select(orders.c.id).where(orders.c.id == bindparam("order_id"), _IS_SELLERS))
 _LIST: Final = Sql(
     select(orders)
     .where(
@@ -36,10 +52,7 @@ _LIST: Final = Sql(
             bindparam("sees_all") == 1,
             orders.c.buyer_id == bindparam("agent_id"),
             orders.c.principal_id == bindparam("agent_id"),
-            and_(
-                orders.c.seller_id == bindparam("agent_id"),
-                orders.c.state != "awaiting_approval",
-            ),
+            _IS_SELLERS,
         ),
         or_(bindparam("state") == "", orders.c.state == bindparam("state")),
         or_(bindparam("session_id") == "", orders.c.session_id == bindparam("session_id")),
@@ -100,10 +113,10 @@ def sellers(uow: UnitOfWork, *, caller: Caller, order_id: str) -> Any:
     """Return, locked, an order that the caller is to deliver.
 
     Raises:
-        OrderNotFound: there is none, or it is another seller's, or not yet approved.
+        OrderNotFound: there is none, or it is another seller's, or it was not approved.
     """
     row = locked(uow, order_id=order_id)
-    if row.seller_id != caller.agent_id or row.state == "awaiting_approval":
+    if not _is_sellers(uow, row, caller):
         raise OrderNotFound("There is no order under this id that you take part in.")
     return row
 
@@ -128,8 +141,7 @@ def seen(snapshot: Snapshot, *, caller: Caller, order_id: str) -> Any:
     """
     row = order_row(snapshot, order_id=order_id)
     is_owner = caller.is_overseer or caller.agent_id in (row.buyer_id, row.principal_id)
-    is_seller = row.seller_id == caller.agent_id and row.state != "awaiting_approval"
-    if not (is_owner or is_seller):
+    if not (is_owner or _is_sellers(snapshot, row, caller)):
         raise OrderNotFound("There is no order under this id that you take part in.")
     return row
 
@@ -171,8 +183,19 @@ def orders_of(
 
 
 def order_ids(snapshot: Snapshot, *, session_id: str) -> list[str]:
-    """Return the orders of a session, oldest first."""
+    """Return the first 1,000 orders of a session, oldest first."""
     return [row.id for row in snapshot.all(_OF_SESSION, session_id=session_id)]
+
+
+def open_order_ids(snapshot: Snapshot, *, session_id: str) -> list[str]:
+    """Return the first 1,000 orders of a session that have not ended, oldest first."""
+    return [row.id for row in snapshot.all(_OPEN_OF_SESSION, session_id=session_id)]
+
+
+def is_in_session(snapshot: Snapshot, *, order_id: str, session_id: str) -> bool:
+    """Whether an order belongs to a session."""
+    found = snapshot.one(_IN_SESSION, order_id=order_id, session_id=session_id)
+    return found is not None
 
 
 def bought(
@@ -242,6 +265,16 @@ def view(snapshot: Snapshot, row: Any, request: dict[str, Any] | None = None) ->
         accept_by=rfc3339(row.accept_by) if row.accept_by else None,
         ended_at=rfc3339(row.ended_at) if row.ended_at else None,
         receipt_id=row.receipt_id,
+    )
+
+
+def _is_sellers(snapshot: Snapshot, row: Any, caller: Caller) -> bool:
+    """Whether the caller is the seller of an order, and knows of it."""
+    if row.seller_id != caller.agent_id or row.state == "awaiting_approval":
+        return False
+    # Only a cancelled one may have been cancelled before it was approved.
+    return row.state != "cancelled" or (
+        snapshot.one(_SELLERS, order_id=row.id, agent_id=caller.agent_id) is not None
     )
 
 

@@ -20,6 +20,9 @@ from market.protocol.money import pro_rata, share
 from market.protocol.wire import AskSupport, OrderView, SupportView
 from market.sessions import NewEvent
 
+MAX_REASON: Final = 200
+"""Characters of a reason that a receipt repeats: one line, as its form has it."""
+
 Ending = Literal["settled", "cancelled", "failed"]
 
 _END: Final = Sql(
@@ -101,6 +104,10 @@ def end(
     stage: Stage = "using" if row.state in ("started", "delivered") else "transacting"
     event = NewEvent(f"order.{ending}", MARKET, body, row.id, stage=stage)
     sessions.append(uow, session_id=row.session_id, events=[event])
+    message = {"order_id": row.id, "session_id": row.session_id, "outcome": ending, **body}
+    inbox.deliver(uow, agent_id=row.buyer_id, kind="receipt.issued", body=message)
+    if row.state == "awaiting_approval":
+        return  # The seller has never heard of it.
     trust.record(
         uow,
         kind=_FACTS[ending],
@@ -112,11 +119,8 @@ def end(
         # A delivery is complete by its deadline or refused, so what settles was on time.
         is_on_time=True if ending == "settled" else None,
     )
-    message = {"order_id": row.id, "session_id": row.session_id, "outcome": ending, **body}
-    inbox.deliver(uow, agent_id=row.buyer_id, kind="receipt.issued", body=message)
-    if row.state != "awaiting_approval":
-        kind = "order.cancelled" if ending == "cancelled" else "receipt.issued"
-        inbox.deliver(uow, agent_id=row.seller_id, kind=kind, body=message)
+    kind = "order.cancelled" if ending == "cancelled" else "receipt.issued"
+    inbox.deliver(uow, agent_id=row.seller_id, kind=kind, body=message)
 
 
 def support(uow: UnitOfWork, *, caller: Caller, order_id: str, request: AskSupport) -> SupportView:
@@ -248,7 +252,8 @@ def _issue(
         order_id=row.id,
         session_id=row.session_id,
         outcome=outcome,
-        reason=reason,
+        # The whole of it, which may be a paragraph, is in the log.
+        reason=" ".join((reason or "").split())[:MAX_REASON] or None,
         buyer_id=row.buyer_id,
         seller_id=row.seller_id,
         service_id=row.service_id,

@@ -9,6 +9,8 @@ MOVES: Final[dict[str, dict[OrderState, OrderState]]] = {
     "approve": {"awaiting_approval": "placed"},
     "deny": {"awaiting_approval": "cancelled"},
     "start": {"placed": "started", "started": "started"},
+    "pause": {"placed": "placed", "started": "started"},
+    "resume": {"placed": "placed", "started": "started"},
     "deliver": {"placed": "started", "started": "started"},
     "complete": {"started": "delivered"},
     "accept": {"delivered": "settled"},

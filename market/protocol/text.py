@@ -4,6 +4,7 @@ msgspec enforces the patterns, so a request with a NUL byte, a control character
 override or a zero-width sign is answered with the field's name (``security.md`` S14).
 """
 
+import re
 from typing import Annotated, Final
 
 from msgspec import Meta
@@ -12,6 +13,7 @@ _HIDDEN: Final = (
     r"\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f"
     r"\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\ud800-\udfff"
 )
+_HIDDEN_LETTER: Final = re.compile(f"[{_HIDDEN}]")
 PLAIN: Final = rf"^[^{_HIDDEN}]*\Z"
 PLAIN_LINE: Final = rf"^[^{_HIDDEN}\n\r\t]*\Z"
 
@@ -31,3 +33,11 @@ Moment = Annotated[
     ),
 ]
 Seconds = Annotated[int, Meta(ge=0, le=2**40, description="seconds since 1970 UTC")]
+
+
+def one_line(text: str, limit: int) -> str:
+    """Return ``text`` as a line that is allowed: without hidden characters, of ``limit`` or fewer.
+
+    For words that come from others (a seller's schema, an error) and go into one's own.
+    """
+    return " ".join(_HIDDEN_LETTER.sub("", text).split())[:limit]

@@ -16,7 +16,7 @@ from market.sessions.errors import (
     SessionNotFound,
 )
 from market.sessions.reading import Reading, Shown, events, follow
-from market.sessions.rights import Viewer
+from market.sessions.rights import Viewer, need_to_act
 from market.sessions.service import (
     MAX_EVENT_BYTES,
     NewEvent,
@@ -28,6 +28,7 @@ from market.sessions.service import (
     head,
     is_open,
     join,
+    joined,
     open_session,
     owned,
     session,
@@ -57,6 +58,8 @@ __all__ = [
     "head",
     "is_open",
     "join",
+    "joined",
+    "need_to_act",
     "open_session",
     "owned",
     "session",

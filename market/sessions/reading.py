@@ -1,6 +1,7 @@
 """Reading a session: the past page by page, then live, over one generator for every transport."""
 
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import NamedTuple
 
 from market.base import streams
@@ -50,10 +51,12 @@ async def follow(
         SessionNotFound: there is none that the caller takes part in.
     """
     viewer = await store.read(viewer_of, caller=caller, session_id=session_id)
-    async for found in streams.follow(
+    following = streams.follow(
         store, stream_id=session_id, after=after, patience_seconds=patience_seconds
-    ):
-        yield _for(viewer, found)
+    )
+    async with aclosing(following):
+        async for found in following:
+            yield _for(viewer, found)
 
 
 def _for(viewer: Viewer, found: streams.Read) -> Reading:

@@ -4,6 +4,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from market.base.caller import Caller
 from market.base.work import Entry
 from market.protocol.events import Audience
 
@@ -39,6 +40,15 @@ def head_of(entry: Entry) -> Head:
     if head is None:
         head = entry.views["head"] = _HEAD.decode(entry.data)
     return head
+
+
+def need_to_act(caller: Caller) -> None:
+    """Let pass a token that lets its agent write into sessions and intervene in them.
+
+    Raises:
+        InsufficientScope: it does not.
+    """
+    caller.need("order" if caller.kind in ("buyer", "seller") else "oversee")
 
 
 def may_see(head: Head, viewer: Viewer) -> bool:

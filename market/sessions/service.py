@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 import msgspec
-from sqlalchemy import and_, bindparam, or_, select, update
+from sqlalchemy import BindParameter, ColumnElement, and_, bindparam, exists, or_, select, update
 
 from market.base import streams
 from market.base.caller import Caller
@@ -25,11 +25,14 @@ from market.sessions.errors import (
     SessionFull,
     SessionNotFound,
 )
-from market.sessions.rights import Viewer
+from market.sessions.rights import Viewer, need_to_act
 from market.sessions.tables import members, sessions
 
 MAX_EVENT_BYTES: Final = 64 * 1024
 """The longest event, as stored."""
+
+MAX_JOINED: Final = 10_000
+"""Orders of one seller in one session that it may see, at most."""
 
 MAX_EVENTS: Final = 1_000_000
 """Events in one session after which participants may write no more; the market still may."""
@@ -62,6 +65,14 @@ _MEMBERS: Final = Sql(
     .where(members.c.session_id == bindparam("session_id"))
     .order_by(members.c.order_id)
     .limit(1_000)
+)
+_JOINED: Final = Sql(
+    select(members.c.order_id)
+    .where(
+        members.c.session_id == bindparam("session_id"),
+        members.c.agent_id == bindparam("agent_id"),
+    )
+    .limit(MAX_JOINED)
 )
 _LIST: Final = Sql(
     select(sessions.c.id)
@@ -155,6 +166,7 @@ def write(
         BadEvent: a body is not of its form, or too long.
         SessionClosed, SessionFull: nothing more fits.
     """
+    need_to_act(caller)
     viewer = viewer_of(uow, caller=caller, session_id=session_id)
     claimed = _claim(uow, session_id)
     if producer is not None:
@@ -176,6 +188,17 @@ def write(
 def join(uow: UnitOfWork, *, session_id: str, agent_id: str, order_id: str) -> None:
     """Let an agent see and act on one order of a session; a repeat changes nothing."""
     uow.run(_JOIN, session_id=session_id, agent_id=agent_id, order_id=order_id)
+
+
+def joined(
+    session_id: ColumnElement[str], agent_id: BindParameter[Any], order_id: ColumnElement[str]
+) -> ColumnElement[bool]:
+    """Return the condition that an agent has joined an order, for statements of rooms above."""
+    return exists().where(
+        members.c.session_id == session_id,
+        members.c.agent_id == agent_id,
+        members.c.order_id == order_id,
+    )
 
 
 def close(uow: UnitOfWork, *, caller: Caller, session_id: str, reason: str) -> SessionView:
@@ -244,10 +267,9 @@ def viewer_of(snapshot: Snapshot, *, caller: Caller, session_id: str) -> Viewer:
     if row is not None:
         if caller.is_overseer or caller.agent_id in (row.buyer_id, row.principal_id):
             return Viewer(caller.agent_id, True, frozenset())
-        joined = snapshot.all(_MEMBERS, session_id=session_id)
-        orders = frozenset(m.order_id for m in joined if m.agent_id == caller.agent_id)
-        if orders:
-            return Viewer(caller.agent_id, False, orders)
+        rows = snapshot.all(_JOINED, session_id=session_id, agent_id=caller.agent_id)
+        if rows:
+            return Viewer(caller.agent_id, False, frozenset(row.order_id for row in rows))
     raise SessionNotFound("There is no session under this id that you take part in.")
 
 

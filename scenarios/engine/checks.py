@@ -15,7 +15,7 @@ from market.protocol.money import NotMoney, parse_amount
 from scenarios.engine import metrics
 from scenarios.engine.expressions import BadExpression
 from scenarios.engine.files import BadInput, read_input
-from scenarios.engine.form import Scenario, Trigger, names_of, principal_of
+from scenarios.engine.form import Scenario, Trigger, names_of, principal_of, seconds
 from scenarios.engine.places import Place
 from scenarios.engine.services import UnknownService, seller_of
 from scenarios.engine.story import BadScenario, Story, Trouble, dotted
@@ -25,7 +25,6 @@ Found = Iterator[tuple[Place, str, str]]
 _MAX_LISTED: Final = 12
 _AMOUNTS: Final = frozenset({"max_price", "budget", "approval_over", "wallet", "price"})
 _WINDOWS: Final = frozenset({"quote_ttl", "approval_ttl", "accept_window", "expires"})
-_WHOLE_UNITS: Final = tuple(f"{digit}{unit}" for digit in range(10) for unit in "smh")
 
 
 def check(story: Story) -> Story:
@@ -98,8 +97,12 @@ def _amounts(scenario: Scenario) -> Found:
                 parse_amount(value, currency)
             except NotMoney as error:
                 yield path, str(error), ""
-        elif path[-1] in _WINDOWS and not str(value).endswith(_WHOLE_UNITS):
-            yield path, f"{dotted(path)} is in whole seconds, minutes or hours", ""
+        elif path[-1] in _WINDOWS and not _is_whole(seconds(value)):
+            yield path, f"{dotted(path)} is a whole number of seconds, at least 1", ""
+
+
+def _is_whole(duration: float) -> bool:
+    return duration >= 1 and duration.is_integer()
 
 
 def _members(tree: Any, path: Place) -> Iterator[tuple[Place, Any]]:

@@ -8,7 +8,6 @@ from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from time import monotonic
-from typing import Any, NamedTuple
 
 import anyio
 import anyio.to_thread
@@ -24,15 +23,15 @@ from buyer_agents import (
 )
 from market.app import running
 from market.base.settings import Settings
-from market.protocol.events import Event
 from scenarios.engine import keeping
 from scenarios.engine.cable import HOST
 from scenarios.engine.casting import OVERSEER, Buyer, Cast, Casting
 from scenarios.engine.checks import check
 from scenarios.engine.director import Director
-from scenarios.engine.facts import Balance, Facts, JourneyFacts, journey_of
+from scenarios.engine.facts import Facts
 from scenarios.engine.form import Scenario, seconds
 from scenarios.engine.proof import Proof, prove
+from scenarios.engine.recording import Record, record_of
 from scenarios.engine.result import (
     ExpectationResult,
     RunResult,
@@ -44,14 +43,6 @@ from scenarios.engine.result import (
 from scenarios.engine.seeds import key_of, nonces_of
 from scenarios.engine.story import BadScenario, Story, Trouble
 from scenarios.engine.telling import JourneyOver, Opened, Tell, nobody
-
-
-class Record(NamedTuple):
-    """What was seen of a run before its market closed."""
-
-    facts: Facts
-    receipts: dict[str, str]
-    keys: list[dict[str, Any]]
 
 
 async def run(
@@ -159,7 +150,13 @@ class Run:
             await self._journeys(cast, stop)
             if self._is_over:
                 await director.finish()
-            record = await self._record(cast, director, overseer)
+            record = await record_of(
+                cast,
+                director,
+                overseer,
+                seed=self._seed,
+                currency=self._scenario.market.currency,
+            )
             group.cancel_scope.cancel()
         return record
 
@@ -211,38 +208,6 @@ class Run:
                         break
         await anyio.sleep(seconds(arrive.at) + buyer.number * seconds(arrive.every))
 
-    async def _record(self, cast: Cast, director: Director, overseer: MarketClient) -> Record:
-        """Ask the market, while it is open, for all that the result needs."""
-        journeys = []
-        for log in director.logs.values():
-            events = list(log.events)
-            while (page := await overseer.events(log.session_id, after=len(events) - 1)).items:
-                events += [entry for entry in page.items if isinstance(entry, Event)]
-            journeys.append(journey_of(log.buyer, log.session_id, events))
-        order = [buyer.name for buyer in cast.buyers]
-        journeys.sort(key=lambda journey: order.index(journey.buyer))
-        views = director.views.values()
-        facts = Facts(
-            currency=self._scenario.market.currency,
-            names=cast.names,
-            journeys=journeys,
-            wallets=await self._wallets(cast),
-            minted_minor=cast.minted_minor,
-            read={session: read for view in views for session, read in view.read.items()},
-            cuts=sum(view.cuts for view in views),
-            resumes=sum(view.resumes for view in views),
-        )
-        return Record(facts, await _receipts(cast, journeys), await _keys(cast, overseer))
-
-    async def _wallets(self, cast: Cast) -> dict[str, Balance]:
-        currency = self._scenario.market.currency
-        balances = {}
-        for client in cast.wallets.values():
-            for balance in (await client.wallet()).balances:
-                if balance.currency == currency:
-                    balances[client.agent_id] = Balance(balance.available_minor, balance.held_minor)
-        return balances
-
     def _judge(self, facts: Facts) -> tuple[list[ExpectationResult], Sequence[Trouble]]:
         try:
             return expectations_of(self._story, facts), ()
@@ -282,24 +247,6 @@ class Run:
 async def _stop_early(stop: anyio.Event, group: anyio.abc.TaskGroup) -> None:
     await stop.wait()
     group.cancel_scope.cancel()
-
-
-async def _receipts(cast: Cast, journeys: list[JourneyFacts]) -> dict[str, str]:
-    """Return the market's receipts by id, as their buyers hold them."""
-    receipts = {}
-    for journey in journeys:
-        for order in journey.orders:
-            for receipt_id in order.receipt_ids:
-                view = await cast.wallets[journey.buyer].receipt(receipt_id)
-                receipts[receipt_id] = view.receipt
-    return receipts
-
-
-async def _keys(cast: Cast, overseer: MarketClient) -> list[dict[str, Any]]:
-    """Return the public keys of the market and of everybody who may have signed something."""
-    published = await overseer.published_keys("/.well-known/jwks.json")
-    keys = [*published.values(), *(client.key.public for client in cast.wallets.values())]
-    return [{**key.jwk, "kid": key.kid} for key in keys]
 
 
 def _free_port() -> int:

@@ -5,7 +5,9 @@ streaming matters).
 import asyncio
 import socket
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import httpx
@@ -13,7 +15,7 @@ import pytest
 from litestar import Litestar
 
 from market.app import create_app, running
-from market.base.clock import Clock, ManualClock
+from market.base.clock import ManualClock
 from market.base.settings import Settings
 from market.base.store import Store
 from market.protocol.commitments import AgentKind
@@ -90,25 +92,41 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def sandbox_in(home: Path) -> Settings:
+    """Settings of a market with a grant for buyers and one overseer to be."""
+    return Settings(
+        home=home,
+        log_level="error",
+        issuer="http://market.test",
+        signup_grant_minor=10_000_000,
+        overseer_ids=(OVERSEER.kid,),
+    )
+
+
 @pytest.fixture
 def sandbox(sqlite_settings: Settings) -> Settings:
-    """Settings of a market with a grant for buyers and one overseer to be."""
-    return sqlite_settings.with_(
-        issuer="http://market.test", signup_grant_minor=10_000_000, overseer_ids=(OVERSEER.kid,)
-    )
+    """Settings of a sandbox with migrated tables."""
+    return sandbox_in(sqlite_settings.home)
+
+
+@asynccontextmanager
+async def open_market(settings: Settings) -> AsyncIterator[Market]:
+    """A market in process, whose time stands until it is moved."""
+    clock = ManualClock(START)
+    app = create_app(settings, clock=clock, pause=no_turn)
+    transport = httpx.ASGITransport(app)
+    async with (
+        app.lifespan(),
+        httpx.AsyncClient(transport=transport, base_url=settings.issuer) as http,
+    ):
+        yield Market(http, app, settings, clock)
 
 
 @pytest.fixture
 async def market(sandbox: Settings) -> AsyncIterator[Market]:
     """A market in process, whose time stands until a test moves it."""
-    clock: Clock = ManualClock(START)
-    app = create_app(sandbox, clock=clock, pause=no_turn)
-    transport = httpx.ASGITransport(app)
-    async with (
-        app.lifespan(),
-        httpx.AsyncClient(transport=transport, base_url=sandbox.issuer) as http,
-    ):
-        yield Market(http, app, sandbox, clock)
+    async with open_market(sandbox) as market:
+        yield market
 
 
 @pytest.fixture

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from market import identity
-from market.faces.http.oauth import AUDIENCES
+from market.faces.http import limits
+from market.identity import AUDIENCES
 from market.protocol import commitments
 from market.protocol.signing import SigningKey
 from tests.contract.agents import Agent, nonce
@@ -203,6 +204,32 @@ async def test_a_suspended_agent_is_out_at_once_and_in_again_when_reinstated(mar
     assert (out.status_code, no_token.status_code) == (403, 401)
     assert out.json()["type"] == "/problems/agent_suspended"
     assert (await agent.get("/v1/me")).status_code == 200
+
+
+async def test_what_another_process_changed_is_seen_within_a_second(market: Market):
+    agent = await market.enter("thrifty", "buyer")
+    overseer = await market.overseer()
+    caller = (await market.app.state.desk.doors.admit(overseer.bearer["authorization"].encode()))[0]
+    assert (await agent.get("/v1/me")).status_code == 200
+
+    # As another worker would: this process's door is not told.
+    await market.store.write(identity.suspend, caller=caller, agent_id=agent.id, reason="test")
+    market.clock.advance(timedelta(seconds=1))
+
+    assert (await agent.get("/v1/me")).status_code == 403
+
+
+async def test_the_door_remembers_a_bounded_number_of_tokens(
+    market: Market, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(limits, "CALLERS", 2)
+    agents = [await market.enter(f"buyer-{number}", "buyer") for number in range(4)]
+
+    for agent in agents * 2:
+        assert (await agent.get("/v1/me")).status_code == 200
+
+    doors = market.app.state.desk.doors
+    assert doors.remembered == 2
 
 
 async def test_a_token_ends_with_the_key_it_was_given_for(market: Market):

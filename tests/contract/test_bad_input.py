@@ -1,6 +1,9 @@
 """Bad input is answered with a 4xx that names the field; never with a 500."""
 
 import asyncio
+import shutil
+from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -10,7 +13,7 @@ from market.base.errors import MarketError, every_refusal
 from market.faces.http import limits
 from market.faces.http.problems import problem_answer, problem_tree
 from tests.contract.agents import Agent, nonce
-from tests.contract.conftest import Market, Street
+from tests.contract.conftest import Market, Street, open_market, sandbox_in
 from tests.contract.test_refusals import refused
 
 AN_ORDER = "ord_01h455vb4pex5vsknk084sn02q"
@@ -18,9 +21,25 @@ A_SESSION = "ses_01h455vb4pex5vsknk084sn02q"
 DEEP = b'{"need":' + b"[" * 30_000 + b"]" * 30_000 + b"}"
 
 
-@pytest.fixture
-async def buyer(market: Market) -> Agent:
-    return await market.enter("thrifty", "buyer")
+@pytest.fixture(scope="module")
+async def shared(
+    tmp_path_factory: pytest.TempPathFactory, migrated_file: Path
+) -> AsyncIterator[Market]:
+    """One market for all that is refused before it changes anything."""
+    home = tmp_path_factory.mktemp("shared")
+    shutil.copy(migrated_file, home / "market.db")
+    async with open_market(sandbox_in(home)) as market:
+        yield market
+
+
+@pytest.fixture(scope="module")
+async def buyer(shared: Market) -> Agent:
+    return await shared.enter("thrifty", "buyer")
+
+
+@pytest.fixture(scope="module")
+async def overseer(shared: Market) -> Agent:
+    return await shared.overseer()
 
 
 async def send(agent: Agent, path: str, content: bytes, **headers: str) -> httpx.Response:
@@ -87,8 +106,7 @@ AMOUNTS = ["-1", "0", "-0", "1.0", "1e2", '"1"', "true", "null", "90071992547409
 
 
 @pytest.mark.parametrize("amount", AMOUNTS)
-async def test_an_amount_is_a_whole_number_above_zero(market: Market, amount: str):
-    overseer = await market.overseer()
+async def test_an_amount_is_a_whole_number_above_zero(overseer: Agent, amount: str):
     body = f'{{"agent_id": "{overseer.id}", "amount_minor": {amount}, "currency": "XTS"}}'
 
     answer = await send(overseer, "/v1/faucet", body.encode())
@@ -146,6 +164,7 @@ async def test_free_json_that_no_two_parsers_agree_on_is_refused(street: Street,
         ("/v1/services?q=%00", "q"),
         ("/v1/services?q=" + "x" * 201, "q"),
         ("/v1/services?session_id=ses_x", "session_id"),
+        ("/v1/services?max_price_minor=null", "max_price_minor"),
         ("/v1/orders?state=flying", "state"),
         ("/v1/sessions?state=flying", "state"),
         ("/v1/me?verbose=1", "verbose"),
@@ -298,6 +317,13 @@ async def test_headers_that_are_too_long(served: Market):
     assert (await buyer.get("/v1/me")).status_code == 200
 
 
+@pytest.mark.parametrize("accept", ["", ";;;", "x", "text/html;q=2", "*/*;q=x", "\t,,"])
+async def test_an_odd_accept_header_gets_the_default(shared: Market, accept: str):
+    answer = await shared.http.get("/agents", headers={"accept": accept})
+
+    assert answer.status_code == 200
+
+
 async def test_an_idempotency_key_is_asked_for_where_money_moves(buyer: Agent):
     headers = {**buyer.bearer, "content-type": "application/json"}
 
@@ -358,8 +384,7 @@ def test_every_refusal_becomes_a_whole_problem(kind: type[MarketError]):
     assert answer.status_code == kind.status
 
 
-async def test_a_bug_is_a_500_without_detail(market: Market, monkeypatch: pytest.MonkeyPatch):
-    buyer = await market.enter("thrifty", "buyer")
+async def test_a_bug_is_a_500_without_detail(buyer: Agent, monkeypatch: pytest.MonkeyPatch):
 
     def broken(*_: Any, **__: Any) -> None:
         raise ZeroDivisionError("a secret of the implementation")

@@ -66,9 +66,7 @@ async def test_a_commitment_made_for_another_purpose(street: Street):
     quote = await street.buyer.quote(street.service["id"])
     token = street.buyer.sign(ManifestClaims, manifest=manifest())
 
-    answer = await street.buyer.post(
-        "/v1/orders", {"quote_id": quote["id"], "commitment": token}
-    )
+    answer = await street.buyer.post("/v1/orders", {"quote_id": quote["id"], "commitment": token})
 
     refused(answer, 422, "bad_commitment")
 

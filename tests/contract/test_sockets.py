@@ -130,11 +130,12 @@ async def test_a_page_of_another_site_opens_no_socket(served: Market):
     buyer = await served.enter("thrifty", "buyer")
     session_id = await open_session(buyer)
 
-    with pytest.raises(InvalidStatus) as caught:
-        async with dial(served, buyer, session_id, origin="https://evil.test"):
-            pass
-
-    assert caught.value.response.status_code == 403
+    port = served.settings.port
+    for origin in ("https://evil.test", f"http://evil.test:{port}", f"https://127.0.0.1:{port}"):
+        with pytest.raises(InvalidStatus) as caught:
+            async with dial(served, buyer, session_id, origin=origin):
+                pass
+        assert caught.value.response.status_code == 403
 
 
 async def test_a_page_of_the_market_opens_a_socket(served: Market):

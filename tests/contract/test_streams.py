@@ -4,6 +4,7 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from typing import Any
 
 import httpx
@@ -12,6 +13,9 @@ import pytest
 
 from market.faces.http import limits
 from market.faces.http.serve import drain
+from market.faces.http.sessions import follow_session
+from market.faces.http.streaming import event_frames, steps
+from market.identity import TOKEN_SECONDS
 from tests.contract.agents import Agent
 from tests.contract.conftest import Market, open_street
 
@@ -149,21 +153,6 @@ async def test_a_draining_market_ends_streams_where_they_can_be_resumed(served: 
     assert found[-1] == b'event: drain\ndata: {"next_offset":1}'
 
 
-async def test_a_market_stops_at_once_although_streams_are_open(served: Market):
-    street = await open_street(served)
-    session_id = await open_session(street.buyer)
-    sandbox = served.settings
-
-    async with stream(street.buyer, f"/v1/sessions/{session_id}/stream") as response:
-        following = asyncio.create_task(frames(response))
-        await until_open(served, 1)
-        served.store.hub.drain()
-        found = await following
-
-    assert found[-1].startswith(b"event: drain")
-    assert sandbox.server in ("granian", "uvicorn")
-
-
 async def test_a_suspended_agents_stream_ends_at_once(served: Market):
     buyer = await served.enter("thrifty", "buyer")
     overseer = await served.overseer()
@@ -248,3 +237,38 @@ async def open_and_never_read(market: Market, agent: Agent, path: str) -> socket
     )
     await loop.sock_sendall(raw, request.encode())
     return raw
+
+
+async def test_a_stream_ends_when_its_token_does(market: Market):
+    buyer = await market.enter("thrifty", "buyer")
+    session_id = await open_session(buyer)
+    following = await generated(market, buyer, session_id)
+    assert [await anext(following) for _ in range(2)][1].startswith(b"id: 0\n")
+
+    market.clock.advance(timedelta(seconds=TOKEN_SECONDS + 30))
+    async with asyncio.timeout(LIMIT_SECONDS):
+        rest = [frame async for frame in following]
+
+    assert rest == [b'event: expired\ndata: {"next_offset":1}\n\n']
+
+
+async def test_a_quiet_stream_gives_signs_of_life(market: Market, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(limits, "HEARTBEAT_SECONDS", 0.0)
+    buyer = await market.enter("thrifty", "buyer")
+    session_id = await open_session(buyer)
+    following = await generated(market, buyer, session_id)
+
+    async with asyncio.timeout(LIMIT_SECONDS):
+        found = [await anext(following) for _ in range(4)]
+
+    assert [frame for frame in found if frame.startswith(b":")] == [
+        b": open\n\n", b": alive\n\n", b": alive\n\n",
+    ]  # fmt: skip
+
+
+async def generated(market: Market, agent: Agent, session_id: str) -> AsyncIterator[bytes]:
+    """The frames of a session as they are made, before any server sends them."""
+    desk = market.app.state.desk
+    visitor = await desk.doors.admit(agent.bearer["authorization"].encode())
+    batches = follow_session(desk.store, caller=visitor.caller, session_id=session_id, after=-1)
+    return event_frames(steps(batches, doors=desk.doors, visitor=visitor, after=-1))

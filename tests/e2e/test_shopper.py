@@ -17,8 +17,9 @@ from buyer_agents import (
 from market.base.settings import Settings
 from market.protocol.commitments import Limits
 from market.protocol.events import STAGES, Event
-from seller_services import CannotDeliver, Chunk, Order
-from tests.town import GRANT_MINOR, Tickets, need, of_kind, open_town, reader, until
+from market.protocol.signing import SigningKey
+from seller_services import CannotDeliver, Chunk, Order, Seller
+from tests.town import GRANT_MINOR, MANIFEST, Tickets, need, of_kind, open_town, reader, until
 
 PRICE_MINOR = 600_000
 
@@ -107,6 +108,22 @@ async def test_what_does_not_fit_ends_the_journey_at_evaluating(
         decision = await left(buyer, journey, "evaluating", reason)
         assert decision["alternatives"][0]["slug"] == "reader"
         assert await available(buyer) == GRANT_MINOR
+
+
+async def test_hidden_characters_of_a_seller_do_not_stop_the_buyer(sqlite_settings: Settings):
+    async with open_town(sqlite_settings) as town:
+        text = MANIFEST.format(slug="reader", price="0.10", refund="never")
+        path = town.settings.home / "hidden.toml"
+        path.write_text(text.replace('["pages"]', r'["pages", "\u202eevil\u200b"]', 1), "utf-8")
+        seller = Seller(path, key=SigningKey.generate(), handle="reader")
+        seller.handle(reader(Tickets()))
+        await town.open(seller)
+        buyer = await town.client("thrifty")
+
+        journey = await Shopper(buyer, policy_named("cheapest")).run(need())
+
+        decision = await left(buyer, journey, "evaluating", "schema_mismatch")
+        assert '"evil" is a required property' in decision["detail"]
 
 
 async def test_the_highest_price_of_the_need_can_be_paid(sqlite_settings: Settings):

@@ -166,10 +166,10 @@ def test_no_kind_but_the_overseer_may_make_money() -> None:
     assert [kind for kind, scopes in SCOPES.items() if "fund" in scopes] == ["overseer"]
 
 
-def test_the_one_resource_is_the_market_itself() -> None:
-    assert audience_of(None, issuer=ISSUER) == ISSUER
-    assert audience_of(ISSUER, issuer=ISSUER) == ISSUER
-    assert audience_of(f"{ISSUER}/", issuer=ISSUER) == ISSUER
+def test_a_token_is_for_one_resource_the_api_unless_asked() -> None:
+    for resource in (None, ISSUER, f"{ISSUER}/", f"{ISSUER}/v1"):
+        assert audience_of(resource, issuer=ISSUER) == f"{ISSUER}/v1"
+    assert audience_of(f"{ISSUER}/mcp", issuer=ISSUER) == f"{ISSUER}/mcp"
     for resource in ("", "https://other.example", f"{ISSUER}.other.example"):
         with pytest.raises(InvalidTarget):
             audience_of(resource, issuer=ISSUER)
@@ -183,7 +183,7 @@ def test_the_metadata_lead_to_the_token_endpoint() -> None:
     assert server["grant_types_supported"] == ["client_credentials"]
     assert server["token_endpoint_auth_methods_supported"] == ["private_key_jwt"]
     assert protected_resource(ISSUER)["authorization_servers"] == [ISSUER]
-    assert protected_resource(ISSUER)["resource"] == ISSUER
+    assert protected_resource(ISSUER)["resource"] == f"{ISSUER}/v1"
 
 
 def test_a_key_set_is_read_by_other_libraries() -> None:

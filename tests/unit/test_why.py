@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from market.analytics import Facts, UnknownSeller, losses, why
-from market.analytics.fates import Fate, Loss, fate_of
+from market.analytics.fates import Basis, Fate, Loss, fate_of
 from market.analytics.journeys import Decided, Journey, Option, Ordered, Part, Sighted
-from market.analytics.remedies import best_offer
+from market.analytics.remedies import best_offer, remedy
 from market.analytics.rescoring import CannotRescore, Weighed, price_rule, winning_price
 from market.protocol.events import STAGES, Stage
 from tests.planted import NOON, after, planted
@@ -268,6 +268,20 @@ def test_one_that_does_not_fit_is_not_promised_a_price():
     assert (loss.reason, loss.winning_minor, loss.basis) == ("latency", None, None)
 
 
+def test_one_that_ranked_higher_and_was_passed_over_has_its_reason_in_the_detail():
+    rival = option("rival", 300_000, parts={"merit": 0.1, "price": 0.35})
+    own = option("mine", 400_000, parts={"merit": 0.5, "price": 0.2625})
+    decisions = [
+        decided("evaluating", "rival", rival, own, detail="mine: no tables"),
+        decided("trust_checking", "rival", rival),
+    ]
+
+    loss = lost(fate_of(journey(decisions=decisions), MINE))
+
+    assert (loss.reason, loss.detail) == ("other", "mine: no tables")
+    assert (loss.winning_minor, loss.basis) == (None, None)
+
+
 def test_one_that_is_not_trusted_is_lost_there_with_both_scores():
     decisions = [
         decided("evaluating", "mine", option("mine"), option("rival")),
@@ -342,6 +356,60 @@ def test_a_buyer_that_records_nothing_and_buys_elsewhere_is_lost_to_that_one():
 
 
 # The offer that brings most, and the words
+
+
+def losing(winning_minor: int | None, basis: Basis | None, **more: Any) -> Loss:
+    values: dict[str, Any] = {
+        "session_id": "ses", "buyer_id": "buyer", "stage": "evaluating", "reason": None,
+        "to_service_id": "rival", "to_slug": "rival", "amount_minor": 400_000, "currency": "XTS",
+        "trust": None, "to_trust": None, "detail": "",
+    } | more  # fmt: skip
+    return Loss(winning_minor=winning_minor, basis=basis, **values)
+
+
+@pytest.mark.parametrize(
+    ("lost", "words"),
+    [
+        ([losing(350_000, "limit")], "price 0.40; 1 would pay 0.35 or less"),
+        (
+            [losing(300_000, "rescored"), losing(100_000, "rescored")],
+            "price 0.40; 1 would have preferred it at 0.30 or less",
+        ),
+        (
+            [losing(300_000, "rescored", stage="finding")],
+            "price 0.40; 1 would have looked closer at 0.30 or less",
+        ),
+        ([losing(390_000, "gap")], "price 0.40; 1 went where it cost 0.39 or less"),
+        (
+            [losing(300_000, "limit"), losing(140_000, "limit", amount_minor=200_000)],
+            "2 would pay 30 % less",
+        ),
+        (
+            [losing(None, None, stage="trust_checking", trust=0.2)],
+            "trust 0.20 is not enough",
+        ),
+        ([losing(None, None)], "1 ranked it lower, and not for its price"),
+        (
+            [losing(None, None, reason="latency")],
+            "latency (1): the promised latency is above the limit",
+        ),
+        (
+            [losing(None, None, reason="quality", detail="word " * 30)],
+            f"quality (1): {('word ' * 30)[:79].rstrip()}…",
+        ),
+        (
+            [losing(None, None), losing(None, None), losing(None, None, reason="policy")],
+            "2 ranked it lower, and not for its price; policy (1): the seller's terms (refund, "
+            "retention, data use) are not acceptable",
+        ),
+        (
+            [losing(350_000, "limit"), losing(None, None)],
+            "price 0.40; 1 would pay 0.35 or less; 1 ranked it lower, and not for its price",
+        ),
+    ],
+)
+def test_what_would_have_changed_it_is_said_in_words(lost: list[Loss], words: str):
+    assert remedy(lost) == words
 
 
 def test_the_best_lower_price_weighs_how_many_come_back():

@@ -9,8 +9,10 @@ from collections.abc import Iterable
 from typing import Any
 
 from litestar import Controller, Request
+from litestar.enums import ScopeType
 from litestar.response.base import ASGIResponse
 from litestar.routes import BaseRoute, HTTPRoute
+from litestar.types import Scope
 
 from market.base.settings import Settings
 from market.faces.http.agents import AgentController, MeController
@@ -22,7 +24,7 @@ from market.faces.http.doors import Doorkeeper
 from market.faces.http.inbox import InboxController
 from market.faces.http.mandates import MandateController
 from market.faces.http.memory import MemoryController
-from market.faces.http.oauth import REST, OAuthController
+from market.faces.http.oauth import OAuthController
 from market.faces.http.openapi import Published
 from market.faces.http.orders import OrderController, ReceiptController
 from market.faces.http.problems import problem_answer, report
@@ -35,7 +37,6 @@ from market.faces.http.sockets import SocketController
 from market.faces.http.wallet import FaucetController, WalletController
 
 __all__ = [
-    "REST",
     "Call",
     "Desk",
     "Doorkeeper",
@@ -43,6 +44,7 @@ __all__ = [
     "answer_problem",
     "controllers",
     "make_documents",
+    "note_failure",
     "published",
 ]
 
@@ -97,10 +99,23 @@ async def answer_options(request: Request[Any, Any, Any]) -> ASGIResponse | None
     return Answer(b"", status=204, request_id=request.request_id, extra=(allow,))
 
 
+async def note_failure(error: Exception, scope: Scope) -> None:
+    """Report what ends a WebSocket: unlike a request, nothing else would tell of it."""
+    if scope["type"] == ScopeType.WEBSOCKET:
+        desk: Desk = scope["litestar_app"].state.desk
+        report(error, request_id=desk.request_ids.new("req"), path=scope["path"])
+
+
 def answer_problem(request: Request[Any, Any, Any], error: Exception) -> ASGIResponse:
     """Answer any exception with a problem document."""
     assert isinstance(request, Call)
     method, path = request.scope["method"], request.scope["path"]
-    refusal = report(error, request_id=request.request_id, method=method, path=path)
+    refusal = report(
+        error,
+        request_id=request.request_id,
+        agent_id=request.agent_id,
+        method=method,
+        path=path,
+    )
     issuer = request.desk.settings.issuer
     return problem_answer(refusal, request_id=request.request_id, issuer=issuer)

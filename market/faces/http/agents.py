@@ -14,7 +14,6 @@ from market.faces.http import acts
 from market.faces.http.binding import get, post
 from market.faces.http.call import Call
 from market.faces.http.desk import Desk
-from market.faces.http.oauth import REST
 from market.protocol.commitments import KEY_STATEMENT, KeyStatementClaims
 from market.protocol.ids import AgentId
 from market.protocol.text import Slug
@@ -47,7 +46,7 @@ class AgentController(Controller):
         token = identity.issue_access_token(
             signer=desk.store.signer,
             issuer=issuer,
-            audience=issuer + REST,
+            audience=issuer + identity.REST,
             agent_id=agent.id,
             key_id=signed.kid,
             scopes=identity.granted_scopes(agent.kind, None),

@@ -12,8 +12,9 @@
     ) -> OrderView: ...
 
 Litestar itself sees only ``(self, request)``: its own reading turns the text "5" into a number,
-lets unknown query parameters pass, and its dependencies triple the cost of a request (105 µs of
-CPU against 36 for a bare JSON POST; this road costs less than the bare one).
+lets unknown query parameters pass, and its dependencies triple the cost of a request: 105 µs of
+CPU against 36 for a bare JSON POST. This road, with its authentication and idempotency key, costs
+what the bare one does.
 """
 
 from collections.abc import Awaitable, Callable
@@ -29,18 +30,15 @@ from market.base.errors import MarketError, NotFound
 from market.base.once import Once
 from market.base.settings import Settings
 from market.base.store import Store
-from market.faces.http import limits
-from market.faces.http.answers import Answer, encode
+from market.faces.http.answers import JSON, Answer, encode
 from market.faces.http.call import Call
 from market.faces.http.desk import Desk
 from market.faces.http.doors import Visitor
-from market.faces.http.operations import Operation, read_operation
+from market.faces.http.operations import Arguments, Declared, Operation, read_operation
 from market.faces.http.problems import InvalidBody, InvalidParameter, Malformed, invalid_fields
-from market.protocol.wire import Problem
 
 Handler = Callable[..., Awaitable[Any]]
 
-_JSON: Final = b"application/json"
 _PROVIDERS: Final[dict[Any, Callable[[Call], Any]]] = {
     Call: lambda call: call,
     Desk: lambda call: call.desk,
@@ -52,57 +50,31 @@ _PROVIDERS: Final[dict[Any, Callable[[Call], Any]]] = {
 }
 
 
-def get(path: str = "/", **facts: Any) -> Callable[[Handler], HTTPRouteHandler]:
-    """Declare a handler that reads. Keywords: see ``declare``."""
-    return declare("GET", path, **facts)
+def get(path: str = "/", **says: Any) -> Callable[[Handler], HTTPRouteHandler]:
+    """Declare a handler that reads. Keywords are those of ``Declared``."""
+    return declare("GET", path, Declared(**says))
 
 
-def post(path: str = "/", **facts: Any) -> Callable[[Handler], HTTPRouteHandler]:
+def post(path: str = "/", **says: Any) -> Callable[[Handler], HTTPRouteHandler]:
     """Declare a handler that creates something (201), or moves it (``status=200``)."""
-    return declare("POST", path, **{"status": 201, **facts})
+    return declare("POST", path, Declared(**{"status": 201, **says}))
 
 
-def put(path: str = "/", **facts: Any) -> Callable[[Handler], HTTPRouteHandler]:
+def put(path: str = "/", **says: Any) -> Callable[[Handler], HTTPRouteHandler]:
     """Declare a handler that writes something at a place which the caller chose."""
-    return declare("PUT", path, **facts)
+    return declare("PUT", path, Declared(**says))
 
 
-def delete(path: str = "/", **facts: Any) -> Callable[[Handler], HTTPRouteHandler]:
+def delete(path: str = "/", **says: Any) -> Callable[[Handler], HTTPRouteHandler]:
     """Declare a handler that removes something."""
-    return declare("DELETE", path, **{"status": 204, **facts})
+    return declare("DELETE", path, Declared(**{"status": 204, **says}))
 
 
-def declare(
-    method: Method,
-    path: str,
-    *,
-    status: int = 200,
-    refuses: tuple[int, ...] = (),
-    max_body: int = limits.BODY,
-    location: str = "",
-    answer: Any = None,
-    form: Any = None,
-    refusal: Any = Problem,
-) -> Callable[[Handler], HTTPRouteHandler]:
-    """Return a decorator that makes a Litestar handler of a function.
-
-    ``refuses`` are the statuses of refusals beyond those that follow from the signature;
-    ``location`` is the address of what was made, with fields of the answer in braces; ``answer``
-    is the type of what is sent, where the function returns the finished bytes of it. ``form`` and
-    ``refusal`` are the types of a form that is read and of ``refuses``, where these are special.
-    """
+def declare(method: Method, path: str, says: Declared) -> Callable[[Handler], HTTPRouteHandler]:
+    """Return a decorator that makes a Litestar handler of a function."""
 
     def decorate(handler: Handler) -> HTTPRouteHandler:
-        operation = read_operation(
-            handler,
-            status=status,
-            refuses=refuses,
-            max_body=max_body,
-            location=location,
-            answer=answer,
-            form=form,
-            refusal=refusal,
-        )
+        operation = read_operation(handler, says)
         make = HTTPRouteHandler(
             path,
             http_method=method,
@@ -117,37 +89,39 @@ def declare(
 
 def bind(handler: Handler, operation: Operation) -> Callable[..., Awaitable[ASGIResponse]]:
     """Return what Litestar calls: it reads the request, calls ``handler``, encodes its answer."""
-    decoder = None if operation.body is None else msgspec.json.Decoder(operation.body)
-    providers = [(name, _PROVIDERS[kind]) for name, kind in operation.dependencies.items()]
+    takes, says = operation.takes, operation.says
+    needs_caller = takes.needs_caller
+    decoder = None if takes.body is None else msgspec.json.Decoder(takes.body)
+    providers = [(name, _PROVIDERS[kind]) for name, kind in takes.dependencies.items()]
 
     async def handle(self: Any, request: Call) -> ASGIResponse:
-        if operation.needs_caller:
+        if needs_caller:
             await request.identify()
-        values = _read_parameters(request, operation)
+        values = _read_parameters(request, takes)
         if decoder is not None:
-            await request.load(operation.max_body, _JSON)
-            values[operation.body_name] = _decode(decoder, request.content)
+            await request.load(says.max_body, JSON)
+            values[takes.body_name] = _decode(decoder, request.content)
         for name, provide in providers:
             values[name] = provide(request)
-        return _answer(request, operation, await handler(self, **values))
+        return _answer(request, says, await handler(self, **values))
 
     return handle
 
 
-def _read_parameters(call: Call, operation: Operation) -> dict[str, Any]:
+def _read_parameters(call: Call, takes: Arguments) -> dict[str, Any]:
     values: dict[str, Any] = {}
-    for name, kind in operation.paths.items():
+    for name, kind in takes.paths.items():
         try:
             values[name] = msgspec.convert(call.scope["path_params"][name], kind, strict=False)
         except msgspec.ValidationError as error:
             # A malformed id is the id of nothing: no other answer than for an unknown one.
             raise NotFound("There is nothing at this address for you.") from error
-    for name, field in operation.headers.items():
+    for name, field in takes.headers.items():
         values[name] = _read_header(call, field.header, field.type, field.default)
-    if call.scope["query_string"] or operation.query.__struct_fields__:
-        query = _convert(InvalidParameter, "query", call.parameters(), operation.query)
+    if call.scope["query_string"] or takes.query.__struct_fields__:
+        query = _convert(InvalidParameter, "query", call.parameters(), takes.query)
         values.update(
-            {operation.query_name: query} if operation.query_name else msgspec.structs.asdict(query)
+            {takes.query_name: query} if takes.query_name else msgspec.structs.asdict(query)
         )
     return values
 
@@ -167,9 +141,13 @@ def _read_header(call: Call, header: str, kind: Any, default: Any) -> Any:
 
 def _convert(refusal: type[MarketError], where: str, texts: dict[str, str], kind: Any) -> Any:
     try:
-        return msgspec.convert(texts, kind, strict=False)
+        found = msgspec.convert(texts, kind, strict=False)
+        for name in texts:
+            if getattr(found, name) is None:  # msgspec reads the text "null" so
+                raise msgspec.ValidationError(f"null is no value - at `$.{name}`")
     except msgspec.ValidationError as error:
         raise invalid_fields(refusal, where, error) from error
+    return found
 
 
 def _decode(decoder: msgspec.json.Decoder[Any], content: bytes) -> Any:
@@ -183,15 +161,15 @@ def _decode(decoder: msgspec.json.Decoder[Any], content: bytes) -> Any:
         raise Malformed("The body is nested too deep.") from error
 
 
-def _answer(call: Call, operation: Operation, answered: Any) -> ASGIResponse:
+def _answer(call: Call, says: Declared, answered: Any) -> ASGIResponse:
     if isinstance(answered, ASGIResponse):
         return answered
-    body = b"" if operation.status == 204 else encode(answered)
-    if not operation.location:
-        return Answer(body, status=operation.status, request_id=call.request_id)
-    place = operation.location.format_map(_Fields(answered)).encode()
+    body = b"" if says.status == 204 else encode(answered)
+    if not says.location:
+        return Answer(body, status=says.status, request_id=call.request_id)
+    place = says.location.format_map(_Fields(answered)).encode()
     return Answer(
-        body, status=operation.status, request_id=call.request_id, extra=((b"location", place),)
+        body, status=says.status, request_id=call.request_id, extra=((b"location", place),)
     )
 
 

@@ -29,7 +29,7 @@ _KEY: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 class Call(Request[Any, Any, Any]):
     """A request. What it gives is read once and only when somebody asks."""
 
-    __slots__ = ("_headers", "_request_id", "_visitor", "content")
+    __slots__ = ("_headers", "_visitor", "content")
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         super().__init__(scope, receive, send)
@@ -78,11 +78,16 @@ class Call(Request[Any, Any, Any]):
         assert self._visitor is not None, "a handler reads the caller of a public route"
         return self._visitor
 
+    @property
+    def agent_id(self) -> str | None:
+        """Whose request this is, for the log; None before it is known."""
+        return None if self._visitor is None else self._visitor.caller.agent_id
+
     def parameters(self) -> dict[str, str]:
         """Return the query's parameters, as ``read_query`` does."""
         return read_query(self.scope["query_string"])
 
-    async def load(self, limit: int, media: bytes) -> None:
+    async def load(self, limit: int, media: str) -> None:
         """Read the body, of at most ``limit`` bytes, into ``content``.
 
         Raises:
@@ -92,8 +97,8 @@ class Call(Request[Any, Any, Any]):
             Malformed: the client went away before its end.
         """
         kind = self.header(b"content-type")
-        if kind is not None and kind.partition(b";")[0].strip().lower() != media:
-            raise UnsupportedMediaType(f"Send the body as {media.decode()}.", media=media.decode())
+        if kind is not None and kind.partition(b";")[0].strip().lower() != media.encode():
+            raise UnsupportedMediaType(f"Send the body as {media}.", media=media)
         try:
             async with asyncio.timeout(limits.BODY_SECONDS):
                 self.content = await self._read(limit)

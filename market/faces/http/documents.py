@@ -133,8 +133,8 @@ def _endpoint(place: Published) -> dict[str, Any]:
         "method": place.method,
         "path": place.path,
         "summary": place.operation.summary,
-        "needs_token": place.operation.needs_caller,
-        "needs_idempotency_key": place.operation.needs_key,
+        "needs_token": place.operation.takes.needs_caller,
+        "needs_idempotency_key": place.operation.takes.needs_key,
     }
 
 

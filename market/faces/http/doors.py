@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 from market import identity
 from market.base.caller import CLOCK_SKEW_SECONDS, Caller
 from market.base.clock import EPOCH, Clock
-from market.base.errors import MarketError, Unauthenticated
+from market.base.errors import Forbidden, Unauthenticated
 from market.base.store import Store
 from market.faces.http import limits
 from market.identity import AccessClaims
@@ -45,6 +45,11 @@ class Doorkeeper:
         self._passes: dict[bytes, _Pass] = {}
         self._headers_of: dict[str, set[bytes]] = {}
 
+    @property
+    def remembered(self) -> int:
+        """How many tokens are remembered."""
+        return len(self._passes)
+
     async def admit(self, authorization: bytes | None) -> Visitor:
         """Return who sends this ``Authorization`` header.
 
@@ -71,7 +76,7 @@ class Doorkeeper:
             return "expired"
         try:
             await self.admit(visitor.authorization)
-        except MarketError:
+        except (Unauthenticated, Forbidden):
             return "revoked"
         return None
 

@@ -1,8 +1,7 @@
 """The caller's inbox over HTTP: read, wait, follow, acknowledge."""
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncIterator
 from contextlib import aclosing
-from typing import Annotated, cast
 
 from litestar import Controller
 from litestar.di import NamedDependency
@@ -18,8 +17,8 @@ from market.faces.http.binding import get, post
 from market.faces.http.call import Call
 from market.faces.http.limits import After, Wait
 from market.faces.http.sessions import LastEventId
-from market.faces.http.streaming import Batch, Item, open_stream
-from market.protocol.wire import Acknowledge, InboxView, MessageView
+from market.faces.http.streaming import EVENTS, Batch, Item, open_stream
+from market.protocol.wire import Acknowledge, InboxView
 
 
 class InboxController(Controller):
@@ -42,7 +41,7 @@ class InboxController(Controller):
             found = await store.read(inbox.read, caller=caller, after=after, limit=limit)
         return found
 
-    @get("/stream", refuses=(429,), answer=Annotated[str, "text/event-stream"])
+    @get("/stream", refuses=(429,), answer=str, media=(EVENTS,))
     async def stream_inbox(
         self,
         caller: NamedDependency[Caller],
@@ -78,11 +77,7 @@ async def _follow(store: Store, caller: Caller, after: int) -> AsyncIterator[Bat
 async def _wait(store: Store, caller: Caller, after: int, seconds: int) -> None:
     """Return when something follows ``after``, the time is over, or the market drains."""
     quiet_seconds = 0
-    messages_after = cast(
-        "AsyncGenerator[list[MessageView], None]",
-        inbox.follow(store, caller=caller, after=after),
-    )
-    async with aclosing(messages_after) as following:
+    async with aclosing(inbox.follow(store, caller=caller, after=after)) as following:
         async for messages in following:
             quiet_seconds += 1
             if messages or quiet_seconds >= seconds:

@@ -18,11 +18,10 @@ from market.faces.http.call import Call
 from market.faces.http.desk import Desk
 from market.protocol.wire import TokenView, View
 
-REST: Final = "/v1"
-AUDIENCES: Final = (REST, "/mcp", "/a2a")
-"""The resources that a token can be for, below the issuer. One token is good at one of them."""
+_FORM: Final = "application/x-www-form-urlencoded"
 
-_FORM: Final = b"application/x-www-form-urlencoded"
+
+_REFUSALS: Final = (identity.InvalidClient, identity.InvalidScope, identity.InvalidTarget)
 
 
 class TokenRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -88,30 +87,17 @@ class OAuthController(Controller):
     @get("/.well-known/oauth-protected-resource")
     async def read_protected_resource(self, settings: NamedDependency[Settings]) -> dict[str, Any]:
         """Say whose tokens the API takes (RFC 9728)."""
-        return _protected_resource(settings.issuer)
+        return identity.protected_resource(settings.issuer)
 
     @get("/.well-known/oauth-protected-resource/v1")
     async def read_protected_api(self, settings: NamedDependency[Settings]) -> dict[str, Any]:
         """The same at the address that RFC 9728 section 3.1 gives a resource with a path."""
-        return _protected_resource(settings.issuer)
+        return identity.protected_resource(settings.issuer)
 
     @get("/.well-known/jwks.json")
     async def read_market_keys(self, store: NamedDependency[Store]) -> dict[str, Any]:
         """List the market's own keys: they sign tokens, quotes, receipts and checkpoints."""
         return identity.key_set([store.signer.public])
-
-
-def audience_of(resource: str | None, issuer: str) -> str:
-    """Return the audience for the ``resource`` that a token is asked for (RFC 8707).
-
-    Raises:
-        TokenRefused: it is no resource of this market.
-    """
-    if resource is None or resource.rstrip("/") == issuer:
-        return issuer + REST
-    if resource not in [issuer + path for path in AUDIENCES]:
-        raise TokenRefused("invalid_target", "The resource is not one of this market.")
-    return resource
 
 
 async def _read_form(call: Call) -> TokenRequest:
@@ -136,8 +122,8 @@ async def _read_form(call: Call) -> TokenRequest:
 async def _exchange(desk: Desk, form: TokenRequest, token_id: str) -> TokenView:
     """Return a new token for the agent that signed the assertion, which is used up by this."""
     store, issuer, now = desk.store, desk.settings.issuer, desk.clock.now()
-    audience = audience_of(form.resource, issuer)
     try:
+        audience = identity.audience_of(form.resource, issuer=issuer)
         agent_id = identity.claimed_agent(form.client_assertion)
         keys = await store.read(identity.client_keys, agent_id=agent_id)
         assertion = identity.read_assertion(
@@ -152,7 +138,7 @@ async def _exchange(desk: Desk, form: TokenRequest, token_id: str) -> TokenView:
             expires_at=assertion.expires_at,
         )
         scopes = identity.granted_scopes(kind, form.scope)
-    except (identity.InvalidClient, identity.InvalidScope) as refusal:
+    except _REFUSALS as refusal:
         raise _token_refused(refusal) from refusal
     return identity.issue_access_token(
         signer=store.signer,
@@ -169,7 +155,3 @@ async def _exchange(desk: Desk, form: TokenRequest, token_id: str) -> TokenView:
 def _token_refused(refusal: MarketError) -> TokenRefused:
     status = 401 if isinstance(refusal, identity.InvalidClient) else 400
     return TokenRefused(refusal.code, refusal.detail, status)
-
-
-def _protected_resource(issuer: str) -> dict[str, Any]:
-    return {**identity.protected_resource(issuer), "resource": issuer + REST}

@@ -5,7 +5,7 @@ members are refused (Litestar's generator leaves these out).
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Annotated, Any, Final, NamedTuple, get_args, get_origin
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -17,7 +17,6 @@ from market.protocol.wire import Problem
 
 REF: Final = "#/components/schemas/{name}"
 IDEMPOTENCY_KEY: Final = "^[A-Za-z0-9_-]{1,64}$"
-_EVENTS: Final = "text/event-stream"
 _WORDS: Final = {
     400: "Malformed",
     401: "Unauthenticated",
@@ -87,12 +86,17 @@ def _pattern(pattern: str) -> str:
 def _types(published: Iterable[Published]) -> list[Any]:
     found: dict[Any, Any] = {_key(Problem): Problem}
     for _, _, _, operation in published:
-        wanted = [operation.answer, operation.body, operation.form, operation.refusal]
-        wanted += operation.paths.values()
-        wanted += [field.type for field in operation.headers.values()]
-        wanted += [field.type for field in msgspec.structs.fields(operation.query)]
+        wanted = [
+            operation.answer,
+            operation.takes.body,
+            operation.says.form,
+            operation.says.refusal,
+        ]
+        wanted += operation.takes.paths.values()
+        wanted += [field.type for field in operation.takes.headers.values()]
+        wanted += [field.type for field in msgspec.structs.fields(operation.takes.query)]
         for kind in wanted:
-            if kind is not None and not _is_stream(kind):
+            if kind is not None:
                 found.setdefault(_key(kind), kind)
     return list(found.values())
 
@@ -100,10 +104,6 @@ def _types(published: Iterable[Published]) -> list[Any]:
 def _key(kind: Any) -> Any:
     # Annotated types with a list in their notes have no hash; their text is as good a name.
     return repr(kind)
-
-
-def _is_stream(kind: Any) -> bool:
-    return get_origin(kind) is Annotated and get_args(kind)[1] == _EVENTS
 
 
 def _operation(place: Published, schemas: dict[Any, Any]) -> dict[str, Any]:
@@ -114,11 +114,11 @@ def _operation(place: Published, schemas: dict[Any, Any]) -> dict[str, Any]:
         "summary": operation.summary,
         "parameters": _parameters(operation, schemas),
         "responses": _responses(place.method, operation, schemas),
-        "security": [{"bearer": []}] if operation.needs_caller else [],
+        "security": [{"bearer": []}] if operation.takes.needs_caller else [],
     }
     if operation.description:
         described["description"] = operation.description
-    for media, kind in ((JSON, operation.body), (_FORM, operation.form)):
+    for media, kind in ((JSON, operation.takes.body), (_FORM, operation.says.form)):
         if kind is not None:
             content = {media: {"schema": schemas[_key(kind)]}}
             described["requestBody"] = {"required": True, "content": content}
@@ -131,9 +131,9 @@ _FORM: Final = "application/x-www-form-urlencoded"
 def _parameters(operation: Operation, schemas: dict[Any, Any]) -> list[dict[str, Any]]:
     found = [
         {"name": name, "in": "path", "required": True, "schema": schemas[_key(kind)]}
-        for name, kind in operation.paths.items()
+        for name, kind in operation.takes.paths.items()
     ]
-    for field in msgspec.structs.fields(operation.query):
+    for field in msgspec.structs.fields(operation.takes.query):
         found.append(
             {
                 "name": field.encode_name,
@@ -142,10 +142,10 @@ def _parameters(operation: Operation, schemas: dict[Any, Any]) -> list[dict[str,
                 "schema": _with_default(schemas[_key(field.type)], field.default),
             }
         )
-    for header in operation.headers.values():
+    for header in operation.takes.headers.values():
         schema = schemas[_key(header.type)]
         found.append({"name": header.header, "in": "header", "required": False, "schema": schema})
-    if operation.needs_key:
+    if operation.takes.needs_key:
         found.append(
             {
                 "name": "Idempotency-Key",
@@ -165,20 +165,22 @@ def _with_default(schema: dict[str, Any], default: Any) -> dict[str, Any]:
 
 
 def _responses(method: str, operation: Operation, schemas: dict[Any, Any]) -> dict[str, Any]:
+    schema = schemas[_key(operation.answer)]
     answered: dict[str, Any] = {
         "description": "Done",
         "headers": {"X-Request-Id": {"schema": {"type": "string"}}},
     }
-    if _is_stream(operation.answer):
-        answered["content"] = {_EVENTS: {"schema": {"type": "string"}}}
-    elif operation.status != 204:
-        answered["content"] = {JSON: {"schema": schemas[_key(operation.answer)]}}
-    if operation.location:
+    if operation.says.status != 204:
+        answered["content"] = {
+            media: {"schema": {"type": "string"} if media.startswith("text/") else schema}
+            for media in operation.says.media
+        }
+    if operation.says.location:
         answered["headers"]["Location"] = {"schema": {"type": "string"}}
-    responses = {str(operation.status): answered}
+    responses = {str(operation.says.status): answered}
     for status in sorted(_refusals(method, operation)):
-        is_own = status in operation.refuses and operation.refusal is not Problem
-        media, kind = (JSON, operation.refusal) if is_own else (PROBLEM, Problem)
+        is_own = status in operation.says.refuses and operation.says.refusal is not Problem
+        media, kind = (JSON, operation.says.refusal) if is_own else (PROBLEM, Problem)
         content = {media: {"schema": schemas[_key(kind)]}}
         responses[str(status)] = {"description": _WORDS[status], "content": content}
     return responses
@@ -186,14 +188,14 @@ def _responses(method: str, operation: Operation, schemas: dict[Any, Any]) -> di
 
 def _refusals(method: str, operation: Operation) -> set[int]:
     """Return the statuses of what may be refused, beyond what the handler itself declares."""
-    found = {400, 503, *operation.refuses}
-    if operation.needs_caller:
+    found = {400, 503, *operation.says.refuses}
+    if operation.takes.needs_caller:
         found |= {401, 403}
-    if operation.paths:
+    if operation.takes.paths:
         found.add(404)
-    if operation.body is not None or operation.form is not None:
+    if operation.takes.body is not None or operation.says.form is not None:
         found |= {413, 415, 422}
-    if operation.needs_key:
+    if operation.takes.needs_key:
         found.add(422)
     if method != "GET":
         found.add(429)

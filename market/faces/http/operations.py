@@ -15,7 +15,10 @@ from litestar.params import BodyKwarg, HeaderParameter, PathParameter, QueryPara
 
 from market.base.caller import Caller
 from market.base.once import Once
+from market.faces.http import limits
+from market.faces.http.answers import JSON
 from market.faces.http.doors import Visitor
+from market.protocol.wire import Problem
 
 
 @dataclass(frozen=True)
@@ -28,23 +31,34 @@ class HeaderField:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Operation:
-    """One operation of the API. Maps are by argument name.
+class Declared:
+    """What a handler's decorator says of it, beyond its signature.
+
+    ``refuses`` are the statuses of refusals beyond those that follow from the signature;
+    ``location`` is the address of what was made, with fields of the answer in braces; ``answer``
+    and ``media`` say what is sent, where the function returns the finished bytes of it. ``form``
+    and ``refusal`` are the types of a form that is read and of ``refuses``, where these are
+    special.
+    """
+
+    status: int = 200
+    refuses: tuple[int, ...] = ()
+    max_body: int = limits.BODY
+    location: str = ""
+    answer: Any = None
+    media: tuple[str, ...] = (JSON,)
+    form: Any = None
+    refusal: Any = Problem
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arguments:
+    """A handler's arguments by where they come from; maps are by name.
 
     ``query`` holds the query's parameters; its fields are arguments of their own, unless
     ``query_name`` says that the whole is one argument.
     """
 
-    name: str
-    summary: str
-    description: str
-    status: int
-    refuses: tuple[int, ...]
-    max_body: int
-    location: str
-    answer: Any
-    form: Any
-    refusal: Any
     paths: dict[str, Any]
     query: type[msgspec.Struct]
     query_name: str
@@ -52,10 +66,6 @@ class Operation:
     body_name: str
     body: Any
     dependencies: dict[str, Any]
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> "Operation":
-        # Litestar copies the handlers of a controller; msgspec's types cannot be copied.
-        return self
 
     @property
     def needs_caller(self) -> bool:
@@ -68,21 +78,38 @@ class Operation:
         return Once in self.dependencies.values()
 
 
-def read_operation(
-    handler: Callable[..., Any],
-    *,
-    status: int,
-    refuses: tuple[int, ...],
-    max_body: int,
-    location: str,
-    answer: Any,
-    form: Any,
-    refusal: Any,
-) -> Operation:
-    """Return the operation that a handler's signature and docstring declare."""
-    hints = get_type_hints(handler, include_extras=True)
+@dataclass(frozen=True, kw_only=True)
+class Operation:
+    """One operation of the API."""
+
+    name: str
+    summary: str
+    description: str
+    answer: Any
+    takes: Arguments
+    says: Declared
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Operation":
+        # Litestar copies the handlers of a controller; msgspec's types cannot be copied.
+        return self
+
+
+def read_operation(handler: Callable[..., Any], says: Declared) -> Operation:
+    """Return the operation that a handler's decorator, signature and docstring declare."""
     text = inspect.cleandoc(handler.__doc__ or handler.__name__)
     paragraphs = [" ".join(part.split()) for part in text.split("\n\n")]
+    hints = get_type_hints(handler, include_extras=True)
+    return Operation(
+        name=handler.__name__,
+        summary=paragraphs[0],
+        description="\n\n".join(paragraphs[1:]),
+        answer=hints.pop("return") if says.answer is None else says.answer,
+        takes=_read_arguments(handler, hints),
+        says=says,
+    )
+
+
+def _read_arguments(handler: Callable[..., Any], hints: dict[str, Any]) -> Arguments:
     paths: dict[str, Any] = {}
     query: list[tuple[str, Any] | tuple[str, Any, Any]] = []
     headers: dict[str, HeaderField] = {}
@@ -108,17 +135,7 @@ def read_operation(
                 body_name, body = name, kind
             case _:
                 dependencies[name] = kind
-    return Operation(
-        name=handler.__name__,
-        summary=paragraphs[0],
-        description="\n\n".join(paragraphs[1:]),
-        status=status,
-        refuses=refuses,
-        max_body=max_body,
-        location=location,
-        answer=hints["return"] if answer is None else answer,
-        form=form,
-        refusal=refusal,
+    return Arguments(
         paths=paths,
         query=whole_query
         or msgspec.defstruct(

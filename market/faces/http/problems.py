@@ -4,6 +4,7 @@
 as members of their own. What is no refusal is a bug: it is logged, and answered without detail.
 """
 
+import logging
 import re
 from typing import Any, Final
 
@@ -49,12 +50,6 @@ class MethodNotAllowed(Invalid):
     code = "method_not_allowed"
     title = "The path does not know this method"
     status = 405
-
-
-class NotAcceptable(Invalid):
-    code = "not_acceptable"
-    title = "Nothing here is of a media type that the request accepts"
-    status = 406
 
 
 class BodyTooSlow(Limited):
@@ -186,14 +181,22 @@ def refusal_headers(refusal: MarketError, issuer: str) -> tuple[Header, ...]:
     return ()
 
 
+_LEVELS: Final = {
+    401: logging.INFO,
+    402: logging.INFO,
+    403: logging.INFO,
+    429: logging.WARNING,
+    503: logging.WARNING,
+}
+"""How operators hear of a refusal: who was kept out or slowed down; the rest only if they ask."""
+
+
 def report(error: Exception, *, request_id: str, **where: Any) -> MarketError:
     """Return the refusal behind an exception, after noting it in the operators' log."""
     refusal = as_refusal(error)
     if refusal is None:
         log.error("request.failed", request_id=request_id, **where, exc_info=error)
         return InternalError("The request failed; it is safe to send it again.")
-    if refusal.status >= 500:
-        log.warning("request.refused", request_id=request_id, code=refusal.code, **where)
-    else:
-        log.debug("request.refused", request_id=request_id, code=refusal.code, **where)
+    level = _LEVELS.get(refusal.status, logging.DEBUG)
+    log.log(level, "request.refused", request_id=request_id, code=refusal.code, **where)
     return refusal

@@ -24,7 +24,7 @@ MAX_PRICES: Final = 20
 HEALTH_SECONDS: Final = 2.0
 """How long the store may take to answer before it counts as ill."""
 
-_SCHEMA: Final = "application/schema+json"
+SCHEMA: Final = "application/schema+json"
 
 
 class HealthView(View, frozen=True, kw_only=True):
@@ -39,7 +39,7 @@ class HealthView(View, frozen=True, kw_only=True):
 class PublishedController(Controller):
     tags = ("published",)
 
-    @get("/agents", answer=dict[str, Any])
+    @get("/agents", answer=dict[str, Any], media=(JSON, MARKDOWN))
     async def read_entry(self, call: NamedDependency[Call]) -> Answer:
         """Tell an agent how to start: access, endpoints, prices, policies; JSON or Markdown."""
         entry = call.desk.documents.entry
@@ -49,7 +49,7 @@ class PublishedController(Controller):
         prices = {**entry["prices"], "listed": found.items}
         return _answer(call, encode({**entry, "prices": prices}), JSON)
 
-    @get("/llms.txt", answer=str)
+    @get("/llms.txt", answer=str, media=(TEXT,))
     async def read_llms(self, call: NamedDependency[Call]) -> Answer:
         """List the documents, for language models (llmstxt.org)."""
         return _answer(call, call.desk.documents.llms.encode(), TEXT)
@@ -59,11 +59,11 @@ class PublishedController(Controller):
         """Describe every operation (OpenAPI 3.1)."""
         return _answer(call, call.desk.documents.openapi, JSON)
 
-    @get("/schemas/{name:str}", answer=dict[str, Any])
+    @get("/schemas/{name:str}", answer=dict[str, Any], media=(SCHEMA,))
     async def read_schema(self, name: FromPath[str], call: NamedDependency[Call]) -> Answer:
         """Describe a manifest, an event, a decision or a problem (JSON Schema 2020-12)."""
         schema = call.desk.documents.schemas.get(name.removesuffix(".json"))
-        return _answer(call, _known(schema), _SCHEMA)
+        return _answer(call, _known(schema), SCHEMA)
 
     @get("/problems", answer=dict[str, Any])
     async def list_problems(self, call: NamedDependency[Call]) -> Answer:
@@ -71,7 +71,7 @@ class PublishedController(Controller):
         problems = list(call.desk.documents.problems.values())
         return _answer(call, encode({"items": problems, "next": None}), JSON)
 
-    @get("/problems/{code:str}", answer=dict[str, Any])
+    @get("/problems/{code:str}", answer=dict[str, Any], media=(JSON, MARKDOWN))
     async def read_problem(self, code: FromPath[str], call: NamedDependency[Call]) -> Answer:
         """Explain one refusal, as JSON or Markdown."""
         problem = _known(call.desk.documents.problems.get(code))

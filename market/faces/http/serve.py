@@ -2,12 +2,13 @@
 
 Neither server ends while a live stream is open, or it cuts the stream. So to stop is first to
 drain: every stream ends itself with a last frame from which its reader resumes elsewhere, and
-then the server is asked to end (``stack.md``, "Stopping with open streams").
+then the server is asked to end.
 """
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterator
+import socket
+from collections.abc import AsyncIterator, Iterator
 from typing import Any, Final, Literal
 
 import uvicorn
@@ -25,31 +26,27 @@ _BACKLOG: Final = 1024
 
 
 class CannotServe(RuntimeError):
-    """The server did not come up: the address is taken, or the application failed to start."""
+    """The server did not come up, or its address is taken."""
 
 
-async def serve(
-    app: Litestar,
-    *,
-    server: Literal["granian", "uvicorn"],
-    host: str,
-    port: int,
-    stop: asyncio.Event,
-    ready: Callable[[], None],
-) -> None:
-    """Serve until ``stop`` is set; call ``ready`` once requests are answered.
+@contextlib.asynccontextmanager
+async def serving(
+    app: Litestar, *, server: Literal["granian", "uvicorn"], host: str, port: int
+) -> AsyncIterator["asyncio.Task[None]"]:
+    """Serve within the block, which begins when requests are answered; yield the server's task.
+
+    At its end streams are drained and the server stops. The application's own lifespan is the
+    caller's to begin before and to end after, so that the store closes behind the last answer.
 
     Raises:
         CannotServe: it did not come up.
     """
+    _check_free(host, port)
     running = _granian(app, host, port) if server == "granian" else _uvicorn(app, host, port)
-    task = asyncio.create_task(running.serve())
+    task: asyncio.Task[None] = asyncio.create_task(running.serve())
     try:
         await _until_up(task, host, port)
-        ready()
-        stopping = asyncio.create_task(stop.wait())
-        await asyncio.wait({task, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        stopping.cancel()
+        yield task
         await drain(app.state.desk)
     finally:
         await _end(running, task)
@@ -83,7 +80,7 @@ def _uvicorn(app: Litestar, host: str, port: int) -> _Uvicorn:
             log_config=None,
             access_log=False,
             server_header=False,
-            lifespan="on",
+            lifespan="off",
             backlog=_BACKLOG,
             ws_max_size=2 * limits.FRAME,
             ws_max_queue=4,
@@ -98,13 +95,24 @@ def _granian(app: Litestar, host: str, port: int) -> Granian:
         app,
         address=host,
         port=port,
-        interface=Interfaces.ASGI,
+        interface=Interfaces.ASGINL,
         http=HTTPModes.http1,
         http1_settings=HTTP1Settings(max_buffer_size=limits.HEADER_BYTES),
         backlog=_BACKLOG,
         log_enabled=False,
         log_access=False,
     )
+
+
+def _check_free(host: str, port: int) -> None:
+    """Refuse a port that somebody listens on: granian would share it without a word."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise CannotServe(f"{host}:{port} cannot be listened on: {error.strerror}.") from error
 
 
 async def _until_up(task: "asyncio.Task[Any]", host: str, port: int) -> None:

@@ -20,7 +20,7 @@ from market.base.streams import BadProducer, Producer
 from market.faces.http.binding import get, post
 from market.faces.http.call import Call
 from market.faces.http.limits import INPUT_BODY, After, Wait
-from market.faces.http.streaming import Batch, Item, open_stream
+from market.faces.http.streaming import EVENTS, Batch, Item, open_stream
 from market.protocol.ids import SessionId
 from market.protocol.wire import (
     AnswerControl,
@@ -152,7 +152,7 @@ class SessionController(Controller):
             closed=found.is_end,
         )
 
-    @get("/{session_id:str}/stream", refuses=(404, 429), answer=Annotated[str, "text/event-stream"])
+    @get("/{session_id:str}/stream", refuses=(404, 429), answer=str, media=(EVENTS,))
     async def stream_session(
         self,
         session_id: FromPath[SessionId],

@@ -23,7 +23,8 @@ from market.faces.http.doors import Doorkeeper, Visitor
 log: Final = structlog.get_logger("market.http")
 Ending = Literal["closed", "drain", "expired", "revoked"]
 
-_EVENT_STREAM: Final = fixed_headers("text/event-stream", PRIVATE)
+EVENTS: Final = "text/event-stream"
+_EVENT_STREAM: Final = fixed_headers(EVENTS, PRIVATE)
 _OPENED: Final = b": open\n\n"
 _ALIVE: Final = b": alive\n\n"
 
@@ -108,6 +109,11 @@ class EventStream(ASGIStreamingResponse):
             await super().__call__(scope, receive, impatient(send))
         except* TimeoutError:
             log.info("stream.stalled", agent_id=self._agent_id)
+        except* OSError:
+            pass  # The reader has left. That is no cancel: the log waits for it.
+        except* Exception:
+            # The edge: what follows the first byte can no longer become a problem document.
+            log.exception("stream.failed", agent_id=self._agent_id)
         finally:
             self._gate.leave(self._agent_id)
 

@@ -19,7 +19,8 @@ FORMAT: Final = 1
 """The version of the files; an export of another version is made anew."""
 
 NOTE: Final = "export.json"
-ROW_GROUP: Final = 100_000
+ROW_GROUP: Final = 10_000
+"""Rows that are held in memory at once, about."""
 
 AnyStore = Store | Settings | Path | str
 """A store: open, by its settings, by its folder or SQLite file, by its PostgreSQL address."""
@@ -110,8 +111,9 @@ def stamp_of(store: Path | str) -> str:
     if isinstance(store, str):
         return ""
     log = store.with_name(f"{store.name}-wal")
+    # A reader leaves an empty log behind: that is no change.
     facts = [file.stat() for file in (store, log) if file.exists()]
-    return " ".join(f"{fact.st_size}:{fact.st_mtime_ns}" for fact in facts)
+    return " ".join(f"{fact.st_size}:{fact.st_mtime_ns}" for fact in facts if fact.st_size)
 
 
 def _export_table(source: Source, frame: Frame, directory: Path) -> None:

@@ -8,7 +8,7 @@ import msgspec
 
 from market.analytics.facts import Facts
 from market.analytics.fates import Loss
-from market.analytics.losses import fates, seller_of
+from market.analytics.lost_sales import fates, seller_of
 from market.analytics.remedies import remedy
 from market.protocol.events import STAGES, Stage
 
@@ -57,7 +57,8 @@ class Why(msgspec.Struct, frozen=True, kw_only=True):
         """Return it as a table for people."""
         share = f" ({self.won / self.seen:.0%})" if self.seen else ""
         still = f", {self.open} open" if self.open else ""
-        head = f"{self.seller} was seen in {self.seen} journeys; {self.won} finished{share}{still}."
+        journeys = "1 journey" if self.seen == 1 else f"{self.seen} journeys"
+        head = f"{self.seller} was seen in {journeys}; {self.won} finished{share}{still}."
         return "\n".join([head, *_table(self.stages)])
 
 

@@ -32,6 +32,12 @@ LOSSES: Final = pl.Schema(
 """The columns of ``losses``."""
 
 
+BATCH: Final = 2_000
+"""Journeys that are held in memory at once."""
+
+_JOURNEY: Final = msgspec.json.Decoder(Journey)
+
+
 class UnknownSeller(ValueError):
     """No seller or service goes by that name in these facts; the message names the nearest."""
 
@@ -105,25 +111,34 @@ def _journeys(facts: Facts, services: frozenset[str]) -> Iterator[Journey]:
                 "session_id"
             ),
         ]
-    ).unique()
-    left = facts.stages.filter(pl.col("outcome") == "left").select(
+    )
+    sessions = seen.unique().sort("session_id").collect(engine="streaming")
+    for part in sessions.iter_slices(BATCH):
+        whole = _whole_journeys(facts, part["session_id"]).collect(engine="streaming")
+        for text in whole.select(pl.struct(pl.all()).struct.json_encode()).to_series():
+            yield _JOURNEY.decode(text)
+
+
+def _whole_journeys(facts: Facts, session_ids: pl.Series) -> pl.LazyFrame:
+    """One row per session, with the fields of ``Journey``; by id, as the frames are sorted."""
+    # The range lets the reader skip most of a file; the ids pick what is asked for.
+    first, last = pl.lit(session_ids[0]), pl.lit(session_ids[-1])
+    is_near = pl.col("session_id").is_between(first, last)
+    is_asked = is_near & pl.col("session_id").is_in(session_ids.implode())
+    left = facts.stages.filter(is_asked, pl.col("outcome") == "left").select(
         "session_id", left_stage="stage", left_reason="reason"
     )
-    rows = facts.sessions.select(
+    rows = facts.sessions.filter(is_asked).select(
         "session_id", "buyer_id", is_closed=pl.col("closed_at").is_not_null()
-    ).join(seen, "session_id", "semi")
+    )
     rows = rows.join(left, "session_id", "left")
     for name, frame, form in (
-        ("decisions", facts.decisions.sort("offset"), Decided),
-        ("sightings", facts.sightings.sort("offset"), Sighted),
-        ("orders", facts.orders.sort("order_id"), Ordered),
+        ("decisions", facts.decisions.filter(is_asked).sort("offset"), Decided),
+        ("sightings", facts.sightings.filter(is_asked).sort("offset"), Sighted),
+        ("orders", facts.orders.filter(is_asked).sort("order_id"), Ordered),
     ):
         fields = [field.name for field in msgspec.structs.fields(form)]
-        per_session = frame.join(seen, "session_id", "semi").group_by(
-            "session_id", maintain_order=True
-        )
-        rows = rows.join(
-            per_session.agg(pl.struct(fields).alias(name)), "session_id", "left"
-        ).with_columns(pl.col(name).fill_null([]))
-    for row in rows.sort("session_id").collect(engine="streaming").iter_rows(named=True):
-        yield msgspec.convert(row, Journey)
+        grouped = frame.group_by("session_id", maintain_order=True)
+        listed = grouped.agg(pl.struct(fields).alias(name))
+        rows = rows.join(listed, "session_id", "left").with_columns(pl.col(name).fill_null([]))
+    return rows.sort("session_id")

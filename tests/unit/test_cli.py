@@ -1,0 +1,310 @@
+"""The command line: quick help, one line for each failure, codes that scripts can rely on."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+
+from buyer_agents import BadAnswer, MarketUnreachable, Refused
+from market.base.errors import MarketError, every_refusal
+from market.cli.failures import Explained, Failure, explain, reported
+from market.cli.keyfile import Identity, load, replace
+from market.cli.lazy import Lazy, LazyGroup
+from market.cli.lazy import load as load_command
+from market.cli.tree import ROOT
+from market.protocol.manifest import load_manifest
+from market.protocol.signing import BadKey, SigningKey
+from market.protocol.wire import Problem
+from scenarios.engine import BadScenario, Trouble
+from tests.shell import Market
+
+ROOT_FOLDER = Path(__file__).parents[2]
+STORY = ROOT_FOLDER / "scenarios" / "poor_wallet.toml"
+
+
+def commands(group: LazyGroup = ROOT, path: str = "") -> dict[str, Lazy]:
+    found: dict[str, Lazy] = {}
+    for name, known in group.tree.items():
+        if isinstance(known, LazyGroup):
+            found |= commands(known, f"{path}{name} ")
+        else:
+            found[f"{path}{name}"] = known
+    return found
+
+
+def test_help_names_every_command_without_loading_one(market: Market) -> None:
+    said = market("--help")
+
+    assert said.exit_code == 0
+    for name in ("run", "check", "serve", "watch", "session", "seller", "wallet", "verify"):
+        assert f"│ {name} " in said.out
+
+
+def test_help_loads_nothing_heavy() -> None:
+    heavy = "{'litestar', 'polars', 'sqlalchemy', 'httpx', 'cryptography', 'jsonschema_rs'}"
+    code = f"import market.cli, sys; print({heavy} & set(sys.modules))"
+
+    told = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, check=True, cwd=ROOT_FOLDER
+    )
+
+    assert told.stdout.strip() == b"set()"
+
+
+@pytest.mark.parametrize("path", sorted(commands()))
+def test_every_command_loads_and_says_what_it_does(path: str) -> None:
+    known = commands()[path]
+
+    command = load_command(known.place)
+
+    assert isinstance(command, click.Command)
+    assert command.help
+    assert known.summary.endswith(".")
+
+
+def test_a_typing_mistake_is_one_line(market: Market) -> None:
+    said = market("run", "x.toml", "--sed", "1")
+
+    assert (said.out, said.exit_code) == ("", 2)
+    assert (
+        said.err == "market: No such option '--sed'. Did you mean '--seed'? (market run --help)\n"
+    )
+
+
+def test_a_typing_mistake_is_json_for_machines(market: Market) -> None:
+    said = market("sesion", "--json")
+
+    assert said.exit_code == 2
+    error = json.loads(said.err)["error"]
+    assert list(error) == ["code", "title", "detail", "hint", "where"]
+    assert error["code"] == "usage"
+
+
+def test_a_plan_is_printed_for_people(market: Market) -> None:
+    said = market("check", str(STORY))
+
+    assert said.exit_code == 0
+    lines = said.out.splitlines()
+    assert lines[0] == (
+        "✓ poor-wallet   seed 3   Too little money places no order; exactly enough does."
+    )
+    assert lines[1].split() == ["what", "who", "how"]
+    assert lines[2].split(maxsplit=2) == ["seller", "careful-reader", "sells key-sentences"]
+    assert said.err == f"Next: market run {STORY}\n"
+
+
+def test_every_mistake_of_a_scenario_is_a_line_with_its_place(market: Market) -> None:
+    wrong = Path("wrong.toml")
+    text = STORY.read_text().replace('service = "key-sentences"', 'service = "x"')
+    wrong.write_text(text.replace("orders.placed ==", "orders.place =="))
+
+    said = market("check", str(wrong))
+
+    assert (said.out, said.exit_code) == ("", 2)
+    assert said.err.startswith("market: wrong.toml:12: no sample service is called 'x'")
+    assert "orders.placed" in said.err.splitlines()[-1]
+
+
+def test_mistakes_of_a_scenario_are_one_json_object_for_machines(market: Market) -> None:
+    Path("wrong.toml").write_text("scenario = 1\nnam = 'x'\n")
+
+    said = market("check", "wrong.toml", "--json")
+
+    error = json.loads(said.err)["error"]
+    assert error["code"] == "bad_scenario"
+    assert error["where"] == "wrong.toml:2"
+    assert error["hint"] == "did you mean 'name'?"
+
+
+def test_all_metrics_are_listed(market: Market) -> None:
+    said = market("check", "--metrics", "--json")
+
+    assert "conversion(seller='name')" in json.loads(said.out)
+
+
+@pytest.mark.parametrize("name", ["scenario", "manifest", "event"])
+def test_schemas_are_for_every_editor(market: Market, name: str) -> None:
+    said = market("schema", name)
+
+    tree = json.loads(said.out)
+    assert tree["$schema"].endswith("2020-12/schema")
+    assert r"\\Z" not in said.out
+    assert market("schema", name, "--write", "it.json").exit_code == 0
+    assert json.loads(Path("it.json").read_text()) == tree
+
+
+def test_a_new_seller_can_be_published_and_names_its_files(market: Market) -> None:
+    said = market("seller", "new", "My_Seller")
+
+    assert said.exit_code == 0
+    assert load_manifest(Path("My_Seller/manifest.toml")).id == "my-seller"
+    assert load(Path("My_Seller/my-seller.key")).agent_id in said.out
+    compile(Path("My_Seller/seller.py").read_text(), "seller.py", "exec")
+    assert market("seller", "new", "My_Seller").exit_code == 2
+
+
+def test_a_seller_without_a_name_is_refused(market: Market) -> None:
+    said = market("seller", "new", "-Ä-")
+
+    assert said.exit_code == 2
+    assert not Path("-Ä-").exists()
+
+
+def test_a_key_is_made_once_and_never_overwritten(market: Market) -> None:
+    made = market("identity", "new", "me.key")
+
+    identity = load(Path("me.key"))
+    assert identity.agent_id in made.out
+    assert Path("me.key").stat().st_mode & 0o777 == 0o600
+    assert market("identity", "new", "me.key").exit_code == 2
+    assert load(Path("me.key")) == identity or load(Path("me.key")).agent_id == identity.agent_id
+
+
+def test_an_identity_is_shown_without_a_market(market: Market) -> None:
+    market("identity", "new", "me.key")
+
+    said = market("identity", "show", "--offline", "--key", "me.key", "--json")
+
+    assert json.loads(said.out)["agent_id"] == load(Path("me.key")).agent_id
+
+
+def test_a_later_key_keeps_the_agents_id(tmp_path: Path) -> None:
+    path = tmp_path / "me.key"
+    first, second = SigningKey.generate(), SigningKey.generate()
+    first.save(path)
+
+    replace(path, Identity(second, first.kid))
+
+    found = load(path)
+    assert (found.key.kid, found.agent_id) == (second.kid, first.kid)
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert [each.name for each in tmp_path.iterdir()] == ["me.key"]
+
+
+def test_who_acts_must_be_said(market: Market) -> None:
+    said = market("wallet", "show")
+
+    assert said.exit_code == 2
+    assert said.err.startswith("market: no key was given (--key FILE or MARKET_KEY;")
+
+
+def test_a_market_that_is_away_ends_with_4(market: Market) -> None:
+    market("identity", "new", "me.key")
+
+    said = market("wallet", "show", "--key", "me.key", "--url", "http://127.0.0.1:9")
+
+    assert said.exit_code == 4
+    assert said.out == ""
+    assert len(said.err.splitlines()) == 1
+    assert said.err.endswith("(is it running? start one with: market serve)\n")
+
+
+def test_what_cannot_be_undone_needs_a_yes(market: Market, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin.isatty", lambda: False, raising=False)
+    market("identity", "new", "me.key")
+
+    said = market("session", "cancel", "ses_1", "--key", "me.key")
+
+    assert said.exit_code == 2
+    assert "--yes" in said.err
+
+
+def test_there_is_nothing_to_audit_where_no_store_is(market: Market) -> None:
+    said = market("audit", "nowhere")
+
+    assert (said.out, said.exit_code) == ("", 2)
+    assert said.err.startswith("market: there is no store in nowhere")
+
+
+def test_without_a_run_there_is_nothing_to_ask_why(market: Market) -> None:
+    said = market("why", "--seller", "acme")
+
+    assert said.exit_code == 2
+    assert "market run SCENARIO" in said.err
+
+
+def refused(status: int, code: str) -> Refused:
+    problem = Problem(type=f"/problems/{code}", title="No", status=status, detail="Not so.")
+    return Refused(problem, {})
+
+
+@pytest.mark.parametrize(
+    ("error", "exit_code"),
+    [
+        (refused(401, "invalid_client"), 3),
+        (refused(403, "insufficient_scope"), 3),
+        (refused(402, "mandate_exceeded"), 3),
+        (refused(402, "insufficient_funds"), 6),
+        (refused(404, "session_not_found"), 2),
+        (refused(409, "wrong_order_state"), 6),
+        (refused(410, "quote_expired"), 6),
+        (refused(422, "invalid_body"), 2),
+        (refused(503, "overloaded"), 4),
+        (MarketUnreachable("away"), 4),
+        (BadAnswer("nonsense"), 5),
+        (BadKey("no key"), 3),
+        (BadScenario(Trouble("x.toml:1", "wrong")), 2),
+        (FileNotFoundError(2, "No such file", "x"), 2),
+        (Failure("no"), 2),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_a_failure_has_the_exit_code_of_its_kind(error: Exception, exit_code: int) -> None:
+    load_command("market.cli.check:check")
+
+    explained = explain(error)
+
+    assert isinstance(explained, Explained)
+    assert explained.exit_code == exit_code
+
+
+@pytest.mark.parametrize("kind", sorted(every_refusal(), key=lambda kind: kind.code))
+def test_every_refusal_is_explained(kind: type[MarketError]) -> None:
+    explained = explain(kind("Not so."))
+
+    assert explained is not None
+    assert 2 <= explained.exit_code <= 6
+
+
+def test_one_failure_in_a_group_is_told_as_itself(capsys: pytest.CaptureFixture[str]) -> None:
+    @reported
+    def command() -> None:
+        raise ExceptionGroup("tasks", [ExceptionGroup("inner", [Failure("just this")])])
+
+    with pytest.raises(SystemExit):
+        command()
+
+    assert capsys.readouterr().err == "market: just this\n"
+
+
+def test_a_bug_keeps_its_traceback() -> None:
+    @reported
+    def command() -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        command()
+
+
+def test_an_interrupt_ends_with_130() -> None:
+    @reported
+    def command() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(SystemExit) as caught:
+        command()
+
+    assert caught.value.code == 130
+
+
+def test_the_schema_beside_the_stories_is_up_to_date(market: Market) -> None:
+    beside = ROOT_FOLDER / "scenarios" / "scenario.schema.json"
+
+    said = market("schema", "scenario")
+
+    assert json.loads(beside.read_text()) == json.loads(said.out), (
+        "write it anew: market schema scenario --write scenarios/scenario.schema.json"
+    )

@@ -1,0 +1,358 @@
+"""How the command line puts a journey, a run and a signature into words."""
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from market.audit import Money, Summary
+from market.cli.progress import Progress, line_text
+from market.cli.report import print_report
+from market.cli.timeline import Line, Teller, ticks
+from market.protocol.commitments import RECEIPT, REVIEW, ReceiptClaims, ReviewClaims
+from market.protocol.events import KINDS, Event, Withheld
+from market.protocol.signing import SigningKey
+from scenarios.engine import BuyerPart, NeedPart, Scenario
+from scenarios.engine.result import (
+    ExpectationResult,
+    FunnelRow,
+    JourneyResult,
+    OrderResult,
+    RunResult,
+    StageResult,
+)
+from scenarios.engine.telling import Acted, JourneyOver, Logged, Opened, Resumed
+from tests.shell import Market
+
+BUYER, SELLER, OVERSEER = "B" * 43, "S" * 43, "O" * 43
+NAMES = {BUYER: "walker", SELLER: "clerk", OVERSEER: "overseer", "market": "market"}
+SPLIT = {
+    "captured_minor": 60_000,
+    "fee_minor": 900,
+    "returned_minor": 40_000,
+    "currency": "XTS",
+    "receipt_id": "rcp_1",
+}
+
+
+@pytest.fixture(autouse=True)
+def plain(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setenv("NO_COLOR", "1")
+
+
+def event(kind: str, body: dict[str, Any], actor_id: str = BUYER) -> Event:
+    return Event(
+        id="ses_1:3",
+        session_id="ses_1",
+        offset=3,
+        kind=kind,
+        stage=KINDS[kind].stage,
+        actor_id=actor_id,
+        order_id=None,
+        audience="owner",
+        recorded_at="2026-11-22T12:00:00.000000Z",
+        body=body,
+        prev_hash="",
+        hash="",
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "expected"),
+    [
+        (
+            "session.opened",
+            {"buyer_id": BUYER, "principal_id": None, "need": "units"},
+            ("", "opened", "walker needs: units"),
+        ),
+        (
+            "finding.listed",
+            {"services": [{"slug": "clerk", "amount_minor": 2_000}]},
+            ("Find", "listed", "1 found: clerk 0.002 XTS"),
+        ),
+        ("finding.listed", {"services": []}, ("Find", "listed", "nothing found")),
+        (
+            "evaluating.quoted",
+            {"slug": "clerk", "amount_minor": 52_000, "units": 26, "currency": "XTS"},
+            ("Evaluate", "quoted", "clerk: 0.052 XTS for 26 units"),
+        ),
+        (
+            "trust.reported",
+            {"slug": "clerk", "score": 0.2137, "confidence": 0.0, "flags": ["new"]},
+            ("Trust", "reported", "clerk: score 0.21, confidence 0.00; new"),
+        ),
+        (
+            "decision.made",
+            {"outcome": "leave", "reason": "price", "detail": f"{SELLER} is dear"},
+            ("", "✗ left", "price: clerk is dear"),
+        ),
+        (
+            "decision.made",
+            {"outcome": "advance", "reason": None, "detail": "fits"},
+            ("", "✓ passed", "fits"),
+        ),
+        (
+            "order.placed",
+            {"slug": "clerk", "amount_minor": 100_000, "units": 1, "currency": "XTS"},
+            ("Pay", "ordered", "clerk: 0.10 XTS held for 1 unit"),
+        ),
+        (
+            "delivery.chunk",
+            {"index": 2, "output": {"words": ["a", "b"], "item": 1}},
+            ("Use", "chunk 2", "item: 1, words: a, b"),
+        ),
+        (
+            "order.cancelled",
+            {**SPLIT, "reason": "enough"},
+            ("", "cancelled", "enough: 0.06 XTS paid (fee 0.0009 XTS), 0.04 XTS returned"),
+        ),
+        (
+            "approval.requested",
+            {"amount_minor": 180_000, "approval_over_minor": 100_000, "currency": "XTS"},
+            ("Pay", "● waiting", "0.18 XTS is above 0.10 XTS: a human must approve"),
+        ),
+        ("approval.denied", {"reason": "no"}, ("Pay", "denied", "by walker: no")),
+        (
+            "control.requested",
+            {"action": "steer", "text": "shorter", "reason": ""},
+            ("ctrl", "steer", "asked by walker: shorter"),
+        ),
+        (
+            "control.answered",
+            {"action": "pause", "answer": "accepted", "detail": "It waits."},
+            ("ctrl", "accepted", "pause. It waits."),
+        ),
+        (
+            "recommendation.sent",
+            {"slug": "clerk", "recipient_ids": [BUYER]},
+            ("Recommend", "told", "recommends clerk to walker"),
+        ),
+        ("note.written", {"text": "a\nb"}, ("", "note.written", "text: a b")),
+    ],
+)
+def test_an_event_is_told_in_words(
+    kind: str, body: dict[str, Any], expected: tuple[str, str, str]
+) -> None:
+    assert Teller(NAMES).line(event(kind, body)) == Line(*expected)
+
+
+def test_what_is_withheld_is_told_as_such() -> None:
+    stub = Withheld(offset=3, withheld=True, hash="x")
+
+    assert Teller({}).line(stub).word == "withheld"
+
+
+def test_a_line_is_aligned_and_cut_to_the_terminal() -> None:
+    line = Line("Use", "chunk 1", "a long output " * 10)
+
+    whole = line_text(line, seconds=61.5, offset="#7", agent="walker  ")
+    cut = line_text(line, seconds=61.5, offset="#7", agent="walker  ", width=60)
+
+    assert whole.plain.startswith("01:01.50  walker  #7   Use        chunk 1     a long output")
+    assert len(cut.plain) == 60
+    assert cut.plain.endswith("…")
+
+
+def test_stages_stand_in_one_line() -> None:
+    told = ticks([("finding", "passed", 0.0416), ("evaluating", "left", 1.26)])
+
+    assert told == ("Find ✓ 42ms  Evaluate ✗ 1.3s  Trust ·  Pay ·  Use ·  Recommend ·")
+
+
+def test_a_run_is_told_while_it_happens(capsys: pytest.CaptureFixture[str]) -> None:
+    buyer = BuyerPart(name="walker", need=NeedPart(query="units", input={}))
+    scenario = Scenario(scenario=1, name="short", buyers=[buyer])
+
+    with Progress(scenario, is_quiet=False) as progress:
+        progress(Opened("http://127.0.0.1:1", NAMES))
+        progress(Logged("walker", event("order.started", {"seller_id": SELLER})))
+        progress(Acted("walker", 3, "disconnect", True, "the connection is cut"))
+        progress(Acted("walker", 3, "approve", True, "told by the log itself"))
+        progress(Resumed("walker", 3))
+        progress(JourneyOver("walker", 1, 1))
+
+    lines = [line[10:] for line in capsys.readouterr().err.splitlines()]
+    assert lines == [
+        "",
+        "                          open        a market at http://127.0.0.1:1: walker, clerk,"
+        " overseer, market",
+        "walker    #3   Use        started     clerk is at work",
+        "walker    #3   fault      disconnect  the connection is cut",
+        "walker    #3   fault      resumed     the stream goes on behind #3: nothing lost,"
+        " nothing twice",
+    ]
+
+
+def result(**changes: Any) -> RunResult:
+    order = OrderResult(
+        id="ord_1", seller="clerk", slug="clerk", state="cancelled", held_minor=100_000,
+        captured_minor=60_000, fee_minor=900, returned_minor=40_000, refunded_minor=0, units=5,
+        units_delivered=3, chunks=3, receipt_ids=["rcp_1"],
+    )  # fmt: skip
+    stages = [
+        StageResult(stage="finding", outcome="passed", reason="", detail="", seconds=0.01),
+        StageResult(stage="evaluating", outcome="left", reason="other", detail="no", seconds=2),
+    ]
+    journey = JourneyResult(
+        buyer="walker", session_id="ses_1", outcome="cancelled", events=9, cut=1, resumed=1,
+        stages=stages, orders=[order],
+    )  # fmt: skip
+    money = Money(currency="XTS", minted_minor=1, wallets_minor=1, escrows_minor=0, fees_minor=0)
+    proven = Summary(sessions=1, events=9, orders={}, receipts=1, postings=7, money=[money])
+    funnel = [
+        FunnelRow(stage="finding", reached=2, passed=2, left=0, open=0, reasons={}),
+        FunnelRow(stage="evaluating", reached=2, passed=1, left=1, open=0, reasons={"price": 1}),
+    ]
+    given: dict[str, Any] = {
+        "name": "short", "seed": 7, "currency": "XTS", "seconds": 1.25, "events": 9,
+        "is_over": True, "is_interrupted": False,
+        "expectations": [
+            ExpectationResult(
+                title="all well", that="x == 1", status="passed", observed={"x": "1"}
+            ),
+            ExpectationResult(title="y == 2", that="y == 2", status="failed", observed={"y": "1"}),
+        ],
+        "funnel": funnel, "journeys": [journey], "wallets": {}, "proven": proven, "findings": [],
+        "folder": "runs/short-1",
+    }  # fmt: skip
+    return RunResult(**(given | changes))
+
+
+def test_a_run_is_reported_when_it_is_over(capsys: pytest.CaptureFixture[str]) -> None:
+    print_report(result())
+
+    told = capsys.readouterr().out.splitlines()
+    assert told == [
+        "short   seed 7   9 events in 1.2 s",
+        "",
+        "Journeys",
+        "■ walker had its order at clerk cancelled",
+        "    Find ✓ 10ms  Evaluate ✗ 2.0s  Trust ·  Pay ·  Use ·  Recommend ·",
+        "    0.10 XTS held = 0.06 paid (fee 0.0009) + 0.04 returned; 3 of 5 units in 3 chunks",
+        "    other: no",
+        "    ses_1, 9 events; its stream was cut once and went on once",
+        "",
+        "Funnel",
+        "Stage     Reached  Passed  Left  Open  Step" + " " * 28 + "Top reason to leave",
+        "Find            2       2     0     0  100%  ████████████████████████",
+        "Evaluate        2       1     1     0   50%  ████████████░░░░░░░░░░░░  price (1)",
+        "",
+        "Expectations",
+        "✓ all well",
+        "    x = 1",
+        "✗ y == 2",
+        "    y = 1",
+        "1 passed, 1 failed",
+        "",
+        "✓ proven from the store: 7 postings sum to zero, 9 log entries chain, 1 receipts hold,"
+        " 0.00 XTS still in escrow",
+    ]
+
+
+def test_a_broken_law_outranks_all_else(capsys: pytest.CaptureFixture[str]) -> None:
+    broken = result(findings=["ledger: it does not balance"])
+
+    print_report(broken)
+
+    assert broken.exit_code == 5
+    assert "✗ broken: ledger: it does not balance" in capsys.readouterr().out
+
+
+# market verify
+
+MARKET_KEY, BUYER_KEY = SigningKey.generate(), SigningKey.generate()
+ISSUER = "http://127.0.0.1:8700"
+
+
+def receipt() -> str:
+    claims = ReceiptClaims(
+        iss=ISSUER, aud=ISSUER, iat=1_795_000_000, receipt_id="rcp_" + "0" * 26,
+        order_id="ord_" + "0" * 26, session_id="ses_1", outcome="settled", reason=None,
+        buyer_id=BUYER_KEY.kid, seller_id="S" * 43, service_id="svc_" + "0" * 26,
+        quote_digest="q" * 43, input_digest="i" * 43, delivery_digest=None, units=3,
+        currency="XTS", held_minor=180_000, captured_minor=180_000, fee_minor=2_700,
+        returned_minor=0, refunded_minor=0, first_offset=1, last_offset=9, log_hash="h" * 43,
+    )  # fmt: skip
+    return MARKET_KEY.sign(claims, typ=RECEIPT)
+
+
+def review() -> str:
+    claims = ReviewClaims(
+        iss=BUYER_KEY.kid, aud=ISSUER, iat=1_795_000_000, order_id="ord_" + "0" * 26,
+        receipt_id="rcp_" + "0" * 26, verdict="good",
+    )  # fmt: skip
+    return BUYER_KEY.sign(claims, typ=REVIEW)
+
+
+def write_keys(path: str, **keys: SigningKey) -> None:
+    jwks = [{**key.public.jwk, "name": name} for name, key in keys.items()]
+    Path(path).write_bytes(msgspec.json.encode({"keys": jwks}))
+
+
+def test_a_signature_is_checked_offline_with_the_keys_beside_it(market: Market) -> None:
+    write_keys("keys.json", shop=MARKET_KEY, walker=BUYER_KEY)
+    Path("receipt.jws").write_text(receipt())
+
+    said = market("verify", "receipt.jws")
+
+    assert said.exit_code == 0
+    lines = said.out.splitlines()
+    assert lines[0] == "✓ receipt, signed by shop, 2026-11-18 11:06:40 UTC"
+    assert "  buyer_id        " + f"{BUYER_KEY.kid} (walker)" in lines
+    assert "  held_minor      0.18 XTS" in lines
+    assert said.err == "Next: market audit .\n"
+
+
+def test_every_commitment_in_a_document_is_checked(market: Market) -> None:
+    write_keys("keys.json", shop=MARKET_KEY, walker=BUYER_KEY)
+    document = {"receipt": receipt(), "reviews": [{"commitment": review()}]}
+    Path("page.json").write_bytes(msgspec.json.encode(document))
+
+    said = market("verify", "page.json", "--json")
+
+    checked = msgspec.json.decode(said.out)
+    assert [(one["typ"], one["signer"], one["problem"]) for one in checked] == [
+        ("receipt+jwt", "shop", ""),
+        ("review+jwt", "walker", ""),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: receipt()[:-6] + "AAAAAA", "the signature does not match"),
+        (
+            lambda: BUYER_KEY.sign({"iss": "x"}, typ=RECEIPT),
+            "the signed payload is not of its form",
+        ),
+        (lambda: BUYER_KEY.sign({"iss": "x"}, typ="other+jwt"), "is no commitment that is known"),
+        (lambda: SigningKey.generate().sign({}, typ=RECEIPT), "nothing here vouches for the key"),
+    ],
+)
+def test_what_does_not_hold_ends_with_3(market: Market, make: Any, said: str) -> None:
+    write_keys("keys.json", shop=MARKET_KEY, walker=BUYER_KEY)
+    Path("x.jws").write_text(make())
+
+    told = market("verify", "x.jws")
+
+    assert told.exit_code == 3
+    assert said in told.out
+    assert said in told.err
+
+
+def test_a_private_key_file_vouches_for_its_own_signatures(market: Market) -> None:
+    BUYER_KEY.save(Path("walker.key"))
+    Path("review.jws").write_text(review())
+
+    assert market("verify", "review.jws", "--keys", "walker.key").exit_code == 0
+
+
+def test_a_file_without_signatures_is_said_to_be_one(market: Market) -> None:
+    Path("x.txt").write_text("a.b.c and 1.2.3 and www.example.com/path")
+
+    said = market("verify", "x.txt")
+
+    assert said.exit_code == 2
+    assert said.err == "market: there is no signed commitment in x.txt\n"

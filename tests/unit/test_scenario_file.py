@@ -1,0 +1,367 @@
+"""Scenario files: every mistake is named by its line, and what can be read can be run."""
+
+import tomllib
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import jsonschema_rs
+import pytest
+
+from market.faces.http.openapi import portable
+from market.protocol.canonical import digest
+from market.protocol.events import GENESIS, KINDS, Event
+from scenarios.engine import BadScenario, Scenario, Story, schema
+from scenarios.engine.checks import check
+from scenarios.engine.expressions import BadExpression, Expression, Signature
+from scenarios.engine.facts import Balance, Facts, gaps, journey_of, repeats
+from scenarios.engine.form import names_of, seconds
+from scenarios.engine.metrics import METRICS, Untested, measure, read
+from scenarios.engine.places import lines_of
+from scenarios.engine.reading import load
+from scenarios.engine.seeds import key_of, nonces_of
+
+STORIES = sorted((Path(__file__).parents[2] / "scenarios").glob("*.toml"))
+WHOLE = """\
+scenario = 1
+name = "whole"
+[market]
+currency = "XTS"
+[[sellers]]
+name = "clerk"
+service = "convert-units"
+[[buyers]]
+name = "walker"
+count = 2
+wallet = "1.00"
+need = { query = "convert units", input = { items = [] } }
+[[faults]]
+kind = "disconnect"
+at = { agent = "walker-1", chunk = 3 }
+[[overseer]]
+do = "cancel"
+at = { agent = "walker-*", event = "order.placed" }
+[[expect]]
+that = "orders.settled == 2"
+"""
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "whole.toml"
+
+
+def mistakes(file: Path, text: str) -> list[str]:
+    file.write_text(text)
+    with pytest.raises(BadScenario) as caught:
+        load(file)
+    return [str(trouble).removeprefix(f"{file}:") for trouble in caught.value.troubles]
+
+
+def test_a_whole_file_is_read(file: Path) -> None:
+    file.write_text(WHOLE)
+
+    story = load(file)
+
+    assert names_of(story.scenario.buyers[0]) == ["walker-1", "walker-2"]
+    assert story.where("overseer", 0, "at", "agent") == f"{file}:18"
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "said"),
+    [
+        ('name = "whole"', 'nam = "whole"', "2: nam is not known here (did you mean 'name'?)"),
+        ('name = "whole"\n', "", "1: name is missing"),
+        ("scenario = 1", "scenario = 2", "1: scenario cannot be '2' (known: 1)"),
+        ('"XTS"', '"XTS', "4: not TOML: Illegal character '\\n'"),
+        ("count = 2", "count = 0", "10: buyers[0].count: expected `int` >= 1"),
+        ('"1.00"', "1.00", "11: buyers[0].wallet: expected `str`, got `float`"),
+        ('"1.00"', '"1,00"', '11: buyers[0].wallet must be a decimal, such as "0.40"'),
+        ('"1.00"', '"0.1234567"', '11: buyers[0].wallet must be a decimal, such as "0.40"'),
+        (
+            "query =",
+            "qery =",
+            "12: buyers[0].need.qery is not known here (did you mean 'query'?)",
+        ),
+        ('"disconnect"', '"latency"', "14: faults[0].kind cannot be 'latency' (known: disconnect)"),
+        ("chunk = 3", "chunk = -1", "15: faults[0].at.chunk: expected `int` >= 0"),
+        ('do = "cancel"', 'do = "cancle"', "17: overseer[0].do cannot be 'cancle' "),
+        ("that =", "than =", "20: expect[0].than is not known here (did you mean 'that'?)"),
+    ],
+)
+def test_a_mistake_of_form_is_named_by_its_line(
+    file: Path, right: str, wrong: str, said: str
+) -> None:
+    [mistake] = mistakes(file, WHOLE.replace(right, wrong, 1))
+
+    assert mistake.startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "said"),
+    [
+        ('"convert-units"', '"convert"', "7: no sample service is called 'convert'"),
+        ('"convert-units"', '"no.such:thing"', "7: no service 'no.such:thing'"),
+        ('"convert-units"', '"json:dumps"', "7: 'json:dumps' is no Seller"),
+        ('name = "walker"\ncount = 2', 'name = "clerk"', "9: the name 'clerk' is taken"),
+        ('"XTS"', '"EUR"\napproval_over = "0.001"', "5: '0.001' has more than 2 decimals"),
+        ('"XTS"', '"XTS"\nquote_ttl = "1.5s"', "5: market.quote_ttl is a whole number"),
+        ("count = 2", 'count = 2\npolicy = "cheapst"', "11: no policy 'cheapst'"),
+        ("items = []", 'items = { file = "no.json" }', "12: there is no file 'no.json'"),
+        ("{ items = [] }", '{ file = "../whole.toml" }', "12: "),
+        ('"walker-1", chunk = 3', '"walker", chunk = 3', "15: no agent here is called 'walker'"),
+        ("chunk = 3", 'chunk = 3, event = "order.placed"', "15: give exactly one of"),
+        ('"order.placed"', '"order.place"', "18: there is no kind of event 'order.place'"),
+        ("orders.settled", "orders.setled", '20: "orders.setled == 2": there is no metric'),
+        ("orders.settled", "wallet(agent='x')", "20: no agent here is called 'x'"),
+    ],
+)
+def test_what_is_named_must_exist(file: Path, right: str, wrong: str, said: str) -> None:
+    found = mistakes(file, WHOLE.replace(right, wrong, 1))
+
+    assert any(mistake.startswith(said) for mistake in found), found
+
+
+def test_all_mistakes_are_told_at_once(file: Path) -> None:
+    text = WHOLE.replace('"convert-units"', '"x"').replace("orders.settled", "orders.x")
+
+    assert len(mistakes(file, text)) == 2
+
+
+def test_a_scenario_made_by_a_program_is_checked_alike() -> None:
+    scenario = Scenario(scenario=1, name="made", buyers=load(STORIES[0]).scenario.buyers[:1])
+
+    with pytest.raises(BadScenario, match=r"buyers\[0\]\.need\.input: there is no file"):
+        check(Story(scenario, Path("nowhere")))
+
+
+@pytest.mark.parametrize("path", STORIES, ids=lambda path: path.stem)
+def test_every_story_fits_the_published_schema(path: Path) -> None:
+    validator = jsonschema_rs.validator_for(portable(schema()))
+
+    assert validator.is_valid(tomllib.loads(path.read_text()))
+
+
+def test_lines_are_found_in_every_kind_of_value() -> None:
+    text = (
+        "# top\n"
+        'a.b = "x # ["\n'
+        "[t]\n"
+        'c = { d = """one\n'
+        '"" two""", e = [1,\n'
+        "  { f = 2 }, # note\n"
+        "] }\n"
+        '[[t."k y"]]\n'
+        "g = '\\'\n"
+        "[[t.'k y']]\n"
+        "g = 1979-05-27T07:32:00Z\n"
+        "[t.'k y'.deep]\n"
+        "h = true\n"
+    )
+    tomllib.loads(text)
+
+    lines = lines_of(text)
+
+    assert lines["a", "b"] == 2
+    assert lines["t", "c", "d"] == 4
+    assert lines["t", "c", "e", 1, "f"] == 6
+    assert lines["t", "k y", 0, "g"] == 9
+    assert lines["t", "k y", 1, "g"] == 11
+    assert lines["t", "k y", 1, "deep", "h"] == 13
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [("50ms", 0.05), ("2s", 2), ("1.5s", 1.5), ("10m", 600), ("1h", 3600)]
+)
+def test_durations_carry_their_unit(text: str, expected: float) -> None:
+    assert seconds(text) == expected
+
+
+def test_a_key_depends_on_seed_and_name_alone() -> None:
+    assert key_of(1, "walker").kid == key_of(1, "walker").kid
+    assert len({key_of(seed, name).kid for seed in (1, 2) for name in ("a-b", "b-a")}) == 4
+    first, again = nonces_of(1, "walker"), nonces_of(1, "walker")
+    assert [first(), first()] == [again(), again()]
+
+
+SIGNATURES = {
+    "orders": Signature("number"),
+    "wallet": Signature("number", "agent"),
+    "reason": Signature("text", "agent"),
+}
+VALUES = {"orders": Decimal(3), "wallet": Decimal("0.30"), "reason": "budget"}
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("orders == 3", True),
+        ("orders != 3", False),
+        ("1 < orders <= 3", True),
+        ("1 < orders < 3", False),
+        ("wallet(agent='a') == 0.1 + 0.2", True),
+        ("wallet(agent='a') * 2 - 0.6 == -0 * orders", True),
+        ("reason(agent='a') == 'budget' and not orders == 4", True),
+        ("orders == 4 or reason(agent='a') != 'budget'", False),
+    ],
+)
+def test_an_expectation_is_exact(source: str, expected: bool) -> None:
+    expression = Expression(source, SIGNATURES)
+
+    assert expression.holds(lambda use: VALUES[use.metric]) is expected
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("order == 3", "there is no metric 'order'; did you mean 'orders'?"),
+        ("orders", "orders is a number, where a yes or no is needed"),
+        ("orders == 'x'", "'x' is a text, where a number is needed"),
+        ("reason(agent='a') < 'x'", "a text has no order"),
+        ("wallet('a') == 1", "write wallet('a') as wallet(agent='name')"),
+        ("wallet(agent=orders) == 1", "write wallet(agent=orders) as"),
+        ("orders() == 1", "write orders() as orders"),
+        ("1 == 1", "it names no metric"),
+        ("orders ==", "it is no expression"),
+        ("orders == 0x3", "0x3 is not understood here"),
+        ("orders == 1e3", "1e3 is not understood here"),
+        ("orders / 2 == 1", "orders / 2 is not understood here"),
+        ("orders in (1, 2)", "(1, 2) is not understood here"),
+        ("[orders][0] == 1", "[orders][0] is not understood here"),
+        ("__import__('os').system('true') == 0", "there is no metric"),
+        ("(" * 250, "it is no expression"),
+    ],
+)
+def test_nothing_but_questions_about_metrics_is_understood(source: str, said: str) -> None:
+    with pytest.raises(BadExpression) as caught:
+        Expression(source, SIGNATURES)
+
+    assert said in str(caught.value)
+
+
+# Facts and metrics, from logs made by hand
+
+SELLER, BUYER = "S" * 43, "B" * 43
+ORDER = "ord_1"
+SPLIT = {"captured_minor": 60, "fee_minor": 3, "returned_minor": 40, "receipt_id": "rcp_1"}
+
+
+def log(*events: tuple[str, dict[str, Any]]) -> list[Event]:
+    made: list[Event] = []
+    for offset, (kind, body) in enumerate(events):
+        members = {
+            "id": f"ses_1:{offset}",
+            "session_id": "ses_1",
+            "offset": offset,
+            "kind": kind,
+            "stage": KINDS[kind].stage,
+            "actor_id": BUYER,
+            "order_id": ORDER if kind.partition(".")[0] in ("order", "delivery") else None,
+            "audience": "owner",
+            "recorded_at": f"2026-11-22T12:00:{offset:02d}.000000Z",
+            "body": body,
+            "prev_hash": made[-1].hash if made else GENESIS,
+        }
+        made.append(Event(**members, hash=digest(members)))  # type: ignore[arg-type]
+    return made
+
+
+def decided(stage: str, outcome: str = "advance", reason: str | None = None) -> Any:
+    return "decision.made", {"stage": stage, "outcome": outcome, "reason": reason, "detail": ""}
+
+
+def chunk(index: int) -> Any:
+    return "delivery.chunk", {"index": index, "units": 1, "output": {}}
+
+
+PLACED = ("order.placed", {"seller_id": SELLER, "slug": "clerk", "amount_minor": 100, "units": 5})
+CANCELLED = log(
+    ("session.opened", {"need": "x"}),
+    ("finding.listed", {"services": [{"seller_id": SELLER, "slug": "clerk"}]}),
+    decided("finding"),
+    decided("evaluating"),
+    decided("trust_checking"),
+    PLACED,
+    decided("transacting"),
+    chunk(0),
+    chunk(1),
+    ("order.cancelled", {**SPLIT, "reason": "enough"}),
+    decided("using", "leave", "other"),
+)
+
+
+def facts(events: list[Event], **changes: Any) -> Facts:
+    given = {
+        "currency": "EUR",
+        "names": {BUYER: "walker", SELLER: "clerk"},
+        "journeys": [journey_of("walker", "ses_1", events)],
+        "wallets": {BUYER: Balance(940, 0), SELLER: Balance(57, 0)},
+        "minted_minor": 1000,
+        **changes,
+    }
+    return Facts(**given)
+
+
+def asked(source: str, about: Facts) -> bool:
+    return read(source).holds(lambda use: measure(about, use))
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "ledger.imbalance == 0",
+        "outcome(agent='walker') == 'cancelled'",
+        "stage(agent='walker') == 'using' and reason(agent='walker') == 'other'",
+        "seller(agent='walker') == 'clerk'",
+        "captured(agent='walker') == 0.60 and captured(agent='clerk') == 0.60",
+        "fee(agent='w*') == 0.03 and returned(agent='walker') == 0.40",
+        "units(agent='walker') == 5 and units_delivered(agent='walker') == 2",
+        "wallet(agent='walker') == 9.40",
+        "conversion(seller='clerk') == 0",
+        "orders.cancelled == 1 and buyers.cancelled == 1 and buyers.left == 0",
+        "sessions.gaps == 0 and sessions.repeats == 0",
+    ],
+)
+def test_metrics_are_told_from_the_log(source: str) -> None:
+    assert asked(source, facts(CANCELLED))
+
+
+def test_money_that_is_missing_shows() -> None:
+    short = facts(CANCELLED, wallets={BUYER: Balance(940, 0), SELLER: Balance(56, 0)})
+
+    assert asked("ledger.imbalance == 0.01", short)
+
+
+def test_a_fee_that_was_given_back_is_no_fee() -> None:
+    settled = [*CANCELLED[:9]]
+    refunded = log(
+        *[(event.kind, event.body) for event in settled],
+        ("order.settled", SPLIT),
+        ("order.refunded", {"refunded_minor": 60, "receipt_id": "rcp_2"}),
+    )
+    wallets = {BUYER: Balance(1000, 0), SELLER: Balance(0, 0)}
+
+    assert asked("ledger.imbalance == 0 and money.fees == 0", facts(refunded, wallets=wallets))
+
+
+def test_gaps_and_repeats_show_wherever_they_are() -> None:
+    without_chunk = [*CANCELLED[:7], *CANCELLED[8:]]
+    twice = [*CANCELLED[:8], *CANCELLED[7:]]
+
+    assert gaps(facts(without_chunk)) == 3  # an offset, a chunk, and the chain
+    assert repeats(facts(twice)) == 2  # an offset and a chunk
+    assert gaps(facts(CANCELLED, read={"ses_1": [4, 5, 7]})) == 1
+    assert repeats(facts(CANCELLED, read={"ses_1": [4, 5, 5]})) == 1
+
+
+@pytest.mark.parametrize(
+    "source",
+    ["wallet(agent='x') == 0", "outcome(agent='x') == ''", "captured(agent='x') == 0"],
+)
+def test_a_question_about_nobody_has_no_answer(source: str) -> None:
+    with pytest.raises(Untested):
+        asked(source, facts(CANCELLED))
+
+
+def test_every_metric_says_what_it_means() -> None:
+    assert all(metric.meaning for metric in METRICS.values())
