@@ -6,6 +6,7 @@ from typing import Final
 
 from bench import journey, live, order
 from bench.harness import Report
+from market.app import configure_logging
 
 BENCHES: Final[dict[str, Callable[[], Report]]] = {
     "order": order.run,
@@ -20,6 +21,7 @@ def main() -> int:
     if not set(names) <= set(BENCHES):
         sys.stderr.write(f"There are the benches {', '.join(BENCHES)}.\n")
         return 2
+    configure_logging("error")
     reports = []
     for name in names:
         report = BENCHES[name]()

@@ -85,6 +85,12 @@ async def _measure(folder: Path) -> Report:
     figures = [
         *verb.figures(plain),
         *_http_figures(http, normal, bare, rates),
+        compared(
+            "orders over HTTP against the verb's statements, bare",
+            [each.per_second for each in http],
+            [each.per_second for each in verb.bare],
+            unit="orders/s",
+        ),
         Figure(name="raw orders (R)", value=statistics.median(rates), unit="orders/s"),
     ]
     return Report("Orders", figures, rates)

@@ -2,7 +2,7 @@
 
 One transaction is: an order (unique buyer and key), four ledger entries of two balanced transfers,
 three guarded balance updates, one session counter, three events of about 150 bytes; seven
-statements, several rows in one where that is possible.
+statements, several rows in one where that is possible, with ids as long as the market's.
 """
 
 import sqlite3
@@ -15,14 +15,13 @@ GROUP: Final = 50
 ACCOUNTS: Final = 64
 
 _SCHEMA: Final = """
-CREATE TABLE orders (id INTEGER PRIMARY KEY, buyer INTEGER NOT NULL, key TEXT NOT NULL,
-  seller INTEGER NOT NULL, amount INTEGER NOT NULL, state TEXT NOT NULL, UNIQUE (buyer, key));
-CREATE TABLE accounts (id INTEGER PRIMARY KEY, balance INTEGER NOT NULL CHECK (balance >= 0));
-CREATE TABLE entries (id INTEGER PRIMARY KEY, txn INTEGER NOT NULL, account INTEGER NOT NULL,
-  amount INTEGER NOT NULL);
-CREATE INDEX entries_by_account ON entries (account, id);
-CREATE TABLE sessions (id INTEGER PRIMARY KEY, next INTEGER NOT NULL);
-CREATE TABLE events (session INTEGER NOT NULL, "offset" INTEGER NOT NULL, kind TEXT NOT NULL,
+CREATE TABLE orders (id TEXT PRIMARY KEY, buyer TEXT NOT NULL, key TEXT NOT NULL,
+  seller TEXT NOT NULL, amount INTEGER NOT NULL, state TEXT NOT NULL, UNIQUE (buyer, key));
+CREATE TABLE accounts (id TEXT PRIMARY KEY, balance INTEGER NOT NULL CHECK (balance >= 0));
+CREATE TABLE entries (account TEXT NOT NULL, txn TEXT NOT NULL, amount INTEGER NOT NULL,
+  PRIMARY KEY (account, txn));
+CREATE TABLE sessions (id TEXT PRIMARY KEY, next INTEGER NOT NULL);
+CREATE TABLE events (session TEXT NOT NULL, "offset" INTEGER NOT NULL, kind TEXT NOT NULL,
   body TEXT NOT NULL, PRIMARY KEY (session, "offset"));
 """
 _BODY: Final = '{"service":"svc_01h455vb4pex5vsknk084sn02q","amount_minor":400000,"note":"' + (
@@ -48,9 +47,9 @@ class RawLoop:
         execute("PRAGMA synchronous = FULL")
         execute("PRAGMA wal_autocheckpoint = 4000")
         self._connection.executescript(_SCHEMA)
-        rows = [(number, 10**15) for number in range(ACCOUNTS)]
+        rows = [(_name("acc", number), 10**15) for number in range(ACCOUNTS)]
         self._connection.executemany("INSERT INTO accounts VALUES (?, ?)", rows)
-        sessions = [(number, 0) for number in range(ACCOUNTS)]
+        sessions = [(_name("ses", number), 0) for number in range(ACCOUNTS)]
         self._connection.executemany("INSERT INTO sessions VALUES (?, ?)", sessions)
         self._numbers = count()
 
@@ -72,25 +71,26 @@ class RawLoop:
 
     def _place(self, number: int) -> None:
         execute = self._connection.execute
-        buyer, seller, house = number % 31, 31 + number % 32, 63
+        buyer, seller = _name("acc", number % 31), _name("acc", 31 + number % 32)
+        house, session = _name("acc", 63), _name("ses", number % ACCOUNTS)
+        paid, charged = _name("txn", number * 2), _name("txn", number * 2 + 1)
         execute(
-            "INSERT INTO orders (buyer, key, seller, amount, state) VALUES (?, ?, ?, ?, ?)",
-            (buyer, f"key-{number}", seller, 400_000, "placed"),
+            "INSERT INTO orders VALUES (?, ?, ?, ?, ?, ?)",
+            (_name("ord", number), buyer, f"key-{number}", seller, 400_000, "placed"),
         )
         execute(
-            "INSERT INTO entries (txn, account, amount) VALUES (?,?,?), (?,?,?), (?,?,?), (?,?,?)",
+            "INSERT INTO entries VALUES (?, ?, ?), (?, ?, ?), (?, ?, ?), (?, ?, ?)",
             (
-                number * 2, buyer, -400_000,
-                number * 2, seller, 400_000,
-                number * 2 + 1, seller, -6_000,
-                number * 2 + 1, house, 6_000,
+                buyer, paid, -400_000,
+                seller, paid, 400_000,
+                seller, charged, -6_000,
+                house, charged, 6_000,
             ),
         )  # fmt: skip
         change = "UPDATE accounts SET balance = balance + ? WHERE id = ?"
         execute(change, (-400_000, buyer))
         execute(change, (394_000, seller))
         execute(change, (6_000, house))
-        session = number % ACCOUNTS
         [after] = execute(
             "UPDATE sessions SET next = next + 3 WHERE id = ? RETURNING next", (session,)
         ).fetchone()
@@ -102,3 +102,8 @@ class RawLoop:
                 session, after - 1, "order.started", _BODY,
             ),
         )  # fmt: skip
+
+
+def _name(prefix: str, number: int) -> str:
+    """Return an id as long as the market's."""
+    return f"{prefix}_{number:026}"

@@ -6,7 +6,6 @@ body of an order and answers a small struct, on the same server with the same se
 
 import asyncio
 import os
-import signal
 import sys
 
 import msgspec
@@ -31,33 +30,22 @@ async def place_nothing(data: PlaceOrder) -> Placed:
     return Placed(id=data.quote_id, state="placed")
 
 
-async def serve_bare(settings: Settings) -> None:
-    """Serve the bare application until SIGTERM."""
-    stop = asyncio.Event()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+def serve_bare(settings: Settings) -> None:
+    """Serve the bare application until the process is ended: it has nothing to put in order."""
     app = Litestar([place_nothing], openapi_config=None, logging_config=None)
-    if settings.server == "granian":
-        server = Granian(
-            app,
-            address=settings.host,
-            port=settings.port,
-            interface=Interfaces.ASGI,
-            http=HTTPModes.http1,
-            log_enabled=False,
-            log_access=False,
-        )
-        serving = asyncio.create_task(server.serve())
-        await stop.wait()
-        server.stop()  # type: ignore[no-untyped-call]
-    else:
-        config = uvicorn.Config(
-            app, host=settings.host, port=settings.port, log_config=None, access_log=False
-        )
-        plain = uvicorn.Server(config)
-        serving = asyncio.create_task(plain._serve())
-        await stop.wait()
-        plain.should_exit = True
-    await serving
+    if settings.server == "uvicorn":
+        uvicorn.run(app, host=settings.host, port=settings.port, log_config=None, access_log=False)
+        return
+    server = Granian(
+        app,
+        address=settings.host,
+        port=settings.port,
+        interface=Interfaces.ASGI,
+        http=HTTPModes.http1,
+        log_enabled=False,
+        log_access=False,
+    )
+    asyncio.run(server.serve())
 
 
 def main() -> None:
@@ -65,7 +53,7 @@ def main() -> None:
     if sys.argv[1] == "market":
         run(settings)
     else:
-        asyncio.run(serve_bare(settings))
+        serve_bare(settings)
 
 
 if __name__ == "__main__":

@@ -24,6 +24,13 @@ except ImportError:  # the `postgres` extra is not installed
     psycopg = None  # type: ignore[assignment]
 
 SAFE_SQLITE: Final = (3, 51, 3)
+
+LOCK_TIMEOUT: Final = "100ms"
+"""PostgreSQL: how long a unit waits for a row that another worker holds. Then its batch commits
+what is done, and so lets go of what the other may be waiting for, and the unit is tried again;
+the server itself would see a deadlock only after a second.
+"""
+
 log: Final = structlog.get_logger("market.store")
 
 
@@ -210,6 +217,7 @@ class Postgres:
             self._connection = psycopg.connect(self._url, autocommit=True)
         except psycopg.Error as error:
             raise StoreFailed(str(error)) from error
+        self._execute(f"SET lock_timeout = '{LOCK_TIMEOUT}'")
         return self._begin()
 
     def savepoint(self) -> None:

@@ -47,13 +47,14 @@ class Compiled(NamedTuple):
     readers: tuple[tuple[int, Converter], ...]
     make_row: Callable[[Iterable[Any]], Any]
 
-    def bind(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the driver's parameters."""
-        bound = {**self.constants, **parameters}
+    def bind(self, parameters: dict[str, Any]) -> dict[str, Any]:
+        """Turn ``parameters`` into the driver's, in place, and return them."""
+        if self.constants:
+            parameters.update(self.constants)
         for name, write in self.writers:
-            if bound[name] is not None:
-                bound[name] = write(bound[name])
-        return bound
+            if parameters[name] is not None:
+                parameters[name] = write(parameters[name])
+        return parameters
 
     def row(self, values: Sequence[Any]) -> Any:
         """Return a driver's row as a named tuple of converted values."""

@@ -95,7 +95,7 @@ class UnitOfWork(Snapshot):
     def run_many(self, sql: Sql, rows: Iterable[Mapping[str, Any]]) -> None:
         """Execute a change once for each row of parameters."""
         compiled = sql.of(self.dialect)
-        bound = [compiled.bind(row) for row in rows]
+        bound = [compiled.bind(dict(row)) for row in rows]
         if isinstance(self.connection, sqlite3.Connection):
             self.connection.executemany(compiled.text, bound)
         else:

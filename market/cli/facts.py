@@ -1,11 +1,12 @@
 """What ``market why`` and ``market export`` share: finding a run's facts."""
 
 from pathlib import Path
+from typing import Final
 
 from market.analytics import NoFacts, UnknownSeller
 from market.cli.failures import USAGE, Explained, Failure, Report, explain
 
-RUNS = Path("runs")
+RUNS: Final = Path("runs")
 
 
 @explain.register

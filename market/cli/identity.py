@@ -1,6 +1,7 @@
 """``market identity new``, ``show``, ``rotate`` and ``revoke``."""
 
 from pathlib import Path
+from typing import Final
 
 import rich_click as click
 
@@ -22,7 +23,7 @@ from market.cli.output import emit, facts, hint, say
 from market.protocol.signing import SigningKey
 from market.protocol.wire import AgentView
 
-_KINDS = ("buyer", "seller", "principal", "overseer")
+_KINDS: Final = ("buyer", "seller", "principal", "overseer")
 
 
 @click.command()

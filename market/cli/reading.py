@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from typing import Final
 
 from buyer_agents import MarketClient, Refused
 from market.cli.failures import Failure
@@ -12,7 +13,7 @@ from market.protocol.chain import Entry
 from market.protocol.events import MARKET, Event
 from market.protocol.wire import SessionView
 
-_PAGE = 100
+_PAGE: Final = 100
 
 
 class LogPrinter:

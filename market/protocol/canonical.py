@@ -50,6 +50,11 @@ def canonical(value: Any) -> bytes:
     return rfc8785.dumps(value)
 
 
+def canonical_plain(value: Any) -> bytes:
+    """Return the canonical form of a tree without floats, whose text and keys were checked."""
+    return _sorted(value)
+
+
 def digest(value: Any) -> str:
     """Return the SHA-256 of the canonical form as base64url without padding (43 characters)."""
     return sha256_text(canonical(value))

@@ -9,6 +9,7 @@ import base64
 import binascii
 import json
 from collections.abc import Mapping, Set
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -222,7 +223,12 @@ def read_header(token: str, *, optional: Set[str] = frozenset()) -> dict[str, st
     """
     if len(token) > MAX_TOKEN or token.count(".") != 2 or not token.isascii():
         raise BadSignature("not a compact JWS")
-    encoded = token.partition(".")[0]
+    return _header(token.partition(".")[0], frozenset(optional))
+
+
+@lru_cache(maxsize=4_096)
+def _header(encoded: str, optional: frozenset[str]) -> dict[str, str]:
+    """Read a header once: all that one key signs for one purpose begin with the same text."""
     if len(encoded) > _MAX_HEADER:
         raise BadSignature("the header is too long")
     header = read_json(_decode(encoded))
@@ -266,9 +272,10 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _decode(text: str) -> bytes:
     try:
-        return base64.b64decode(text.translate(_FROM_URL) + "=" * (-len(text) % 4), validate=True)
-    except binascii.Error as error:
+        data = text.encode("ascii").translate(_FROM_URL) + b"=" * (-len(text) % 4)
+        return binascii.a2b_base64(data, strict_mode=True)
+    except (UnicodeEncodeError, binascii.Error) as error:
         raise BadSignature("not base64url") from error
 
 
-_FROM_URL: Final = {ord("-"): "+", ord("_"): "/", ord("+"): "!", ord("/"): "!", ord("="): "!"}
+_FROM_URL: Final = bytes.maketrans(b"-_+/=", b"+/!!!")

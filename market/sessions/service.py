@@ -14,7 +14,7 @@ from market.base.sql import Sql, insert, insert_ignore
 from market.base.streams import Producer
 from market.base.tables import UtcDateTime
 from market.base.work import Snapshot, UnitOfWork
-from market.protocol.canonical import NotCanonical, canonical, sha256_text
+from market.protocol.canonical import NotCanonical, canonical, canonical_plain, sha256_text
 from market.protocol.commitments import CHECKPOINT, CheckpointClaims
 from market.protocol.events import GENESIS, KINDS, Audience, Stage
 from market.protocol.wire import Appended, Decision, OpenSession, Page, SessionView, WriteEvents
@@ -51,6 +51,14 @@ class NewEvent(NamedTuple):
     stage: Stage | None = None
     audience: Audience | None = None
 
+
+_PLAIN: Final = frozenset(
+    kind
+    for kind in KINDS
+    if kind.startswith(("session.", "order.", "control.", "approval."))
+    or kind == "delivery.completed"
+)
+"""Kinds whose bodies the market makes of checked text and integers: canonical as they are."""
 
 _OPEN: Final = Sql(insert(sessions))
 _JOIN: Final = Sql(insert_ignore(members))
@@ -343,7 +351,8 @@ def _put(
     data = []
     for event in events:
         kind = KINDS[event.kind]
-        text = _encode(
+        encode = canonical_plain if event.kind in _PLAIN else _canonical
+        text = encode(
             {
                 "actor_id": event.actor_id,
                 "audience": event.audience or kind.audience,
@@ -358,6 +367,7 @@ def _put(
                 "stage": event.stage or kind.stage,
             }
         )
+        _check_length(text)
         prev_hash = sha256_text(text)
         data.append(text[:-1] + b',"hash":"' + prev_hash.encode() + b'"}')
         offset += 1
@@ -365,17 +375,19 @@ def _put(
     return Appended(first_offset=claimed.next_offset, next_offset=offset, repeated=False)
 
 
-def _encode(event: dict[str, Any]) -> bytes:
+def _canonical(event: dict[str, Any]) -> bytes:
     try:
-        text = canonical(event)
+        return canonical(event)
     except NotCanonical as error:
         raise BadEvent(f"The event has no canonical JSON form: {error}.") from error
+
+
+def _check_length(text: bytes) -> None:
     if len(text) > MAX_EVENT_BYTES:
         raise BadEvent(
             f"An event takes at most {MAX_EVENT_BYTES} bytes, this one {len(text)}.",
             max_bytes=MAX_EVENT_BYTES,
         )
-    return text
 
 
 def _checked(

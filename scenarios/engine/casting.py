@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import Any, Final
 
 from anyio.abc import TaskGroup
 from msgspec import UNSET, UnsetType
@@ -29,7 +29,7 @@ from scenarios.engine.services import seller_of
 from scenarios.engine.story import Story
 from scenarios.engine.telling import Resumed, Tell
 
-OVERSEER = "overseer"
+OVERSEER: Final = "overseer"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,17 +8,17 @@
 from collections.abc import Iterable, Mapping
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from market.protocol.events import Event
 from scenarios.engine.result import RunResult
 
-RUN_FILE = "run.json"
-KEYS_FILE = "keys.json"
-EVENTS_FILE = "events.jsonl"
-RECEIPTS_FOLDER = "receipts"
+RUN_FILE: Final = "run.json"
+KEYS_FILE: Final = "keys.json"
+EVENTS_FILE: Final = "events.jsonl"
+RECEIPTS_FOLDER: Final = "receipts"
 
 
 def new_folder(parent: Path, name: str) -> Path:

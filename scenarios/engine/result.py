@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
@@ -17,10 +17,10 @@ from scenarios.engine.facts import Facts, JourneyFacts
 from scenarios.engine.metrics import Untested
 from scenarios.engine.story import BadScenario, Story, Trouble
 
-PASSED = 0
-EXPECTATION_FAILED = 1
-INVARIANT_BROKEN = 5
-INTERRUPTED = 130
+PASSED: Final = 0
+EXPECTATION_FAILED: Final = 1
+INVARIANT_BROKEN: Final = 5
+INTERRUPTED: Final = 130
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
