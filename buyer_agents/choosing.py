@@ -62,7 +62,7 @@ async def find(trip: Trip) -> list[Ranked]:
         raise Left("no_result", f"Nothing is listed for '{need.query}' in {need.currency}.")
     candidates = [Candidate(found=item, amount_minor=item.amount_minor) for item in found]
     ranked = trip.policy.rank(candidates, need, trip.memory)
-    await trip.diary.advance(f"{len(ranked)} services are listed.", ranked)
+    await trip.diary.advance(f"{_count(len(ranked), 'service', 'is', 'are')} listed.", ranked)
     return ranked[: trip.shortlist]
 
 
@@ -80,7 +80,7 @@ async def evaluate(trip: Trip, shortlist: list[Ranked]) -> list[Chosen]:
         try:
             offer = await appraise(trip.market, ranked.candidate, trip.need, session_id=session_id)
         except Unfit as misfit:
-            unfit.append((_priced(ranked, misfit.amount_minor), misfit))
+            unfit.append((_ruled_out(ranked, misfit, trip.need), misfit))
         else:
             offers[offer.service_id] = offer
     order = trip.policy.rank(list(offers.values()), trip.need, trip.memory)
@@ -91,7 +91,8 @@ async def evaluate(trip: Trip, shortlist: list[Ranked]) -> list[Chosen]:
         trip.diary.service_id = best.candidate.service_id
         raise Left(why.reason, " ".join(told), alternatives)
     trip.diary.service_id = order[0].candidate.service_id
-    await trip.diary.advance(" ".join([f"{len(order)} services fit.", *told]), alternatives)
+    fitting = _count(len(order), "service", "fits", "fit")
+    await trip.diary.advance(" ".join([f"{fitting}.", *told]), alternatives)
     return [Chosen(offers[ranked.candidate.service_id], ranked) for ranked in order]
 
 
@@ -104,7 +105,7 @@ async def check_trust(trip: Trip, choices: list[Chosen]) -> Chosen:
     trip.diary.enter("trust_checking")
     alternatives = [choice.ranked for choice in choices]
     doubts: list[tuple[Reason, str]] = []
-    for choice in choices:
+    for place, choice in enumerate(choices):
         doubt = await _doubt(trip, choice.offer)
         if doubt is None:
             trip.diary.service_id = choice.offer.service_id
@@ -113,6 +114,7 @@ async def check_trust(trip: Trip, choices: list[Chosen]) -> Chosen:
             await trip.diary.advance(" ".join(told), alternatives)
             return choice
         doubts.append(doubt)
+        alternatives[place] = replace(choice.ranked, reason=doubt[0])
     raise Left(doubts[0][0], " ".join(detail for _, detail in doubts), alternatives)
 
 
@@ -131,8 +133,14 @@ async def _doubt(trip: Trip, offer: Offer) -> tuple[Reason, str] | None:
     return reason, f"{offer.slug}: trust {report.score}{flags} is not enough."
 
 
-def _priced(ranked: Ranked, amount_minor: int | None) -> Ranked:
-    """Return the same with the price that was quoted, if it was."""
-    if amount_minor is None:
-        return ranked
-    return replace(ranked, candidate=replace(ranked.candidate, amount_minor=amount_minor))
+def _ruled_out(ranked: Ranked, misfit: Unfit, need: Need) -> Ranked:
+    """Return the same with why it is out, and with the price that was quoted, if it was."""
+    limit_minor = need.max_price_minor if misfit.reason == "price" else None
+    out = replace(ranked, reason=misfit.reason, limit_minor=limit_minor)
+    if misfit.amount_minor is None:
+        return out
+    return replace(out, candidate=replace(out.candidate, amount_minor=misfit.amount_minor))
+
+
+def _count(number: int, noun: str, verb: str, verbs: str) -> str:
+    return f"{number} {noun} {verb}" if number == 1 else f"{number} {noun}s {verbs}"

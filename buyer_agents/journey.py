@@ -135,4 +135,6 @@ def _alternative(ranked: Ranked) -> Alternative:
         amount_minor=ranked.candidate.amount_minor,
         score=round(ranked.score, 6),
         parts={name: round(part, 6) for name, part in ranked.parts.items()},
+        reason=ranked.reason,
+        limit_minor=ranked.limit_minor,
     )

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from market.protocol.events import Reason
 from market.protocol.wire import FoundView, QuoteView, ServiceView
 
 Outputs = Sequence[Mapping[str, Any]]
@@ -65,10 +66,16 @@ class Offer(Candidate):
 
 @dataclass(frozen=True)
 class Ranked:
-    """A candidate with the score that a policy gave it; the parts add up to the score."""
+    """A candidate with the score that a policy gave it; the parts add up to the score.
+
+    ``reason`` says why it is out of the question, if it is; with ``price``, ``limit_minor`` is the
+    most that the need allows.
+    """
 
     candidate: Candidate
     parts: Mapping[str, float]
+    reason: Reason | None = None
+    limit_minor: int | None = None
 
     @property
     def score(self) -> float:

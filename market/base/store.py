@@ -36,7 +36,7 @@ from market.protocol.signing import SigningKey
 MAX_BATCH: Final = 200
 """Units of work in one commit, at most."""
 
-MAX_RETRIES: Final = 5
+MAX_RETRIES: Final = 10
 """How often a unit is tried again after a deadlock or a serialization failure."""
 
 P = ParamSpec("P")

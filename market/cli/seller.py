@@ -36,7 +36,7 @@ seller = Seller(HERE / "manifest.toml", key=HERE / "$name.key")
 @seller.handle
 def count_words(order):
     for number, line in enumerate(order.input["lines"]):
-        # Each yield is one chunk: it is delivered, and paid, even if we crash after it.
+        # Each yield is one chunk: it is delivered, even if we crash after it.
         yield Chunk({"line": number, "words": len(line.split())}, units=1)
 
 

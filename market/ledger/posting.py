@@ -18,7 +18,7 @@ from market.ledger.errors import (
     TransactionDiffers,
 )
 from market.ledger.tables import accounts, postings, transactions, unfolded_postings
-from market.protocol.money import MAX_MINOR
+from market.protocol.money import MAX_MINOR, Money
 
 House = Literal["fees", "issuance"]
 HOUSE: Final[tuple[House, ...]] = ("fees", "issuance")
@@ -191,7 +191,8 @@ def _refuse(uow: UnitOfWork, leg: Leg) -> NoReturn:
         raise BalanceTooLarge(f"An account holds at most {MAX_MINOR} minor units.")
     kind = InsufficientFunds if row.kind == "wallet" else EscrowExceeded
     raise kind(
-        f"The {row.kind} holds {row.balance_minor} minor units; {-leg.amount_minor} are needed.",
+        f"The {row.kind} holds {Money(row.balance_minor, row.currency)}; "
+        f"{Money(-leg.amount_minor, row.currency)} are needed.",
         amount_minor=-leg.amount_minor,
         available_minor=row.balance_minor,
     )
