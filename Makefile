@@ -22,7 +22,7 @@ demo: .venv/.base ## watch a scripted buyer find, judge, pay for, use and recomm
 	$(BIN)/market run scenarios/first_purchase.toml
 
 test: .venv/.dev ## run all tests (TESTS=tests/unit for a part)
-	$(BIN)/python -m pytest $(TESTS)
+	$(BIN)/python -m pytest -n auto --dist loadfile $(TESTS)
 
 check: .venv/.dev ## format, lint, types, floors, then all tests: what must be green
 	$(BIN)/ruff format --check .

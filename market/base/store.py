@@ -374,7 +374,11 @@ def load_signer(home: Path) -> SigningKey:
     with (home / "market.key.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not path.exists():
-            SigningKey.generate().save(path)
+            # Whole or not at all: half a key would keep the market from ever starting again.
+            unfinished = home / "market.key.new"
+            unfinished.unlink(missing_ok=True)
+            SigningKey.generate().save(unfinished)
+            unfinished.rename(path)
         return SigningKey.load(path)
 
 

@@ -63,7 +63,7 @@ _FILL = Sql(
     )
 )
 _ACCOUNT = Sql(
-    select(accounts.c.kind, accounts.c.balance_minor).where(
+    select(accounts.c.kind, accounts.c.balance_minor, accounts.c.currency).where(
         accounts.c.id == bindparam("account_id")
     )
 )

@@ -216,6 +216,16 @@ async def test_a_slow_follower_reads_from_the_log_what_memory_did_not_hold(
     assert seen == list(range(22))
 
 
+async def test_a_follower_that_leaves_is_forgotten_at_once(store: Store, session: SessionView):
+    reader = sessions.follow(store, caller=BUYER, session_id=session.id, after=-1)
+    await anext(reader)
+    assert store.hub.readers == 1
+
+    await reader.aclose()
+
+    assert (store.hub.readers, store.hub.loops()) == (0, [])
+
+
 async def test_sessions_are_listed_to_those_who_take_part(store: Store, session: SessionView):
     async def ids(of: Caller, state: str = "any") -> list[str]:
         page = await store.read(sessions.sessions_of, caller=of, state=state, cursor=None, limit=10)

@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import TypeVar
 
 import psycopg
@@ -14,7 +15,7 @@ from market.base.errors import Conflict, MarketError, Overloaded
 from market.base.once import Once
 from market.base.settings import Settings
 from market.base.sql import Sql, insert
-from market.base.store import Store
+from market.base.store import Store, load_signer
 from market.base.work import UnitOfWork
 from tests.workers import LIMIT_SECONDS, in_one_batch, somebody_waits, two_workers
 
@@ -371,3 +372,11 @@ async def test_closing_answers_what_is_queued_and_refuses_what_comes_after(setti
     for request in late:
         with pytest.raises(MarketError, match="shutting down"):
             await soon(request)
+
+
+def test_a_crash_while_the_key_is_made_leaves_a_market_that_starts(tmp_path: Path):
+    (tmp_path / "market.key.new").write_text("half a k")
+
+    made = load_signer(tmp_path)
+
+    assert load_signer(tmp_path).kid == made.kid
