@@ -195,6 +195,18 @@ async def test_streams_of_one_agent_are_limited(served: Market, monkeypatch: Any
     assert answer.headers["retry-after"] == "1"
 
 
+async def test_a_market_that_stops_lets_no_new_stream_in(served: Market):
+    buyer = await served.enter("thrifty", "buyer")
+    session_id = await open_session(buyer)
+    served.app.state.desk.gate.shut()
+
+    answer = await buyer.get(f"/v1/sessions/{session_id}/stream")
+
+    assert answer.status_code == 503
+    assert answer.json()["type"] == "/problems/overloaded"
+    assert answer.headers["retry-after"] == "1"
+
+
 async def until_open(market: Market, streams: int) -> None:
     """Wait until so many streams are open, with a limit."""
     async with asyncio.timeout(LIMIT_SECONDS):

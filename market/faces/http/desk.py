@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from random import Random
 
 from market.base.clock import Clock, milliseconds
+from market.base.errors import Overloaded
 from market.base.settings import Settings
 from market.base.store import Store
 from market.faces.http import limits
@@ -21,6 +22,7 @@ class StreamGate:
     def __init__(self) -> None:
         self._open: Counter[str] = Counter()
         self._changed = asyncio.Event()
+        self._is_shut = False
 
     @property
     def open_streams(self) -> int:
@@ -32,7 +34,10 @@ class StreamGate:
 
         Raises:
             TooManyStreams: the agent, or the market, has as many as it may.
+            Overloaded: the market stops.
         """
+        if self._is_shut:
+            raise Overloaded("The market is shutting down.", retry_after_seconds=1)
         if self._open[agent_id] >= limits.STREAMS_PER_AGENT:
             raise TooManyStreams(
                 "Close a stream before opening another.",
@@ -54,6 +59,10 @@ class StreamGate:
         if not self._open[agent_id]:
             del self._open[agent_id]
         self._changed.set()
+
+    def shut(self) -> None:
+        """Let no new stream in."""
+        self._is_shut = True
 
     async def until(self, streams: int) -> None:
         """Wait until so many streams are open."""

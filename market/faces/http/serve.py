@@ -54,6 +54,7 @@ async def serving(
 
 async def drain(desk: Desk) -> None:
     """End every live stream with a resumable last frame; wait for the readers that take it."""
+    desk.gate.shut()
     desk.store.hub.drain()
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(DRAIN_SECONDS):
