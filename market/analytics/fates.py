@@ -77,7 +77,7 @@ def fate_of(journey: Journey, mine: Set[str]) -> Fate:
         currency=currency,
         winning_minor=winning_minor,
         basis=basis,
-        detail=decision.detail if decision and reason else "",
+        detail=_words(decision, mine) if decision and reason else "",
         **_compared(journey, mine, rival),
     )
 
@@ -101,6 +101,15 @@ def _fate_of_order(journey: Journey, order: Ordered, mine: Set[str]) -> Fate:
         detail=decision.detail if decision else "",
         **_compared(journey, mine, _rival(journey, "using", mine)),
     )
+
+
+def _words(decision: Decided, mine: Set[str]) -> str:
+    """Return what a buyer said, or only what it said of these services where it names them."""
+    option = decision.option(mine)
+    if option is None or f"{option.slug}: " not in decision.detail:
+        return decision.detail
+    words = decision.detail.partition(f"{option.slug}: ")[2].partition(". ")[0]
+    return words.removeprefix(f"{option.reason}: ").rstrip(".")
 
 
 def _furthest(journey: Journey, mine: Set[str]) -> Stage:
