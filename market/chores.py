@@ -34,8 +34,15 @@ async def expire_orders(store: Store) -> int:
     """Do what passed deadlines mean: cancel, fail, accept; each order in its own unit of work."""
     due = await store.scan(orders.due)
     happened = await asyncio.gather(
-        *(store.write(orders.expire, order_id=order_id) for order_id in due[:MAX_EXPIRED])
+        *(store.write(orders.expire, order_id=order_id) for order_id in due[:MAX_EXPIRED]),
+        return_exceptions=True,
     )
+    for what in happened:
+        # One order's refusal must not keep the others waiting; its turn comes again.
+        if isinstance(what, MarketError):
+            log.warning("order.not_expired", code=what.code, detail=what.detail)
+        elif isinstance(what, BaseException):
+            raise what
     return sum(what != "nothing" for what in happened)
 
 

@@ -1,6 +1,7 @@
 """Verbs of the inbox."""
 
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import Any, Final
 
 import msgspec
@@ -103,8 +104,9 @@ async def follow(
     stream_id = stream_of(caller.agent_id)
     if await store.read(streams.stream, stream_id=stream_id) is None:
         await store.write(open_inbox, agent_id=caller.agent_id)
-    async for found in streams.follow(store, stream_id=stream_id, after=after):
-        yield _messages(found.entries)
+    async with aclosing(streams.follow(store, stream_id=stream_id, after=after)) as following:
+        async for found in following:
+            yield _messages(found.entries)
 
 
 def _messages(entries: list[Entry]) -> list[MessageView]:

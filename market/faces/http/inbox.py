@@ -1,6 +1,6 @@
 """The caller's inbox over HTTP: read, wait, follow, acknowledge."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from litestar import Controller
@@ -66,12 +66,13 @@ class InboxController(Controller):
         return await store.write(inbox.acknowledge, caller=caller, offset=request.offset)
 
 
-async def _follow(store: Store, caller: Caller, after: int) -> AsyncIterator[Batch]:
+async def _follow(store: Store, caller: Caller, after: int) -> AsyncGenerator[Batch, None]:
     next_offset = after + 1
-    async for messages in inbox.follow(store, caller=caller, after=after):
-        items = [Item(message.offset, encode(message)) for message in messages]
-        next_offset = items[-1].offset + 1 if items else next_offset
-        yield Batch(items, next_offset, is_end=False)
+    async with aclosing(inbox.follow(store, caller=caller, after=after)) as following:
+        async for messages in following:
+            items = [Item(message.offset, encode(message)) for message in messages]
+            next_offset = items[-1].offset + 1 if items else next_offset
+            yield Batch(items, next_offset, is_end=False)
 
 
 async def _wait(store: Store, caller: Caller, after: int, seconds: int) -> None:

@@ -1,6 +1,6 @@
 """Sessions over HTTP: open, read by page, by long poll or live, write, close."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Annotated, Literal
 
@@ -222,11 +222,13 @@ class SessionController(Controller):
 
 async def follow_session(
     store: Store, *, caller: Caller, session_id: str, after: int
-) -> AsyncIterator[Batch]:
+) -> AsyncGenerator[Batch, None]:
     """Yield a session's log as ``caller`` sees it, for any live transport."""
-    async for reading in sessions.follow(store, caller=caller, session_id=session_id, after=after):
-        items = [Item(*event) for event in reading.events]
-        yield Batch(items, reading.next_offset, reading.is_end)
+    following = sessions.follow(store, caller=caller, session_id=session_id, after=after)
+    async with aclosing(following) as readings:
+        async for reading in readings:
+            items = [Item(*event) for event in reading.events]
+            yield Batch(items, reading.next_offset, reading.is_end)
 
 
 def _producer(producer_id: str | None, epoch: int | None, seq: int | None) -> Producer | None:

@@ -7,6 +7,7 @@ of a complete log. A socket that ends for another reason says which in its close
 """
 
 import asyncio
+from contextlib import aclosing
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -124,13 +125,14 @@ class _Line:
             after=after,
         )
         sequence = steps(batches, doors=self._desk.doors, visitor=self._visitor, after=after)
-        async for step in sequence:
-            for item in step.items:
-                await self._send(item.json)
-            if step.ending == "closed":
-                await self._send(encode({"closed": True, "next_offset": step.next_offset}))
-            if step.ending is not None:
-                self._ending = (CLOSE_CODES[step.ending], step.ending)
+        async with aclosing(sequence):
+            async for step in sequence:
+                for item in step.items:
+                    await self._send(item.json)
+                if step.ending == "closed":
+                    await self._send(encode({"closed": True, "next_offset": step.next_offset}))
+                if step.ending is not None:
+                    self._ending = (CLOSE_CODES[step.ending], step.ending)
 
     async def _take_frames(self) -> None:
         clock = asyncio.get_running_loop().time

@@ -7,7 +7,8 @@ its own socket and never in our memory.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from typing import Final, Literal, NamedTuple, cast
 
 import structlog
@@ -53,39 +54,41 @@ class Step(NamedTuple):
 
 
 async def steps(
-    batches: AsyncIterator[Batch], *, doors: Doorkeeper, visitor: Visitor, after: int
-) -> AsyncIterator[Step]:
+    batches: AsyncGenerator[Batch, None], *, doors: Doorkeeper, visitor: Visitor, after: int
+) -> AsyncGenerator[Step, None]:
     """Yield what to send to ``visitor`` of what follows ``after``; the last step has an ending."""
     loop = asyncio.get_running_loop()
     next_offset, last_sent = after + 1, loop.time()
-    async for batch in batches:
-        if (reason := await doors.reason_to_leave(visitor)) is not None:
-            yield Step([], next_offset, cast("Ending", reason))
-            return
-        if batch.items:
-            next_offset = batch.items[-1].offset + 1
-        if batch.items or loop.time() - last_sent >= limits.HEARTBEAT_SECONDS:
-            yield Step(batch.items, next_offset, None)
-            last_sent = loop.time()
-            # A client that left makes sends return at once; without a pause this loop would spin.
-            await asyncio.sleep(0)
-        if batch.is_end:
-            yield Step([], batch.next_offset, "closed")
-            return
+    async with aclosing(batches):
+        async for batch in batches:
+            if (reason := await doors.reason_to_leave(visitor)) is not None:
+                yield Step([], next_offset, cast("Ending", reason))
+                return
+            if batch.items:
+                next_offset = batch.items[-1].offset + 1
+            if batch.items or loop.time() - last_sent >= limits.HEARTBEAT_SECONDS:
+                yield Step(batch.items, next_offset, None)
+                last_sent = loop.time()
+                # A client that left makes sends return at once; without a pause this would spin.
+                await asyncio.sleep(0)
+            if batch.is_end:
+                yield Step([], batch.next_offset, "closed")
+                return
     yield Step([], next_offset, "drain")
 
 
-async def event_frames(sequence: AsyncIterator[Step]) -> AsyncIterator[bytes]:
+async def event_frames(sequence: AsyncGenerator[Step, None]) -> AsyncGenerator[bytes, None]:
     """Yield steps as server-sent events (WHATWG HTML 9.2)."""
-    yield _OPENED
-    async for step in sequence:
-        if step.items:
-            yield b"".join([b"id: %d\ndata: %b\n\n" % item for item in step.items])
-        elif step.ending is None:
-            yield _ALIVE
-        else:
-            last = b'event: %b\ndata: {"next_offset":%d}\n\n'
-            yield last % (step.ending.encode(), step.next_offset)
+    async with aclosing(sequence):
+        yield _OPENED
+        async for step in sequence:
+            if step.items:
+                yield b"".join([b"id: %d\ndata: %b\n\n" % item for item in step.items])
+            elif step.ending is None:
+                yield _ALIVE
+            else:
+                last = b'event: %b\ndata: {"next_offset":%d}\n\n'
+                yield last % (step.ending.encode(), step.next_offset)
 
 
 class EventStream(ASGIStreamingResponse):
@@ -131,7 +134,7 @@ def impatient(send: Send) -> Send:
     return send_soon
 
 
-def open_stream(call: Call, batches: AsyncIterator[Batch], *, after: int) -> EventStream:
+def open_stream(call: Call, batches: AsyncGenerator[Batch, None], *, after: int) -> EventStream:
     """Return the live answer to ``call``.
 
     Raises:
