@@ -17,25 +17,19 @@ from market.sessions.errors import (
 )
 from market.sessions.reading import Reading, Shown, events, follow
 from market.sessions.rights import Viewer, need_to_act
-from market.sessions.service import (
-    MAX_EVENT_BYTES,
-    NewEvent,
-    append,
-    begin,
+from market.sessions.service import begin, close, join, open_session
+from market.sessions.views import (
     buyers_open_session,
     checkpoint,
-    close,
     head,
     is_open,
-    join,
     joined,
-    open_session,
     owned,
     session,
     sessions_of,
     viewer_of,
-    write,
 )
+from market.sessions.writing import MAX_EVENT_BYTES, NewEvent, append, write
 
 __all__ = [
     "MAX_EVENT_BYTES",

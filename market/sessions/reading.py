@@ -9,7 +9,7 @@ from market.base.caller import Caller
 from market.base.store import Store
 from market.base.work import Snapshot
 from market.sessions.rights import Viewer, shown
-from market.sessions.service import viewer_of
+from market.sessions.views import viewer_of
 
 
 class Shown(NamedTuple):

@@ -21,8 +21,6 @@ MAX_LINES = 400
 MAX_FUNCTION_LINES = 60
 LARGE = {
     "market/protocol/wire.py": "the list of all bodies: looked up, not read",
-    "market/sessions/service.py": "its verbs share one view of who may see what",
-    "market/faces/http/operations.py:read_operation": "one match over the kinds of parameter",
 }
 """What is larger than the house likes, and why it is not cut."""
 

@@ -1,0 +1,200 @@
+"""Queries of the sessions room: who takes part, where a session stands, and the lists."""
+
+from typing import Any, Final
+
+import msgspec
+from sqlalchemy import BindParameter, ColumnElement, and_, bindparam, exists, or_, select
+
+from market.base import streams
+from market.base.caller import Caller
+from market.base.clock import rfc3339, seconds_of
+from market.base.paging import decode_cursor, page_of
+from market.base.sql import Sql
+from market.base.work import Snapshot
+from market.protocol.commitments import CHECKPOINT, CheckpointClaims
+from market.protocol.wire import Page, SessionView
+from market.sessions.errors import SessionNotFound
+from market.sessions.rights import Viewer
+from market.sessions.tables import members, sessions
+
+LAST_ID: Final = "ses_z"
+"""Greater than every session id: where a list that begins with the newest starts."""
+
+MAX_JOINED: Final = 10_000
+"""Orders of one seller in one session that it may see, at most."""
+
+_FIND: Final = Sql(select(sessions).where(sessions.c.id == bindparam("session_id")))
+_MEMBERS: Final = Sql(
+    select(members.c.agent_id, members.c.order_id)
+    .where(members.c.session_id == bindparam("session_id"))
+    .order_by(members.c.order_id)
+    .limit(1_000)
+)
+_JOINED: Final = Sql(
+    select(members.c.order_id)
+    .where(
+        members.c.session_id == bindparam("session_id"),
+        members.c.agent_id == bindparam("agent_id"),
+    )
+    .limit(MAX_JOINED)
+)
+_LIST: Final = Sql(
+    select(sessions.c.id)
+    .where(
+        sessions.c.id < bindparam("before"),
+        or_(
+            bindparam("sees_all") == 1,
+            sessions.c.buyer_id == bindparam("agent_id"),
+            sessions.c.principal_id == bindparam("agent_id"),
+            sessions.c.id.in_(
+                select(members.c.session_id).where(members.c.agent_id == bindparam("agent_id"))
+            ),
+        ),
+        or_(
+            bindparam("state") == "any",
+            and_(bindparam("state") == "open", sessions.c.closed_at.is_(None)),
+            and_(bindparam("state") == "closed", sessions.c.closed_at.is_not(None)),
+        ),
+    )
+    .order_by(sessions.c.id.desc())
+    .limit(bindparam("limit"))
+)
+
+
+def session(snapshot: Snapshot, *, caller: Caller, session_id: str) -> SessionView:
+    """Return where a session stands.
+
+    Raises:
+        SessionNotFound: there is none that the caller takes part in.
+    """
+    viewer = viewer_of(snapshot, caller=caller, session_id=session_id)
+    view = view_of(snapshot, session_id)
+    if viewer.is_owner:
+        return view
+    # A seller learns of its own orders, not of the buyer's words or rivals.
+    orders = [order_id for order_id in view.orders if order_id in viewer.order_ids]
+    return msgspec.structs.replace(view, need="", labels={}, principal_id=None, orders=orders)
+
+
+def sessions_of(
+    snapshot: Snapshot, *, caller: Caller, state: str, cursor: str | None, limit: int
+) -> Page[SessionView]:
+    """Return the caller's sessions, newest first; an overseer's are all.
+
+    ``state``: open, closed or any.
+    """
+    key = decode_cursor(cursor, (str,))
+    rows = snapshot.all(
+        _LIST,
+        before=key[0] if key else LAST_ID,
+        sees_all=int(caller.is_overseer),
+        agent_id=caller.agent_id,
+        state=state,
+        limit=limit + 1,
+    )
+    return page_of(
+        rows,
+        limit=limit,
+        view=lambda row: session(snapshot, caller=caller, session_id=row.id),
+        key=lambda row: (row.id,),
+    )
+
+
+def viewer_of(snapshot: Snapshot, *, caller: Caller, session_id: str) -> Viewer:
+    """Return the caller's part in a session.
+
+    Raises:
+        SessionNotFound: there is none, or it has no part in it.
+    """
+    row = snapshot.one(_FIND, session_id=session_id)
+    if row is not None:
+        if caller.is_overseer or caller.agent_id in (row.buyer_id, row.principal_id):
+            return Viewer(caller.agent_id, True, frozenset())
+        rows = snapshot.all(_JOINED, session_id=session_id, agent_id=caller.agent_id)
+        if rows:
+            return Viewer(caller.agent_id, False, frozenset(row.order_id for row in rows))
+    raise SessionNotFound("There is no session under this id that you take part in.")
+
+
+def owned(snapshot: Snapshot, *, caller: Caller, session_id: str) -> None:
+    """Let pass an owner of a session: its buyer, its principal, an overseer.
+
+    Raises:
+        SessionNotFound: there is none that the caller owns.
+    """
+    if not viewer_of(snapshot, caller=caller, session_id=session_id).is_owner:
+        raise SessionNotFound("There is no session under this id that you take part in.")
+
+
+def joined(
+    session_id: ColumnElement[str], agent_id: BindParameter[Any], order_id: ColumnElement[str]
+) -> ColumnElement[bool]:
+    """Return the condition that an agent has joined an order, for statements of rooms above."""
+    return exists().where(
+        members.c.session_id == session_id,
+        members.c.agent_id == agent_id,
+        members.c.order_id == order_id,
+    )
+
+
+def buyers_open_session(snapshot: Snapshot, *, buyer_id: str, session_id: str) -> None:
+    """Let pass a buyer that continues its own session.
+
+    Raises:
+        SessionNotFound: it has none under this id. (A closed one is refused at the append.)
+    """
+    row = snapshot.one(_FIND, session_id=session_id)
+    if row is None or row.buyer_id != buyer_id:
+        raise SessionNotFound("There is no session under this id that you take part in.")
+
+
+def is_open(snapshot: Snapshot, *, session_id: str) -> bool:
+    """Whether events can still be appended."""
+    found = streams.stream(snapshot, stream_id=session_id)
+    return found is not None and not found.is_closed
+
+
+def head(snapshot: Snapshot, *, session_id: str) -> tuple[int, str]:
+    """Return the next offset of a session and the hash of its last event."""
+    found = streams.stream(snapshot, stream_id=session_id)
+    if found is None:
+        raise SessionNotFound("There is no session under this id that you take part in.")
+    return found.next_offset, found.head
+
+
+def checkpoint(snapshot: Snapshot, *, caller: Caller, session_id: str) -> str:
+    """Return the market's signature over the last offset and hash of a session.
+
+    Two readers who compare checkpoints learn whether they were shown the same history.
+    """
+    viewer_of(snapshot, caller=caller, session_id=session_id)
+    next_offset, last_hash = head(snapshot, session_id=session_id)
+    claims = CheckpointClaims(
+        iss=snapshot.settings.issuer,
+        aud=snapshot.settings.issuer,
+        iat=seconds_of(snapshot.now),
+        session_id=session_id,
+        offset=next_offset - 1,
+        hash=last_hash,
+    )
+    return snapshot.signer.sign(claims, typ=CHECKPOINT)
+
+
+def view_of(snapshot: Snapshot, session_id: str) -> SessionView:
+    """Return a session as its owners see it."""
+    row = snapshot.one(_FIND, session_id=session_id)
+    next_offset, last_hash = head(snapshot, session_id=session_id)
+    joined = snapshot.all(_MEMBERS, session_id=session_id)
+    return SessionView(
+        id=row.id,
+        buyer_id=row.buyer_id,
+        principal_id=row.principal_id,
+        need=row.need,
+        labels=row.labels,
+        state="closed" if row.closed_at else "open",
+        next_offset=next_offset,
+        head_hash=last_hash,
+        opened_at=rfc3339(row.opened_at),
+        closed_at=rfc3339(row.closed_at) if row.closed_at else None,
+        orders=list(dict.fromkeys(m.order_id for m in joined)),
+    )

@@ -1,0 +1,184 @@
+"""Events into the log: encoded, chained, checked for who may write what."""
+
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from market.base import streams
+from market.base.caller import Caller
+from market.base.clock import rfc3339
+from market.base.streams import Producer
+from market.base.work import UnitOfWork
+from market.protocol.canonical import NotCanonical, canonical, canonical_plain, sha256_text
+from market.protocol.events import KINDS, Audience, Stage
+from market.protocol.wire import Appended, Decision, WriteEvents
+from market.sessions.errors import (
+    BadEvent,
+    KindReserved,
+    SessionClosed,
+    SessionFull,
+    SessionNotFound,
+)
+from market.sessions.rights import Viewer, need_to_act
+from market.sessions.views import viewer_of
+
+MAX_EVENT_BYTES: Final = 64 * 1024
+"""The longest event, as stored."""
+
+MAX_EVENTS: Final = 1_000_000
+"""Events in one session after which participants may write no more; the market still may."""
+
+
+class NewEvent(NamedTuple):
+    """What is to be appended. Stage and audience are the kind's own unless given."""
+
+    kind: str
+    actor_id: str
+    body: dict[str, Any]
+    order_id: str | None = None
+    stage: Stage | None = None
+    audience: Audience | None = None
+
+
+_PLAIN: Final = frozenset(
+    kind
+    for kind in KINDS
+    if kind.startswith(("session.", "order.", "control.", "approval."))
+    or kind == "delivery.completed"
+)
+"""Kinds whose bodies the market makes of checked text and integers: canonical as they are."""
+
+
+def append(uow: UnitOfWork, *, session_id: str, events: Sequence[NewEvent]) -> Appended:
+    """Append events that the market vouches for, in the unit of work that makes them true.
+
+    Raises:
+        SessionNotFound: there is no such session.
+        SessionClosed: its log is complete.
+    """
+    claimed = _claim(uow, session_id)
+    return put_events(uow, session_id, claimed, events)
+
+
+def write(
+    uow: UnitOfWork,
+    *,
+    caller: Caller,
+    session_id: str,
+    events: WriteEvents,
+    producer: Producer | None = None,
+) -> Appended:
+    """Append what a participant writes itself; a producer's repeat appends nothing again.
+
+    Raises:
+        KindReserved: the kind is the market's, or another participant's, to write.
+        BadEvent: a body is not of its form, or too long.
+        SessionClosed, SessionFull: nothing more fits.
+    """
+    need_to_act(caller)
+    viewer = viewer_of(uow, caller=caller, session_id=session_id)
+    claimed = _claim(uow, session_id)
+    if producer is not None:
+        next_offset = streams.check_producer(uow, stream_id=session_id, producer=producer)
+        if next_offset is not None:
+            first = next_offset - len(events.events)
+            return Appended(first_offset=first, next_offset=next_offset, repeated=True)
+    if claimed.next_offset + len(events.events) > MAX_EVENTS:
+        raise SessionFull(f"A session holds at most {MAX_EVENTS} events.", max_events=MAX_EVENTS)
+    new = [_checked(viewer, caller, item.kind, item.body, item.order_id) for item in events.events]
+    appended = put_events(uow, session_id, claimed, new)
+    if producer is not None:
+        streams.keep_producer(
+            uow, stream_id=session_id, producer=producer, next_offset=appended.next_offset
+        )
+    return appended
+
+
+def _claim(uow: UnitOfWork, session_id: str) -> streams.Stream:
+    try:
+        return streams.claim(uow, stream_id=session_id)
+    except streams.StreamNotFound as refusal:
+        raise SessionNotFound("There is no session under this id.") from refusal
+    except streams.StreamClosed as refusal:
+        raise SessionClosed("Its log is complete; open a new session.") from refusal
+
+
+def put_events(
+    uow: UnitOfWork, session_id: str, claimed: streams.Stream, events: Sequence[NewEvent]
+) -> Appended:
+    recorded_at = rfc3339(uow.now)
+    offset, prev_hash = claimed.next_offset, claimed.head
+    data = []
+    for event in events:
+        kind = KINDS[event.kind]
+        encode = canonical_plain if event.kind in _PLAIN else _canonical
+        text = encode(
+            {
+                "actor_id": event.actor_id,
+                "audience": event.audience or kind.audience,
+                "body": event.body,
+                "id": f"{session_id}:{offset}",
+                "kind": event.kind,
+                "offset": offset,
+                "order_id": event.order_id,
+                "prev_hash": prev_hash,
+                "recorded_at": recorded_at,
+                "session_id": session_id,
+                "stage": event.stage or kind.stage,
+            }
+        )
+        _check_length(text)
+        prev_hash = sha256_text(text)
+        data.append(text[:-1] + b',"hash":"' + prev_hash.encode() + b'"}')
+        offset += 1
+    streams.put(uow, stream_id=session_id, claimed=claimed, data=data, head=prev_hash)
+    return Appended(first_offset=claimed.next_offset, next_offset=offset, repeated=False)
+
+
+def _canonical(event: dict[str, Any]) -> bytes:
+    try:
+        return canonical(event)
+    except NotCanonical as error:
+        raise BadEvent(f"The event has no canonical JSON form: {error}.") from error
+
+
+def _check_length(text: bytes) -> None:
+    if len(text) > MAX_EVENT_BYTES:
+        raise BadEvent(
+            f"An event takes at most {MAX_EVENT_BYTES} bytes, this one {len(text)}.",
+            max_bytes=MAX_EVENT_BYTES,
+        )
+
+
+def _checked(
+    viewer: Viewer, caller: Caller, kind: str, body: dict[str, Any], order_id: str | None
+) -> NewEvent:
+    known = KINDS.get(kind)
+    if known is None:
+        raise BadEvent(f"There is no kind of event {kind!r}.", kinds=sorted(KINDS))
+    if known.writer == "market":
+        raise KindReserved(f"Only the market writes {kind}.", kind=kind)
+    if not viewer.is_owner:
+        if known.writer == "owner" or order_id not in viewer.order_ids:
+            raise KindReserved(
+                "A seller writes only run.* and note.written, for an order of its own (order_id).",
+                kind=kind,
+            )
+        return NewEvent(kind, caller.agent_id, body, order_id, audience="order")
+    if kind == "decision.made":
+        return _decision(caller, body)
+    return NewEvent(kind, caller.agent_id, body, order_id)
+
+
+def _decision(caller: Caller, body: dict[str, Any]) -> NewEvent:
+    if caller.kind != "buyer":
+        raise KindReserved("Only the buyer of a session decides.", kind="decision.made")
+    try:
+        decision = msgspec.convert(body, Decision, strict=True)
+    except msgspec.ValidationError as error:
+        raise BadEvent(f"The decision is not of its form: {error}.") from error
+    if (decision.outcome == "leave") != (decision.reason is not None):
+        raise BadEvent("A decision to leave has a reason; one to advance has none.", field="reason")
+    tree: dict[str, Any] = msgspec.to_builtins(decision)
+    return NewEvent("decision.made", caller.agent_id, tree, decision.order_id, decision.stage)
