@@ -4,6 +4,7 @@ PYTHON ?= python3
 UV ?= uv
 ONLY ?=
 TESTS ?=
+JOBS ?= 2
 
 BIN := .venv/bin
 PIP = $(shell test -x $(BIN)/pip && echo $(BIN)/python -m pip || echo $(PYTHON) -m pip --python $(BIN)/python)
@@ -21,7 +22,7 @@ help: ## list these commands
 demo: .venv/.base ## watch a scripted buyer find, judge, pay for, use and recommend a service
 	$(BIN)/market run scenarios/first_purchase.toml
 
-test: .venv/.dev ## run all tests (TESTS=tests/unit for a part)
+test: .venv/.dev ## run all tests (TESTS=tests/unit for a part, JOBS=0 in one process)
 	$(BIN)/python -m pytest -n auto --dist loadfile $(TESTS)
 
 check: .venv/.dev ## format, lint, types, floors, then all tests: what must be green

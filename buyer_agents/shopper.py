@@ -96,9 +96,11 @@ class Shopper:
         await recommend(trip, chosen, order, judgement)
 
     async def _close(self, diary: Diary) -> None:
-        """Close the session, unless an order in it has still to end there."""
+        """Close the session, unless an order in it has still to end there; keep its receipt."""
         if diary.order_id is not None:
             order = await self._market.order(diary.order_id)
             if order.state not in _ENDED:
                 return
+            if diary.receipt is None and order.receipt_id is not None:
+                diary.receipt = await self._market.receipt(order.receipt_id)
         await self._market.close_session(diary.session_id)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 import anyio
+import stamina
 import structlog
 from anyio.abc import TaskGroup, TaskStatus
 
@@ -163,7 +164,11 @@ async def _open_orders(
 
 
 def _log_to_stderr() -> None:
-    """Write the log as one JSON line per event: standard output is for data."""
+    """Write the log as one JSON line per event: standard output is for data.
+
+    That a request is tried again is not worth a line; that the market stays away is.
+    """
+    stamina.instrumentation.set_on_retry_hooks(())
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,

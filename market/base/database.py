@@ -191,6 +191,8 @@ class Sqlite:
             # Without it INSERT OR REPLACE goes around the append-only triggers.
             "recursive_triggers = ON",
             "foreign_keys = ON",
+            # Savepoints keep a journal of their own; in a file it costs as much as the statements.
+            "temp_store = MEMORY",
         ):
             connection.execute(f"PRAGMA {pragma}")
         return connection

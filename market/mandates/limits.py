@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from market.mandates.errors import BadMandate, MandateExceeded, MandateForbids
 from market.protocol.commitments import Limits
+from market.protocol.money import Money
 
 
 class Used(NamedTuple):
@@ -34,7 +35,7 @@ def period_at(now: datetime, *, created_at: datetime, period_seconds: int | None
 
 
 def check_spend(
-    limits: Limits, used: Used, *, seller_id: str, tags: Sequence[str], amount_minor: int
+    limits: Limits, used: Used, *, seller_id: str, tags: Sequence[str], price: Money
 ) -> None:
     """Let pass an order that the limits allow.
 
@@ -57,9 +58,10 @@ def check_spend(
         ("budget_minor", limits.budget_minor, used.spent_minor),
         ("period_budget_minor", limits.period_budget_minor, used.period_spent_minor),
     ):
-        if ceiling is not None and amount_minor > ceiling - taken:
+        if ceiling is not None and price.amount_minor > ceiling - taken:
+            left = Money(ceiling - taken, price.currency)
             raise MandateExceeded(
-                f"The order costs {amount_minor} minor units; '{name}' leaves {ceiling - taken}.",
+                f"The order costs {price}; the mandate's '{name}' leaves {left}.",
                 limit=name,
                 available_minor=ceiling - taken,
             )

@@ -27,7 +27,7 @@ from market.mandates.limits import check_limits, check_spend, needs_approval
 from market.mandates.tables import mandates
 from market.mandates.views import mandate, no_such, period_of, used_of, view, visible
 from market.protocol.commitments import Limits, MandateClaims
-from market.protocol.money import EXPONENTS
+from market.protocol.money import EXPONENTS, Money
 from market.protocol.wire import MandateView
 
 MAX_LIFE: Final = timedelta(days=366)
@@ -196,7 +196,7 @@ def spend(
         )
     limits = msgspec.convert(row.limits, Limits)
     used = used_of(row, uow.now)
-    check_spend(limits, used, seller_id=seller_id, tags=tags, amount_minor=amount_minor)
+    check_spend(limits, used, seller_id=seller_id, tags=tags, price=Money(amount_minor, currency))
     touched = uow.run(
         _SPEND,
         mandate_id=mandate_id,

@@ -9,6 +9,7 @@ from market.base.errors import MarketError
 from market.mandates import BadMandate, MandateExceeded, MandateForbids
 from market.mandates.limits import Used, check_limits, check_spend, needs_approval, period_at
 from market.protocol.commitments import Limits
+from market.protocol.money import Money
 
 SELLER = "s" * 43
 CREATED = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -16,9 +17,8 @@ NOTHING = Used(spent_minor=0, period_spent_minor=0, orders=0)
 
 
 def spend(used: Used = NOTHING, amount_minor: int = 100, **limits: Any) -> None:
-    check_spend(
-        Limits(**limits), used, seller_id=SELLER, tags=["csv", "report"], amount_minor=amount_minor
-    )
+    price = Money(amount_minor, "XTS")
+    check_spend(Limits(**limits), used, seller_id=SELLER, tags=["csv", "report"], price=price)
 
 
 def refusal_of(used: Used = NOTHING, amount_minor: int = 100, **limits: Any) -> MarketError:
