@@ -12,6 +12,7 @@ INSTALL = $(PIP) --disable-pip-version-check install --quiet --no-input
 LOCK = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-header --group build
 
+MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
 .PHONY: help demo test check fmt bench run migrate reference lock
 
