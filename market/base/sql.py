@@ -8,6 +8,7 @@ flags) are converted here and nowhere else.
 
 from collections import namedtuple
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from operator import itemgetter
 from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
@@ -26,7 +27,7 @@ Dialect = Literal["sqlite", "postgresql"]
 Converter = Callable[[Any], Any]
 
 _DIALECTS: Final = {
-    "sqlite": sqlite.dialect(paramstyle="named"),
+    "sqlite": sqlite.dialect(paramstyle="qmark"),
     "postgresql": postgresql.psycopg.dialect(paramstyle="pyformat"),  # type: ignore[no-untyped-call]
 }
 
@@ -46,15 +47,16 @@ class Compiled(NamedTuple):
     writers: tuple[tuple[str, Converter], ...]
     readers: tuple[tuple[int, Converter], ...]
     make_row: Callable[[Iterable[Any]], Any]
+    in_order: Callable[[dict[str, Any]], Any]
 
-    def bind(self, parameters: dict[str, Any]) -> dict[str, Any]:
-        """Turn ``parameters`` into the driver's, in place, and return them."""
+    def bind(self, parameters: dict[str, Any]) -> Any:
+        """Turn ``parameters`` into the driver's, in place, and return them as it wants them."""
         if self.constants:
             parameters.update(self.constants)
         for name, write in self.writers:
             if parameters[name] is not None:
                 parameters[name] = write(parameters[name])
-        return parameters
+        return self.in_order(parameters)
 
     def row(self, values: Sequence[Any]) -> Any:
         """Return a driver's row as a named tuple of converted values."""
@@ -154,7 +156,22 @@ def _compile(statement: Executable, dialect: Dialect) -> Compiled:
     make_row: Callable[[Iterable[Any]], Any] = tuple
     if columns:
         make_row = namedtuple("Row", columns)._make  # type: ignore[attr-defined]
-    return Compiled(str(compiled), constants, writers, readers, make_row)
+    in_order = _by_position(compiled.positiontup) if dialect == "sqlite" else _by_name
+    return Compiled(str(compiled), constants, writers, readers, make_row, in_order)
+
+
+def _by_name(parameters: dict[str, Any]) -> dict[str, Any]:
+    return parameters
+
+
+def _by_position(names: Sequence[str] | None) -> Callable[[dict[str, Any]], Any]:
+    """Return what puts parameters in the order of their marks: SQLite finds names one by one."""
+    if not names:
+        return lambda parameters: ()
+    if len(names) == 1:
+        [name] = names
+        return lambda parameters: (parameters[name],)
+    return itemgetter(*names)
 
 
 def _json_text(tree: Any) -> str:
