@@ -1,14 +1,21 @@
 """``market audit``: proof, from the rows alone, that a store is whole."""
 
+import shlex
+
 import rich_click as click
+from sqlalchemy import bindparam, select
 
 from market import audit as room
 from market.audit import RULES, Finding, Summary
+from market.base.sql import Sql
 from market.cli.failures import BROKEN, Failure, reported
 from market.cli.local import looking, settings_of
 from market.cli.options import json_option
 from market.cli.output import emit, hint, say
 from market.protocol.money import decimal_text
+from market.sessions.tables import sessions
+
+_SESSION = Sql(select(sessions.c.id).where(sessions.c.id == bindparam("session_id")))
 
 
 @click.command()
@@ -25,6 +32,10 @@ def audit(place: str | None, session_id: str | None, as_json: bool) -> None:
     settings = settings_of(place)
     with looking(settings) as snapshot:
         if session_id:
+            if snapshot.one(_SESSION, session_id=session_id) is None:
+                raise Failure(
+                    f"there is no session {session_id} in this run", code="session_not_found"
+                )
             findings, counted = room.audit_log(snapshot, session_id=session_id), None
         else:
             findings, counted = room.audit(snapshot), room.summary(snapshot)
@@ -40,7 +51,7 @@ def audit(place: str | None, session_id: str | None, as_json: bool) -> None:
             exit_code=BROKEN,
         )
     if not as_json and session_id is None:
-        hint(f"market export {place or settings.home} FACTS")
+        hint(f"market export {shlex.quote(place or str(settings.home))} FACTS")
 
 
 def _print(findings: list[Finding], counted: Summary | None) -> None:

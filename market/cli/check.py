@@ -1,5 +1,6 @@
 """``market check``: read scenarios, and print what would be played."""
 
+import shlex
 from pathlib import Path
 from typing import Final
 
@@ -36,7 +37,7 @@ def check(scenarios: tuple[Path, ...], metrics: bool, as_json: bool) -> None:
         return
     for story in stories:
         _print_plan(story.scenario)
-    hint(f"market run {' '.join(map(str, scenarios))}")
+    hint(f"market run {shlex.join(map(str, scenarios))}")
 
 
 def _print_metrics(*, as_json: bool) -> None:

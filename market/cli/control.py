@@ -9,7 +9,7 @@ import rich_click as click
 from buyer_agents import MarketClient
 from market.cli.failures import WRONG_STATE, Failure, reported
 from market.cli.options import client_options, confirm, reason_option, with_client, yes_option
-from market.cli.output import emit, hint, say
+from market.cli.output import CLIENT, emit, hint, say
 from market.protocol.events import Action
 from market.protocol.wire import ControlView
 
@@ -78,7 +78,7 @@ def _report(views: list[ControlView], action: Action, session_id: str, *, as_jso
         )
     if not as_json:
         follow = "session resume" if action == "pause" else "watch"
-        hint(f"market {follow} {session_id}")
+        hint(f"market {follow} {session_id}", carry=CLIENT)
 
 
 pause: Final = _command("pause", "Hold the delivery in SESSION: nothing comes until resumed.")

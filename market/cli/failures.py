@@ -1,9 +1,11 @@
 """What can go wrong in a command: one line on stderr and an exit code that scripts can rely on."""
 
 import functools
+import os
+import re
 import sys
 from collections.abc import Callable
-from typing import Final, NamedTuple, ParamSpec, TypeVar
+from typing import Final, NamedTuple, NoReturn, ParamSpec, TypeVar
 
 import click
 import msgspec
@@ -19,6 +21,8 @@ UNREACHABLE: Final = 4
 BROKEN: Final = 5
 WRONG_STATE: Final = 6
 INTERRUPTED: Final = 130
+PIPE_CLOSED: Final = 141
+"""What a shell says of a program whose reader has gone away (128 + SIGPIPE)."""
 
 _PAYMENT_REQUIRED: Final = 402
 _BY_STATUS: Final = {
@@ -33,6 +37,8 @@ _BY_STATUS: Final = {
 _HINTS: Final = {
     "invalid_client": "is this agent registered here? market identity new KEY --handle NAME",
 }
+
+_PATTERN: Final = re.compile(r"Expected `str` matching regex .*?(?: - at `\$\.?(.*?)`|$)")
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -93,20 +99,25 @@ def _(error: Failure) -> Explained:
 def _(error: Refused) -> Explained:
     exit_code = _exit_code(error.status, error.code)
     hint = _HINTS.get(error.code, "")
-    return Explained([Report(error.code, error.problem.title, error.detail, hint, "")], exit_code)
+    return Explained(
+        [Report(error.code, error.problem.title, _plain(error.detail), hint, "")], exit_code
+    )
 
 
 @explain.register
 def _(error: MarketError) -> Explained:
     exit_code = _exit_code(error.status, error.code)
-    return Explained([Report(error.code, error.title, error.detail, "", "")], exit_code)
+    return Explained([Report(error.code, error.title, _plain(error.detail), "", "")], exit_code)
 
 
 @explain.register
 def _(error: MarketUnreachable) -> Explained:
     hint = "is it running? start one with: market serve"
     title = "The market cannot be reached"
-    return Explained([Report("unreachable", title, str(error), hint, "")], UNREACHABLE)
+    context = click.get_current_context(silent=True)
+    url = context.params.get("url") if context else None
+    detail = f"the market at {url} cannot be reached" if url else str(error)
+    return Explained([Report("unreachable", title, detail, hint, "")], UNREACHABLE)
 
 
 @explain.register
@@ -128,16 +139,34 @@ def _(error: BadKey) -> Explained:
 
 
 @explain.register
-def _(error: BadManifest) -> Explained:
-    hint = "the form: market schema manifest"
-    return Explained([Report("bad_manifest", "The manifest is wrong", str(error), hint, "")], USAGE)
+def _(error: BadManifest) -> Explained | None:
+    if isinstance(error.__cause__, OSError):
+        return explain(error.__cause__)
+    report = Report(
+        "bad_manifest",
+        "The manifest is wrong",
+        _plain(str(error)),
+        "the form: market schema manifest",
+        "",
+    )
+    return Explained([report], USAGE)
 
 
 @explain.register
 def _(error: OSError) -> Explained:
     title = "A file cannot be used"
-    detail = f"{error.strerror or error}: {error.filename}" if error.filename else str(error)
-    return Explained([Report("file", title, detail, "", "")], USAGE)
+    return Explained([Report("file", title, _file_trouble(error), "", "")], USAGE)
+
+
+def _file_trouble(error: OSError) -> str:
+    if isinstance(error, FileNotFoundError) and error.filename:
+        return f"the file {error.filename} does not exist"
+    return f"{error.strerror or error}: {error.filename}" if error.filename else str(error)
+
+
+def _plain(detail: str) -> str:
+    """Return a market's words without the patterns that programs check texts with."""
+    return _PATTERN.sub(lambda found: f"{found[1] or 'a text'} is not of its form", detail)
 
 
 def _exit_code(status: int, code: str) -> int:
@@ -158,7 +187,10 @@ def reported(command: Callable[P, T]) -> Callable[P, T]:
             sys.exit(INTERRUPTED)
         except (Exception, BaseExceptionGroup) as error:
             # The edge of a process: what is not explained goes on as it is.
-            explained = explain(_alone(error))
+            cause = _alone(error)
+            if isinstance(cause, BrokenPipeError):
+                _leave_quietly()
+            explained = explain(cause)
             if explained is None:
                 raise
             _say(explained.reports, as_json=bool(kwargs.get("as_json")))
@@ -172,6 +204,12 @@ def _alone(error: BaseException) -> BaseException:
     while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
         error = error.exceptions[0]
     return error
+
+
+def _leave_quietly() -> NoReturn:
+    """End: who read what we write has gone away, and so nothing is left to say."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(PIPE_CLOSED)
 
 
 def _say(reports: list[Report], *, as_json: bool) -> None:

@@ -1,5 +1,6 @@
 """``market identity new``, ``show``, ``rotate`` and ``revoke``."""
 
+import shlex
 from pathlib import Path
 from typing import Final
 
@@ -10,16 +11,19 @@ from market.cli import keyfile
 from market.cli.failures import Failure, reported
 from market.cli.keyfile import Identity
 from market.cli.options import (
+    HANDLE_FORM,
+    agent_called,
     client_options,
     confirm,
     identity_in,
+    is_handle,
     json_option,
     key_path,
     url_option,
     with_client,
     yes_option,
 )
-from market.cli.output import emit, facts, hint, say
+from market.cli.output import CLIENT, emit, facts, hint, say
 from market.protocol.signing import SigningKey
 from market.protocol.wire import AgentView
 
@@ -48,6 +52,8 @@ def new(
 
     With --handle, the agent is also registered; an existing FILE is then used as it is.
     """
+    if handle is not None and not is_handle(handle):
+        raise Failure(f"{handle!r} is no handle: {HANDLE_FORM}", code="bad_handle")
     if not file.exists():
         SigningKey.generate(curve).save(file)
     elif handle is None:
@@ -71,9 +77,11 @@ def new(
         ]
     )
     if agent is None:
-        hint(f"market identity new {file} --handle NAME --kind {kind}")
+        again = f"market identity new {shlex.quote(str(file))} --handle NAME --kind {kind}"
+        hint(again, carry=["--principal", "--url"])
     else:
-        hint(f"market wallet show --key {file}", f"market wallet fund {agent.handle} 10.00")
+        show_it = f"market wallet show --key {shlex.quote(str(file))}"
+        hint(show_it, f"market wallet fund {agent.handle} 10.00", carry=["--url"])
 
 
 @click.command()
@@ -95,15 +103,12 @@ def show(handle: str | None, offline: bool, url: str, key_file: Path | None, as_
     async def act(market: MarketClient) -> AgentView:
         if handle is None:
             return await market.me()
-        found = await market.agent_by_handle(handle)
-        if found is None:
-            raise Failure(f"no agent is called {handle!r}", code="agent_not_found")
-        return found
+        return await agent_called(market, handle)
 
     agent = with_client(url, key_file, act)
     _report(agent, identity, as_json=as_json)
     if handle is None and not as_json:
-        hint("market identity rotate")
+        hint("market wallet show", carry=CLIENT)
 
 
 @click.command()

@@ -1,28 +1,48 @@
 """Options that commands share, and the client that they open."""
 
 import os
+import re
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import anyio
+import msgspec
 import rich_click as click
 
 from buyer_agents import MarketClient
 from market.cli.failures import Failure
 from market.cli.keyfile import Identity, load
 from market.cli.output import silence
+from market.protocol.text import Slug
+from market.protocol.wire import AgentView
 
 URL: Final = "http://127.0.0.1:8700"
 OVERSEER_KEY: Final = Path(os.environ.get("MARKET_HOME", ".market")) / "overseer.key"
 """The key that ``market serve`` makes for its operator; the default where it was served."""
 
+HANDLE_FORM: Final = "2 to 48 lower case letters and digits, with single hyphens between them"
+_ADDRESS: Final = re.compile(r"https?://[^/\s]+")
+
 Command = TypeVar("Command", bound=Callable[..., Any])
 Answer = TypeVar("Answer")
 
+
+def http_address(_ctx: click.Context, _param: click.Parameter, given: str | None) -> str | None:
+    """Let a market's address through, or end with a usage error."""
+    if given and not _ADDRESS.match(given):
+        raise click.BadParameter(f"{given!r} is not an http(s):// address")
+    return given
+
+
 url_option = click.option(
-    "--url", envvar="MARKET_URL", default=URL, show_default=True, help="The market's address."
+    "--url",
+    envvar="MARKET_URL",
+    default=URL,
+    show_default=True,
+    callback=http_address,
+    help="The market's address.",
 )
 key_option = click.option(
     "--key",
@@ -76,6 +96,27 @@ def key_path(key_file: Path | None) -> Path:
 def identity_in(key_file: Path | None) -> Identity:
     """Return the agent behind a key file."""
     return load(key_path(key_file))
+
+
+def is_handle(name: str) -> bool:
+    """Return whether an agent can be called so."""
+    try:
+        msgspec.convert(name, Slug)
+    except msgspec.ValidationError:
+        return False
+    return True
+
+
+async def agent_called(market: MarketClient, name: str) -> AgentView:
+    """Return the agent with a handle.
+
+    Raises:
+        Failure: there is none.
+    """
+    found = await market.agent_by_handle(name) if is_handle(name) else None
+    if found is None:
+        raise Failure(f"no agent is called {name!r}", code="agent_not_found")
+    return found
 
 
 def with_client(

@@ -2,26 +2,40 @@
 
 import logging
 import os
+import shlex
+import shutil
 import sys
-from collections.abc import Iterable, Sequence
-from typing import Any, Final
+from collections.abc import Collection, Iterable, Sequence
+from pathlib import Path
+from typing import Any, Final, TextIO
 
 import click
 import msgspec
 import structlog
+from click.core import ParameterSource
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 _WIDE: Final = 200
+_NAME: Final = "market"
+CLIENT: Final = ("--key", "--url")
+"""The options by which a command reaches a market; a hint carries them on."""
 STYLES: Final = {"✓": "green", "✗": "red", "●": "yellow", "■": "yellow", "!": "yellow"}
+
+
+class _Stdout(Console):
+    """The console for data; a reader that has gone away is for ``failures`` to handle."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
 
 
 def stdout() -> Console:
     """Return the console for data. What goes into a file or a pipe is wide: nothing is cut."""
     is_free = not sys.stdout.isatty() and "COLUMNS" not in os.environ
     width = _WIDE if is_free else None
-    return Console(file=sys.stdout, highlight=False, soft_wrap=True, width=width)
+    return _Stdout(file=sys.stdout, highlight=False, soft_wrap=True, width=width)
 
 
 def stderr() -> Console:
@@ -32,6 +46,20 @@ def stderr() -> Console:
 def silence() -> None:
     """Keep the libraries' log out of the way: a command says itself what is wrong."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+
+
+def log_to(file: TextIO) -> None:
+    """Write the libraries' log to ``file``, one JSON object a line."""
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.WriteLoggerFactory(file),
+    )
 
 
 def emit(document: Any) -> None:
@@ -57,10 +85,36 @@ def marked(mark: str, text: str, *, indent: int = 0) -> None:
     stdout().print(line)
 
 
-def hint(*commands: str) -> None:
-    """Name the next useful commands."""
+def hint(*commands: str, carry: Collection[str] = ()) -> None:
+    """Name the next useful commands, so that they can be pasted as they are.
+
+    ``carry`` are options that go on to them as they were given to this one.
+    """
+    given = "".join(f" {word}" for word in _given(carry))
     for command in commands:
-        click.echo(f"Next: {command}", err=True)
+        name, space, rest = command.partition(" ")
+        called = _called() if name == _NAME else name
+        click.echo(f"Next: {called}{space}{rest}{given}", err=True)
+
+
+def _called() -> str:
+    """Return how this program is called here: by its name, if the shell finds it by that."""
+    typed = sys.argv[0]
+    is_away = shutil.which(_NAME) is None and Path(typed).name == _NAME
+    return shlex.quote(typed) if is_away else _NAME
+
+
+def _given(options: Collection[str]) -> list[str]:
+    """Return those of the options that stood in the command line, as they would again."""
+    context = click.get_current_context(silent=True)
+    words: list[str] = []
+    for parameter in context.command.params if context else ():
+        option = parameter.opts[0]
+        if context and parameter.name and option in options:
+            is_typed = context.get_parameter_source(parameter.name) is ParameterSource.COMMANDLINE
+            if is_typed:
+                words += [option, shlex.quote(str(context.params[parameter.name]))]
+    return words
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

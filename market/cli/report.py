@@ -107,10 +107,19 @@ def _funnel(rows: Sequence[FunnelRow]) -> None:
 def _expectations(expectations: Sequence[ExpectationResult]) -> None:
     for one in expectations:
         marked(_MARKS[one.status], one.title)
+        if one.status != "passed" and (asked := _asked(one)):
+            say(f"    {asked}")
         found = ", ".join(f"{source} = {value}" for source, value in one.observed.items())
         say(f"    {found}")
     counts: Counter[str] = Counter(one.status for one in expectations)
     say(", ".join(f"{counts[status]} {status}" for status in _MARKS if counts[status]))
+
+
+def _asked(one: ExpectationResult) -> str:
+    """Return what does not hold, where its name hides it, and the line that it stands in."""
+    that = "" if one.that == one.title else one.that
+    where = f"({one.where})" if one.where else ""
+    return f"{that}   {where}".strip()
 
 
 def _proof(result: RunResult) -> None:

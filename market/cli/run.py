@@ -1,6 +1,6 @@
 """``market run``: play scenarios and judge them."""
 
-import logging
+import shlex
 import signal
 import sys
 import tempfile
@@ -14,7 +14,7 @@ import structlog
 
 from market.cli.failures import reported
 from market.cli.options import json_option
-from market.cli.output import emit, hint, say
+from market.cli.output import emit, hint, log_to, say
 from market.cli.playing import load_all
 from market.cli.progress import Progress
 from market.cli.report import print_report
@@ -76,16 +76,7 @@ def _play(story: Story, seed: int | None, out: Path | None, *, is_quiet: bool) -
         else:
             folder = new_folder(out, story.scenario.name)
         log = stack.enter_context((folder / _LOG_FILE).open("w", encoding="utf-8"))
-        structlog.configure(
-            processors=[
-                structlog.processors.add_log_level,
-                structlog.processors.TimeStamper(fmt="iso", utc=True),
-                structlog.processors.format_exc_info,
-                structlog.processors.JSONRenderer(),
-            ],
-            wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-            logger_factory=structlog.WriteLoggerFactory(log),
-        )
+        log_to(log)
         stack.callback(structlog.reset_defaults)
         progress = stack.enter_context(Progress(story.scenario, is_quiet=is_quiet))
         return anyio.run(_until_interrupted, story, seed, folder, progress)
@@ -121,7 +112,8 @@ def _next(result: RunResult, scenarios: tuple[Path, ...], *, is_kept: bool) -> N
             for receipt in order.receipt_ids
         ]
         if sellers:
-            hint(f"market why --seller {sellers[0]} --run {result.folder}")
+            hint(f"market why --seller {sellers[0]} --run {shlex.quote(result.folder)}")
         if receipts:
-            hint(f"market verify {result.folder}/receipts/{receipts[0]}.jws")
-    hint(f"market run {' '.join(map(str, scenarios))} --seed {result.seed}")
+            hint(shlex.join(["market", "verify", f"{result.folder}/receipts/{receipts[0]}.jws"]))
+    played = shlex.join(map(str, scenarios))
+    hint(f"market run {played} --seed {result.seed}", carry=["--out"])

@@ -1,24 +1,30 @@
 """``market seller new``, ``register`` and ``serve``."""
 
 import runpy
+import shlex
+import sys
 import tomllib
+from contextlib import suppress
 from pathlib import Path
 from string import Template
 from typing import Final
 
-import msgspec
+import anyio
 import rich_click as click
+import stamina
+import structlog
 
-from buyer_agents import MarketClient
+from buyer_agents import MarketClient, MarketUnreachable
 from market.cli import keyfile
 from market.cli.failures import Failure, reported
-from market.cli.options import json_option, url_option, with_client
-from market.cli.output import emit, facts, hint, say
+from market.cli.options import HANDLE_FORM, is_handle, json_option, url_option, with_client
+from market.cli.output import emit, facts, hint, log_to, say, silence
 from market.protocol.manifest import load_manifest
 from market.protocol.money import Money
-from market.protocol.text import Slug
+from market.protocol.signing import SigningKey
 from market.protocol.wire import ServiceView
 from seller_services import Seller, handle_of, load_or_make
+from seller_services.seller import RETURN_SECONDS
 
 _PROGRAM: Final = "seller.py"
 _MANIFEST: Final = "manifest.toml"
@@ -70,6 +76,8 @@ in = { lines = ["to be or not to be"] }
 out = { line = 0, words = 6 }
 """)
 
+log = structlog.get_logger(__name__)
+
 folder_argument = click.argument(
     "folder", metavar="DIR", type=click.Path(path_type=Path, file_okay=False)
 )
@@ -98,7 +106,7 @@ def new(folder: Path) -> None:
             ("✓ key", f"{folder / name}.key   who it is: agent {key.kid}"),
         ]
     )
-    hint("market serve   (in another terminal)", f"market seller serve {folder}")
+    hint("market serve   (in another terminal)", f"market seller serve {shlex.quote(str(folder))}")
 
 
 @click.command()
@@ -131,7 +139,7 @@ def register(folder: Path, url: str, as_json: bool) -> None:
             ("  manifest", service.manifest_digest),
         ]
     )
-    hint(f"market seller serve {folder}")
+    hint(f"market seller serve {shlex.quote(str(folder))}", carry=["--url"])
 
 
 @click.command()
@@ -148,19 +156,50 @@ def serve(folder: Path, url: str) -> None:
     if len(sellers) != 1:
         detail = f"{folder / _PROGRAM} makes {len(sellers)} sellers, not one"
         raise Failure(detail, code="no_seller")
-    say(f"✓ {sellers[0].handle_name} serves {sellers[0].manifest.id} at {url}; stop with Ctrl-C")
-    sellers[0].run(url)
+    with suppress(KeyboardInterrupt):
+        silence()
+        anyio.run(_reach, url)
+        stamina.instrumentation.set_on_retry_hooks(())
+        log_to(sys.stderr)
+        anyio.run(_serve, sellers[0], url)
+
+
+async def _reach(url: str) -> None:
+    """Return if a market answers there.
+
+    Raises:
+        MarketUnreachable: it does not.
+    """
+    async with MarketClient(url, SigningKey.generate(), patience_seconds=3.0) as market:
+        await market.published_keys("/.well-known/jwks.json")
+
+
+async def _serve(seller: Seller, url: str) -> None:
+    """Serve for good, and say so once the service is listed; from then on a market is waited for.
+
+    Raises:
+        MarketUnreachable: it went away before it listed the service.
+    """
+    is_listed = False
+    while True:
+        try:
+            async with anyio.create_task_group() as group:
+                service: ServiceView = await group.start(seller.serve, url)
+                if not is_listed:
+                    say(f"✓ {seller.handle_name} serves {service.slug} at {url}; stop with Ctrl-C")
+                is_listed = True
+        except* MarketUnreachable as away:
+            if not is_listed:
+                raise
+            log.warning("market.unreachable", detail=str(away.exceptions[0]))
+        await anyio.sleep(RETURN_SECONDS)
 
 
 def _name_of(folder: Path) -> str:
     name = folder.resolve().name.lower().replace("_", "-").replace(" ", "-")
-    try:
-        return msgspec.convert(name, Slug)
-    except msgspec.ValidationError as error:
-        raise Failure(
-            f"{name!r} is no name for a seller: lower case letters, digits, single hyphens",
-            code="bad_name",
-        ) from error
+    if not is_handle(name):
+        raise Failure(f"{name!r} is no name for a seller: {HANDLE_FORM}", code="bad_name")
+    return name
 
 
 def _key_in(folder: Path) -> Path:

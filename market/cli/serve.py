@@ -1,6 +1,7 @@
 """``market serve``: a market on this machine."""
 
 import os
+import shlex
 from pathlib import Path
 from typing import Final
 
@@ -14,6 +15,7 @@ from market.base.settings import Settings
 from market.base.store import Store
 from market.cli.failures import USAGE, Explained, Report, explain, reported
 from market.cli.local import local_settings
+from market.cli.options import OVERSEER_KEY
 from market.cli.output import facts, hint, say
 from market.faces.http.serve import CannotServe
 from market.protocol.commitments import REGISTRATION, RegistrationClaims
@@ -90,4 +92,6 @@ def _tell(settings: Settings) -> None:
         ]
     )
     at = "" if settings.port == 8700 else f" --url {settings.issuer}"
+    if settings.home != OVERSEER_KEY.parent:
+        at += f" --key {shlex.quote(str(settings.home / OVERSEER_KEY.name))}"
     hint("market seller new my-seller", f"market session list{at}")

@@ -7,7 +7,7 @@ import rich_click as click
 from buyer_agents import MarketClient
 from market.cli.failures import reported
 from market.cli.options import client_options, limit_option, with_client
-from market.cli.output import emit, emit_line, facts, hint, say, table
+from market.cli.output import CLIENT, emit, emit_line, facts, hint, say, table
 from market.cli.reading import LogPrinter, entries_of, ids_in, newest_session, state_of
 from market.cli.timeline import ticks
 from market.protocol.events import Event
@@ -49,7 +49,7 @@ def list_sessions(state: str, limit: int, url: str, key_file: Path | None, as_js
     ]
     table(("Session", "State", "Buyer", ">Events", ">Orders", "Opened", "Need"), rows)
     if rows:
-        hint(f"market watch {rows[0][0]}")
+        hint(f"market watch {rows[0][0]}", carry=CLIENT)
 
 
 @click.command()
@@ -72,8 +72,8 @@ def show(session_id: str | None, url: str, key_file: Path | None, as_json: bool)
         return
     waiting = any(order.state == "awaiting_approval" for order in orders)
     if waiting:
-        hint(f"market session approve {session.id}")
-    hint(f"market watch {session.id}")
+        hint(f"market session approve {session.id}", carry=CLIENT)
+    hint(f"market watch {session.id}", carry=CLIENT)
 
 
 async def _print_session(
@@ -128,4 +128,4 @@ def events(
 
     read = with_client(url, key_file, act)
     if not as_json:
-        hint(f"market watch {read}")
+        hint(f"market watch {read}", carry=CLIENT)

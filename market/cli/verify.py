@@ -1,6 +1,7 @@
 """``market verify``: who signed what, checked without trusting anybody who says so."""
 
 import re
+import shlex
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,7 +13,7 @@ import rich_click as click
 
 from buyer_agents import MarketClient, Refused
 from market.cli.failures import REFUSED, Failure, reported
-from market.cli.options import json_option
+from market.cli.options import http_address, json_option
 from market.cli.output import emit, facts, hint, say, silence
 from market.protocol.commitments import CLAIMS, Claims
 from market.protocol.money import EXPONENTS, Money
@@ -62,7 +63,12 @@ class Checked(NamedTuple):
     type=click.Path(path_type=Path, dir_okay=False, exists=True),
     help="A JWK or JWK Set to trust. [default: keys.json beside the file or above it]",
 )
-@click.option("--url", envvar="MARKET_URL", help="Fetch the signers' keys from this market.")
+@click.option(
+    "--url",
+    envvar="MARKET_URL",
+    callback=http_address,
+    help="Fetch the signers' keys from this market.",
+)
 @json_option
 @reported
 def verify(
@@ -93,7 +99,7 @@ def verify(
             exit_code=REFUSED,
         )
     if near and not as_json:
-        hint(f"market audit {near[0].parent}")
+        hint(shlex.join(["market", "audit", str(near[0].parent)]))
 
 
 def _tokens_in(file: Path) -> list[str]:

@@ -1,15 +1,25 @@
 """``market wallet show``, ``fund`` and ``ledger``."""
 
+import re
 from pathlib import Path
+from typing import Final
 
 import rich_click as click
 
 from buyer_agents import MarketClient
 from market.cli.failures import Failure, reported
-from market.cli.options import client_options, limit_option, with_client
-from market.cli.output import emit, hint, say, table
+from market.cli.options import (
+    agent_called,
+    client_options,
+    is_handle,
+    limit_option,
+    with_client,
+)
+from market.cli.output import CLIENT, emit, hint, say, table
 from market.protocol.money import Money, NotMoney, decimal_text, parse_amount
 from market.protocol.wire import WalletView
+
+_AGENT_ID: Final = re.compile(r"[\w-]{43}")
 
 
 @click.command()
@@ -33,7 +43,7 @@ def show(url: str, key_file: Path | None, as_json: bool) -> None:
         say("The wallet is empty.")
     else:
         table(("Currency", ">Available", ">Held"), rows)
-    hint("market wallet ledger")
+    hint("market wallet ledger", carry=CLIENT)
 
 
 @click.command()
@@ -52,15 +62,17 @@ def fund(
         raise Failure(str(error), code="not_money") from error
 
     async def act(market: MarketClient) -> WalletView:
-        found = await market.agent_by_handle(agent)
-        return await market.fund(found.id if found else agent, amount_minor, currency)
+        agent_id = agent
+        if is_handle(agent) or not _AGENT_ID.fullmatch(agent):
+            agent_id = (await agent_called(market, agent)).id
+        return await market.fund(agent_id, amount_minor, currency)
 
     wallet = with_client(url, key_file, act)
     if as_json:
         emit(wallet)
         return
     say(f"✓ {agent} got {Money(amount_minor, currency)}")
-    hint("market session list")
+    hint("market session list", carry=CLIENT)
 
 
 @click.command()
@@ -87,4 +99,4 @@ def ledger(cursor: str | None, limit: int, url: str, key_file: Path | None, as_j
     ]
     table(("When (UTC)", "Why", ">Amount", ">Balance", "", "Order"), rows)
     if page.next:
-        hint(f"market wallet ledger --cursor {page.next}")
+        hint(f"market wallet ledger --cursor {page.next}", carry=(*CLIENT, "--limit"))

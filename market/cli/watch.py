@@ -8,7 +8,7 @@ import rich_click as click
 from buyer_agents import MarketClient, follow_session
 from market.cli.failures import reported
 from market.cli.options import json_option, key_option, url_option, with_client
-from market.cli.output import emit_line, hint
+from market.cli.output import CLIENT, emit_line, hint
 from market.cli.reading import LogPrinter, newest_session
 
 
@@ -40,4 +40,4 @@ def watch(
 
     watched = with_client(url, key_file, act)
     if not as_json:
-        hint(f"market session show {watched}")
+        hint(f"market session show {watched}", carry=CLIENT)

@@ -1,5 +1,7 @@
 """``market why``: to whom and why a seller's sales were lost."""
 
+import shlex
+
 import rich_click as click
 
 from market import analytics
@@ -22,4 +24,4 @@ def why(seller: str, run: str | None, as_json: bool) -> None:
         emit(answer)
         return
     say(str(answer))
-    hint(f"market export {place} FACTS")
+    hint(f"market export {shlex.quote(place)} FACTS")

@@ -23,7 +23,7 @@ from scenarios.engine.story import BadScenario, Story, Trouble, dotted
 Found = Iterator[tuple[Place, str, str]]
 
 _MAX_LISTED: Final = 12
-_AMOUNTS: Final = frozenset({"max_price", "budget", "approval_over", "wallet", "price"})
+AMOUNTS: Final = frozenset({"max_price", "budget", "approval_over", "wallet", "price"})
 _WINDOWS: Final = frozenset({"quote_ttl", "approval_ttl", "accept_window", "expires"})
 
 
@@ -81,10 +81,10 @@ def _doubles(scenario: Scenario) -> Found:
 
 
 def _double(path: Place, names: list[str], taken: set[str]) -> Found:
-    for name in names:
-        if name in taken:
-            yield path, f"the name {name!r} is taken", ""
-        taken.add(name)
+    double = next((name for name in names if name in taken), None)
+    if double is not None:
+        yield path, f"the name {double!r} is taken", ""
+    taken.update(names)
 
 
 def _amounts(scenario: Scenario) -> Found:
@@ -92,7 +92,7 @@ def _amounts(scenario: Scenario) -> Found:
     currency = scenario.market.currency
     tree: dict[str, Any] = msgspec.to_builtins(scenario)
     for path, value in _members(tree, ()):
-        if path[-1] in _AMOUNTS and isinstance(value, str):
+        if path[-1] in AMOUNTS and isinstance(value, str):
             try:
                 parse_amount(value, currency)
             except NotMoney as error:

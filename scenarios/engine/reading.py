@@ -7,7 +7,8 @@ from typing import Any, Final
 
 import msgspec
 
-from scenarios.engine.checks import check, near
+from market.protocol.text import PLAIN, PLAIN_LINE
+from scenarios.engine.checks import AMOUNTS, check, near
 from scenarios.engine.form import Scenario, schema
 from scenarios.engine.places import Place, line_at, lines_of
 from scenarios.engine.story import BadScenario, Story, Trouble, dotted
@@ -16,6 +17,7 @@ _ERROR: Final = re.compile(r"^(.*?)(?: - at `(?:key in `)?\$(.*?)`+)?$", re.DOTA
 _STEP: Final = re.compile(r"\.([^.\[]+)|\[(\d+|\.\.\.)\]")
 _UNKNOWN: Final = re.compile(r"^Object contains unknown field `(.*)`$", re.DOTALL)
 _MISSING: Final = re.compile(r"^Object missing required field `(.*)`$")
+_FORMS: Final = {PLAIN_LINE: "one line of plain text", PLAIN: "plain text"}
 _FORMAT_ERROR: Final = re.compile(r"^(.*) \(at line (\d+), column \d+\)$", re.DOTALL)
 
 
@@ -27,7 +29,11 @@ def load(path: Path) -> Story:
     """
     try:
         text = path.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+    except FileNotFoundError as error:
+        raise BadScenario(Trouble(str(path), "the file does not exist")) from error
+    except OSError as error:
+        raise BadScenario(Trouble(str(path), f"cannot be read: {error.strerror}")) from error
+    except UnicodeDecodeError as error:
         raise BadScenario(Trouble(str(path), f"cannot be read: {error}")) from error
     try:
         tree = tomllib.loads(text)
@@ -38,7 +44,7 @@ def load(path: Path) -> Story:
     try:
         scenario = msgspec.convert(tree, Scenario, strict=True)
     except msgspec.ValidationError as error:
-        place, detail, hint = _explain(str(error))
+        place, detail, hint = _explain(str(error), tree)
         raise BadScenario(Trouble(f"{path}:{line_at(lines, place)}", detail, hint)) from error
     return check(Story(scenario, path.parent, str(path), lines))
 
@@ -51,8 +57,8 @@ def _format_error(message: str) -> tuple[str, int]:
 # What msgspec says, in words that help
 
 
-def _explain(message: str) -> tuple[Place, str, str]:
-    """Return the path, the mistake and a hint of a validation error."""
+def _explain(message: str, tree: dict[str, Any]) -> tuple[Place, str, str]:
+    """Return the path, the mistake and a hint of a validation error in what was read."""
     found = _ERROR.match(message)
     assert found is not None, "the pattern matches every text"
     detail = found[1]
@@ -71,11 +77,30 @@ def _explain(message: str) -> tuple[Place, str, str]:
         value = detail.removeprefix("Invalid enum value ").strip("'")
         known = [str(one) for one in here["enum"]]
         return path, f"{dotted(path)} cannot be {value!r}", near(value, known)
-    description = here.get("description")
-    is_about_form = description and "matching regex" in detail
-    if is_about_form:
-        return path, f"{dotted(path)} must be {description}", ""
+    if path and path[-1] in AMOUNTS:
+        return path, f"{dotted(path)} {_amount_trouble(_given(tree, path))}", ""
+    if "matching regex" in detail:
+        form = here.get("description") or _FORMS.get(here["pattern"], "of its form")
+        return path, f"{dotted(path)} must be {form}", ""
     return path, f"{dotted(path)}: {detail[0].lower()}{detail[1:]}", ""
+
+
+def _given(tree: Any, path: Place) -> Any:
+    """Return the value that stands at a path of the file."""
+    for step in path:
+        tree = tree[step]
+    return tree
+
+
+def _amount_trouble(value: Any) -> str:
+    """Return what is wrong with an amount of money."""
+    if not isinstance(value, str):
+        return 'is not an amount: write amounts in quotes, such as "0.40"'
+    if re.fullmatch(r"-[0-9.]+", value):
+        return f"must not be negative: {value!r}"
+    if re.fullmatch(r"[0-9]+\.[0-9]{7,}", value):
+        return f"may have at most 6 decimals: {value!r}"
+    return 'must be a decimal, such as "0.40"'
 
 
 def _schema_at(path: Place) -> dict[str, Any]:

@@ -28,12 +28,16 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ExpectationResult(Result, frozen=True, kw_only=True):
-    """An expectation and what was found; ``observed`` are the metrics it asks for."""
+    """An expectation and what was found; ``observed`` are the metrics it asks for.
+
+    ``where`` is its file and line.
+    """
 
     title: str
     that: str
     status: Literal["passed", "failed", "warned"]
     observed: dict[str, str]
+    where: str = ""
 
 
 class StageResult(Result, frozen=True, kw_only=True):
@@ -130,11 +134,11 @@ def expectations_of(story: Story, facts: Facts) -> list[ExpectationResult]:
     results = []
     for number, part in enumerate(story.scenario.expect):
         expression = metrics.read(part.that)
+        where = story.where("expect", number, "that")
         try:
             observed = {use.source: metrics.measure(facts, use) for use in expression.uses}
             holds = expression.holds(lambda use: metrics.measure(facts, use))
         except Untested as error:
-            where = story.where("expect", number, "that")
             raise BadScenario(Trouble(where, f"{part.that}: it tests nothing: {error}")) from error
         not_met: Literal["failed", "warned"] = "warned" if part.severity == "warn" else "failed"
         results.append(
@@ -143,6 +147,7 @@ def expectations_of(story: Story, facts: Facts) -> list[ExpectationResult]:
                 that=part.that,
                 status="passed" if holds else not_met,
                 observed={source: _text(value) for source, value in observed.items()},
+                where=where,
             )
         )
     return results

@@ -117,6 +117,9 @@ async def test_an_operator_holds_watches_and_ends_a_delivery(
     audit = await shell.json("audit", str(served.home))
     assert audit["findings"] == []
     assert audit["summary"]["orders"] == {"cancelled": 1}
+    unknown = await shell.run("audit", str(served.home), "--session", "ses_unknown")
+    assert unknown.returncode == 2
+    assert unknown.stderr == b"market: there is no session ses_unknown in this run\n"
     ledger = await shell.json("wallet", "ledger", "--key", "counter/counter.key")
     assert [one["amount_minor"] for one in ledger["items"]] == [1_970]
 
@@ -138,6 +141,12 @@ async def test_keys_are_registered_rotated_and_revoked(shell: Shell) -> None:
     await shell.ok("wallet", "fund", "roamer", "2.50")
     wallet = await shell.json("wallet", "show", "--key", "me.key")
     assert wallet["balances"][0]["available_minor"] == 3_500_000
+
+    nobody = await shell.run("wallet", "fund", "Nobody", "5")
+    assert nobody.returncode == 2
+    assert nobody.stderr == b"market: no agent is called 'Nobody'\n"
+    hinted = await shell.run("identity", "show", "--key", "me.key")
+    assert hinted.stderr.rstrip().endswith(b"market wallet show --key me.key")
 
     await shell.ok("identity", "rotate", "--key", "me.key", "--yes")
 

@@ -1,6 +1,7 @@
 """The command line: quick help, one line for each failure, codes that scripts can rely on."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ from market.cli.failures import Explained, Failure, explain, reported
 from market.cli.keyfile import Identity, load, replace
 from market.cli.lazy import Lazy, LazyGroup
 from market.cli.lazy import load as load_command
+from market.cli.output import hint
 from market.cli.tree import ROOT
 from market.protocol.manifest import load_manifest
 from market.protocol.signing import BadKey, SigningKey
@@ -81,6 +83,111 @@ def test_a_typing_mistake_is_json_for_machines(market: Market) -> None:
     error = json.loads(said.err)["error"]
     assert list(error) == ["code", "title", "detail", "hint", "where"]
     assert error["code"] == "usage"
+
+
+@pytest.mark.parametrize(
+    ("typed", "called"),
+    [
+        (".venv/bin/market", ".venv/bin/market"),
+        ("my env/market", "'my env/market'"),
+        ("-c", "market"),
+    ],
+)
+def test_a_hint_names_the_program_as_it_was_called(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], typed: str, called: str
+) -> None:
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setattr("sys.argv", [typed])
+
+    hint("market wallet show")
+
+    assert capsys.readouterr().err == f"Next: {called} wallet show\n"
+
+
+def test_a_program_that_the_shell_finds_is_called_by_its_name(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "market").touch(mode=0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr("sys.argv", [str(tmp_path / "market")])
+
+    hint("market wallet show")
+
+    assert capsys.readouterr().err == "Next: market wallet show\n"
+
+
+def test_a_hint_quotes_paths_and_carries_options_on(market: Market) -> None:
+    said = market("identity", "new", "my own.key", "--url", "http://127.0.0.1:9")
+
+    assert said.err == (
+        "Next: market identity new 'my own.key' --handle NAME --kind buyer"
+        " --url http://127.0.0.1:9\n"
+    )
+
+
+def test_an_impossible_handle_makes_no_key(market: Market) -> None:
+    said = market("identity", "new", "me.key", "--handle", "Bob Smith")
+
+    assert (said.out, said.exit_code) == ("", 2)
+    assert "lower case letters and digits" in said.err
+    assert not Path("me.key").exists()
+
+
+@pytest.mark.parametrize("url", ["nonsense", "ftp://x", "http://"])
+def test_an_address_is_checked_before_it_is_called(market: Market, url: str) -> None:
+    said = market("wallet", "show", "--url", url)
+
+    assert (said.out, said.exit_code) == ("", 2)
+    assert f"{url!r} is not an http(s):// address" in said.err
+
+
+def test_a_file_that_is_away_is_said_to_be(market: Market) -> None:
+    said = market("wallet", "show", "--key", "no.key")
+
+    assert (said.err, said.exit_code) == ("market: the file no.key does not exist\n", 2)
+
+
+def test_a_manifest_that_is_away_is_said_to_be(market: Market) -> None:
+    said = market("seller", "register", "nowhere")
+
+    assert said.err == "market: the file nowhere/manifest.toml does not exist\n"
+
+
+def test_a_seller_without_a_market_does_not_say_that_it_serves(market: Market) -> None:
+    market("seller", "new", "counter")
+
+    said = market("seller", "serve", "counter", "--url", "http://127.0.0.1:9")
+
+    assert (said.out, said.exit_code) == ("", 4)
+    assert said.err == (
+        "market: the market at http://127.0.0.1:9 cannot be reached"
+        " (is it running? start one with: market serve)\n"
+    )
+
+
+def test_a_reader_that_goes_away_ends_a_command_quietly() -> None:
+    ours, theirs = os.pipe()
+    os.close(ours)
+
+    ended = subprocess.run(
+        [sys.executable, "-c", "from market.cli import main; main()", "check", str(STORY)],
+        stdout=theirs,
+        stderr=subprocess.PIPE,
+        check=False,
+        cwd=ROOT_FOLDER,
+    )
+    os.close(theirs)
+
+    assert (ended.returncode, ended.stderr) == (141, b"")
+
+
+def test_patterns_stay_out_of_messages() -> None:
+    detail = r"Expected `str` matching regex '^[a-z]{2}\Z' - at `$.handle`"
+
+    explained = explain(MarketError(detail))
+
+    assert explained is not None
+    assert explained.reports[0].detail == "handle is not of its form"
 
 
 def test_a_plan_is_printed_for_people(market: Market) -> None:

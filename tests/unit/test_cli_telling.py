@@ -213,6 +213,9 @@ def result(**changes: Any) -> RunResult:
                 title="all well", that="x == 1", status="passed", observed={"x": "1"}
             ),
             ExpectationResult(title="y == 2", that="y == 2", status="failed", observed={"y": "1"}),
+            ExpectationResult(
+                title="two", that="z == 2", status="failed", observed={"z": "1"}, where="s.toml:9"
+            ),
         ],
         "funnel": funnel, "journeys": [journey], "wallets": {}, "proven": proven, "findings": [],
         "folder": "runs/short-1",
@@ -244,7 +247,10 @@ def test_a_run_is_reported_when_it_is_over(capsys: pytest.CaptureFixture[str]) -
         "    x = 1",
         "✗ y == 2",
         "    y = 1",
-        "1 passed, 1 failed",
+        "✗ two",
+        "    z == 2   (s.toml:9)",
+        "    z = 1",
+        "1 passed, 2 failed",
         "",
         "✓ proven from the store: 7 postings sum to zero, 9 log entries chain, 1 receipts hold,"
         " 0.00 XTS still in escrow",

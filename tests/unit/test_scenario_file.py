@@ -75,9 +75,11 @@ def test_a_whole_file_is_read(file: Path) -> None:
         ("scenario = 1", "scenario = 2", "1: scenario cannot be '2' (known: 1)"),
         ('"XTS"', '"XTS', "4: not TOML: Illegal character '\\n'"),
         ("count = 2", "count = 0", "10: buyers[0].count: expected `int` >= 1"),
-        ('"1.00"', "1.00", "11: buyers[0].wallet: expected `str`, got `float`"),
+        ('"1.00"', "1.00", "11: buyers[0].wallet is not an amount: write amounts in quotes"),
         ('"1.00"', '"1,00"', '11: buyers[0].wallet must be a decimal, such as "0.40"'),
-        ('"1.00"', '"0.1234567"', '11: buyers[0].wallet must be a decimal, such as "0.40"'),
+        ('"1.00"', '"0.1234567"', "11: buyers[0].wallet may have at most 6 decimals"),
+        ('"1.00"', '"-1.00"', "11: buyers[0].wallet must not be negative"),
+        ('"convert units"', '"two\\nlines"', "12: buyers[0].need.query must be one line of"),
         (
             "query =",
             "qery =",
@@ -126,6 +128,19 @@ def test_all_mistakes_are_told_at_once(file: Path) -> None:
     text = WHOLE.replace('"convert-units"', '"x"').replace("orders.settled", "orders.x")
 
     assert len(mistakes(file, text)) == 2
+
+
+def test_a_name_that_is_taken_is_one_mistake(file: Path) -> None:
+    again = '[[buyers]]\nname = "walker"\ncount = 2\nneed = { query = "x", input = {} }\n'
+
+    [mistake] = mistakes(file, WHOLE + again)
+
+    assert "the name 'walker-1' is taken" in mistake
+
+
+def test_a_file_that_is_not_there_is_said_to_be_away(tmp_path: Path) -> None:
+    with pytest.raises(BadScenario, match=r"no\.toml: the file does not exist"):
+        load(tmp_path / "no.toml")
 
 
 def test_a_scenario_made_by_a_program_is_checked_alike() -> None:
