@@ -21,7 +21,7 @@ there is to know, so that a seller that was killed goes on where it stopped::
 from seller_services.handling import CannotDeliver, Chunk, Handler, Order, Steering
 from seller_services.keys import handle_of, load_or_make
 from seller_services.measure import share_of
-from seller_services.seller import Seller
+from seller_services.seller import Seller, log_to_stderr
 
 __all__ = [
     "CannotDeliver",
@@ -32,5 +32,6 @@ __all__ = [
     "Steering",
     "handle_of",
     "load_or_make",
+    "log_to_stderr",
     "share_of",
 ]

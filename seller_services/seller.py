@@ -1,8 +1,10 @@
 """A seller: its service in the catalog, its inbox followed live, its orders worked on."""
 
+import logging
 import os
 import sys
 import tomllib
+from collections.abc import Callable
 from contextlib import aclosing, suppress
 from functools import partial
 from pathlib import Path
@@ -67,9 +69,9 @@ class Seller:
 
         ``url`` is by default that of the variable MARKET_URL, or of a market on this machine.
         """
-        _log_to_stderr()
+        log_to_stderr()
         with suppress(KeyboardInterrupt):
-            anyio.run(self._serve_for_good, url or os.environ.get("MARKET_URL", DEFAULT_URL))
+            anyio.run(self.serve_for_good, url or os.environ.get("MARKET_URL", DEFAULT_URL))
 
     async def serve(
         self, url: str, *, task_status: TaskStatus[ServiceView] = anyio.TASK_STATUS_IGNORED
@@ -109,13 +111,44 @@ class Seller:
         if away is not None:
             raise MarketUnreachable(f"{market.url} stayed away") from away
 
-    async def _serve_for_good(self, url: str) -> None:
+    async def serve_for_good(
+        self,
+        url: str,
+        listed: Callable[[ServiceView], None] | None = None,
+        *,
+        waits_to_be_listed: bool = True,
+    ) -> None:
+        """Serve until cancelled, and wait for a market that stays away.
+
+        ``listed`` is told the service when it is in the catalog for the first time.
+
+        Raises:
+            Refused: the market does not list the service.
+            MarketUnreachable: it stayed away before that, and ``waits_to_be_listed`` is off.
+        """
+        first = _FirstListing(listed)
         while True:
             try:
-                await self.serve(url)
+                await self.serve(url, task_status=first)
             except MarketUnreachable as error:
+                if not (first.is_over or waits_to_be_listed):
+                    raise
                 log.warning("market.unreachable", detail=str(error))
                 await anyio.sleep(RETURN_SECONDS)
+
+
+class _FirstListing:
+    """Takes the news that a service is listed, and passes on the first."""
+
+    def __init__(self, tell: Callable[[ServiceView], None] | None) -> None:
+        self._tell = tell
+        self.is_over = False
+
+    def started(self, value: ServiceView | None = None) -> None:
+        """The service is listed."""
+        if not self.is_over and self._tell is not None and value is not None:
+            self._tell(value)
+        self.is_over = True
 
 
 class _Desk:
@@ -163,7 +196,7 @@ async def _open_orders(
     return await market.orders(state=state, cursor=cursor)
 
 
-def _log_to_stderr() -> None:
+def log_to_stderr() -> None:
     """Write the log as one JSON line per event: standard output is for data.
 
     That a request is tried again is not worth a line; that the market stays away is.
@@ -176,5 +209,6 @@ def _log_to_stderr() -> None:
             structlog.processors.format_exc_info,
             structlog.processors.JSONRenderer(),
         ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )

@@ -3,9 +3,9 @@
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import BigInteger, case, cast, func, select
+from sqlalchemy import case, func, select
 
-from market.base.sql import Sql
+from market.base.sql import Sql, sum_of
 from market.base.streams import streams
 from market.base.work import Snapshot
 from market.ledger.tables import accounts, postings
@@ -34,16 +34,15 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     money: list[Money]
 
 
-def _sum(expression: Any) -> Any:
-    return cast(func.coalesce(func.sum(expression), 0), BigInteger)
-
-
 def _held(kind: str) -> Any:
-    return _sum(case((accounts.c.kind == kind, postings.c.amount_minor), else_=0))
+    return sum_of(case((accounts.c.kind == kind, postings.c.amount_minor), else_=0))
 
 
 _SESSIONS: Final = Sql(
-    select(func.count(sessions.c.id).label("sessions"), _sum(streams.c.next_offset).label("events"))
+    select(
+        func.count(sessions.c.id).label("sessions"),
+        sum_of(streams.c.next_offset).label("events"),
+    )
     .join_from(sessions, streams, streams.c.id == sessions.c.id)
 )  # fmt: skip
 _ORDERS: Final = Sql(

@@ -5,11 +5,11 @@ The databases do the comparing; each query returns the rows that break a rule, a
 
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, case, cast, func, or_, select
+from sqlalchemy import case, func, or_, select
 
 from market.audit.findings import Finding
 from market.audit.logs import ACTS
-from market.base.sql import Sql
+from market.base.sql import Sql, sum_of
 from market.base.work import Snapshot
 from market.ledger.tables import accounts, postings, transactions
 from market.mandates.tables import mandates
@@ -19,12 +19,8 @@ from market.orders.tables import orders
 MAX_ROWS: Final = 100
 
 
-def _sum(expression: Any) -> Any:
-    return cast(func.coalesce(func.sum(expression), 0), BigInteger)
-
-
 def _flow(reason: str) -> Any:
-    return _sum(case((transactions.c.reason == reason, postings.c.amount_minor)))
+    return sum_of(case((transactions.c.reason == reason, postings.c.amount_minor)))
 
 
 _held, _captured, _voided = map(_flow, ("escrow.hold", "escrow.capture", "escrow.void"))
@@ -83,7 +79,7 @@ _STRAY: Final = Sql(
     )
     .limit(MAX_ROWS)
 )
-_used = _sum(orders.c.amount_minor - orders.c.returned_minor)
+_used = sum_of(orders.c.amount_minor - orders.c.returned_minor)
 _MANDATE = [mandates.c.id, mandates.c.spent_minor, mandates.c.orders]
 _MANDATES: Final = Sql(
     select(*_MANDATE, _used.label("used_minor"), func.count(orders.c.id).label("placed"))

@@ -8,6 +8,7 @@ retried by the store.
 
 import fcntl
 import sqlite3
+from abc import ABC, abstractmethod
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any, Final, Protocol
@@ -109,7 +110,24 @@ def sqlite_path(settings: Settings) -> Path:
     return settings.home / "market.db"
 
 
-class Sqlite:
+class _Savepoints(ABC):
+    """The three statements that both databases write alike."""
+
+    def savepoint(self) -> None:
+        self._execute("SAVEPOINT unit")
+
+    def release_savepoint(self) -> None:
+        self._execute("RELEASE unit")
+
+    def rollback_to_savepoint(self) -> None:
+        self._execute("ROLLBACK TO unit")
+        self._execute("RELEASE unit")
+
+    @abstractmethod
+    def _execute(self, text: str) -> object: ...
+
+
+class Sqlite(_Savepoints):
     """A WAL file with one writing connection, held under a lock that other processes respect."""
 
     max_readers = 4
@@ -131,16 +149,6 @@ class Sqlite:
             raise StoreFailed(str(error)) from error
         self._execute("BEGIN IMMEDIATE")
         return self._writing
-
-    def savepoint(self) -> None:
-        self._execute("SAVEPOINT unit")
-
-    def release_savepoint(self) -> None:
-        self._execute("RELEASE unit")
-
-    def rollback_to_savepoint(self) -> None:
-        self._execute("ROLLBACK TO unit")
-        self._execute("RELEASE unit")
 
     def commit(self) -> None:
         self._execute("COMMIT")
@@ -198,7 +206,7 @@ class Sqlite:
         return connection
 
 
-class Postgres:
+class Postgres(_Savepoints):
     """A server, with one writing connection in this process."""
 
     max_readers = 4
@@ -221,16 +229,6 @@ class Postgres:
             raise StoreFailed(str(error)) from error
         self._execute(f"SET lock_timeout = '{LOCK_TIMEOUT}'")
         return self._begin()
-
-    def savepoint(self) -> None:
-        self._execute("SAVEPOINT unit")
-
-    def release_savepoint(self) -> None:
-        self._execute("RELEASE unit")
-
-    def rollback_to_savepoint(self) -> None:
-        self._execute("ROLLBACK TO unit")
-        self._execute("RELEASE unit")
 
     def commit(self) -> None:
         # The server ends a transaction in which something failed with a rollback, not an error.

@@ -12,7 +12,7 @@ from operator import itemgetter
 from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
-from sqlalchemy import Executable, Table, bindparam
+from sqlalchemy import BigInteger, Executable, Table, bindparam, cast, func
 from sqlalchemy import insert as plain_insert
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
@@ -126,6 +126,11 @@ def upsert(
         .on_conflict_do_update(index_elements=list(keys), set_=dict(set_))
         .inline(),
     )
+
+
+def sum_of(expression: Any) -> Any:
+    """Return the sum of integers as one: 0 of no rows, and no decimal on PostgreSQL."""
+    return cast(func.coalesce(func.sum(expression), 0), BigInteger)
 
 
 def _columns(table: Table, omit: Sequence[str]) -> dict[str, Any]:

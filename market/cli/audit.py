@@ -3,19 +3,15 @@
 import shlex
 
 import rich_click as click
-from sqlalchemy import bindparam, select
 
 from market import audit as room
+from market import sessions
 from market.audit import RULES, Finding, Summary
-from market.base.sql import Sql
 from market.cli.failures import BROKEN, Failure, reported
 from market.cli.local import looking, settings_of
 from market.cli.options import json_option
 from market.cli.output import emit, hint, say
 from market.protocol.money import decimal_text
-from market.sessions.tables import sessions
-
-_SESSION = Sql(select(sessions.c.id).where(sessions.c.id == bindparam("session_id")))
 
 
 @click.command()
@@ -32,7 +28,7 @@ def audit(place: str | None, session_id: str | None, as_json: bool) -> None:
     settings = settings_of(place)
     with looking(settings) as snapshot:
         if session_id:
-            if snapshot.one(_SESSION, session_id=session_id) is None:
+            if not sessions.is_known(snapshot, session_id=session_id):
                 raise Failure(
                     f"there is no session {session_id} in this run", code="session_not_found"
                 )

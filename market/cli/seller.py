@@ -2,7 +2,6 @@
 
 import runpy
 import shlex
-import sys
 import tomllib
 from contextlib import suppress
 from pathlib import Path
@@ -11,20 +10,17 @@ from typing import Final
 
 import anyio
 import rich_click as click
-import stamina
-import structlog
 
-from buyer_agents import MarketClient, MarketUnreachable
+from buyer_agents import MarketClient
 from market.cli import keyfile
 from market.cli.failures import Failure, reported
 from market.cli.options import HANDLE_FORM, is_handle, json_option, url_option, with_client
-from market.cli.output import emit, facts, hint, log_to, say, silence
+from market.cli.output import emit, facts, hint, say, silence
 from market.protocol.manifest import load_manifest
 from market.protocol.money import Money
 from market.protocol.signing import SigningKey
 from market.protocol.wire import ServiceView
-from seller_services import Seller, handle_of, load_or_make
-from seller_services.seller import RETURN_SECONDS
+from seller_services import Seller, handle_of, load_or_make, log_to_stderr
 
 _PROGRAM: Final = "seller.py"
 _MANIFEST: Final = "manifest.toml"
@@ -75,8 +71,6 @@ properties.words = { type = "integer", minimum = 0 }
 in = { lines = ["to be or not to be"] }
 out = { line = 0, words = 6 }
 """)
-
-log = structlog.get_logger(__name__)
 
 folder_argument = click.argument(
     "folder", metavar="DIR", type=click.Path(path_type=Path, file_okay=False)
@@ -159,8 +153,7 @@ def serve(folder: Path, url: str) -> None:
     with suppress(KeyboardInterrupt):
         silence()
         anyio.run(_reach, url)
-        stamina.instrumentation.set_on_retry_hooks(())
-        log_to(sys.stderr)
+        log_to_stderr()
         anyio.run(_serve, sellers[0], url)
 
 
@@ -175,24 +168,10 @@ async def _reach(url: str) -> None:
 
 
 async def _serve(seller: Seller, url: str) -> None:
-    """Serve for good, and say so once the service is listed; from then on a market is waited for.
+    def tell(service: ServiceView) -> None:
+        say(f"✓ {seller.handle_name} serves {service.slug} at {url}; stop with Ctrl-C")
 
-    Raises:
-        MarketUnreachable: it went away before it listed the service.
-    """
-    is_listed = False
-    while True:
-        try:
-            async with anyio.create_task_group() as group:
-                service: ServiceView = await group.start(seller.serve, url)
-                if not is_listed:
-                    say(f"✓ {seller.handle_name} serves {service.slug} at {url}; stop with Ctrl-C")
-                is_listed = True
-        except* MarketUnreachable as away:
-            if not is_listed:
-                raise
-            log.warning("market.unreachable", detail=str(away.exceptions[0]))
-        await anyio.sleep(RETURN_SECONDS)
+    await seller.serve_for_good(url, tell, waits_to_be_listed=False)
 
 
 def _name_of(folder: Path) -> str:

@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 
 from sqlalchemy import BigInteger, Select, case, cast, func, or_, select
 
-from market.base.sql import Sql
+from market.base.sql import Sql, sum_of
 from market.base.work import Snapshot
 from market.ledger.tables import accounts, postings, transactions, unfolded_postings
 
@@ -28,21 +28,17 @@ class Escrow(NamedTuple):
     voided_minor: int
 
 
-def _sum(expression: Any) -> Any:
-    return cast(func.coalesce(func.sum(expression), 0), BigInteger)
-
-
 def _limited(query: Select[Any]) -> Sql:
     return Sql(query.limit(MAX_LINES))
 
 
 _POSTED = (
-    select(postings.c.account_id, _sum(postings.c.amount_minor).label("posted_minor"))
+    select(postings.c.account_id, sum_of(postings.c.amount_minor).label("posted_minor"))
     .group_by(postings.c.account_id)
     .subquery()
 )
 _WAITING = (
-    select(unfolded_postings.c.account_id, _sum(unfolded_postings.c.amount_minor).label("minor"))
+    select(unfolded_postings.c.account_id, sum_of(unfolded_postings.c.amount_minor).label("minor"))
     .group_by(unfolded_postings.c.account_id)
     .subquery()
 )
@@ -53,16 +49,16 @@ _UNBALANCED = _limited(
         transactions.c.id,
         transactions.c.amount_minor,
         func.count(postings.c.account_id).label("legs"),
-        _sum(postings.c.amount_minor).label("sum_minor"),
-        _sum(case((postings.c.amount_minor > 0, postings.c.amount_minor))).label("credits_minor"),
+        sum_of(postings.c.amount_minor).label("sum_minor"),
+        sum_of(case((postings.c.amount_minor > 0, postings.c.amount_minor))).label("credits_minor"),
     )
     .outerjoin_from(transactions, postings, postings.c.transaction_id == transactions.c.id)
     .group_by(transactions.c.id, transactions.c.amount_minor)
     .having(
         or_(
             func.count(postings.c.account_id) < 2,
-            _sum(postings.c.amount_minor) != 0,
-            _sum(case((postings.c.amount_minor > 0, postings.c.amount_minor)))
+            sum_of(postings.c.amount_minor) != 0,
+            sum_of(case((postings.c.amount_minor > 0, postings.c.amount_minor)))
             != transactions.c.amount_minor,
         )
     )
@@ -91,7 +87,7 @@ _NEGATIVE = _limited(
 
 
 def _flow(reason: str) -> Any:
-    return _sum(case((transactions.c.reason == reason, postings.c.amount_minor)))
+    return sum_of(case((transactions.c.reason == reason, postings.c.amount_minor)))
 
 
 _FLOWS = (
@@ -127,7 +123,7 @@ _MIXED = _limited(
 )
 _IS_ISSUANCE = accounts.c.kind == "issuance"
 _MINTED = (
-    select(accounts.c.currency, _sum(-postings.c.amount_minor).label("minted_minor"))
+    select(accounts.c.currency, sum_of(-postings.c.amount_minor).label("minted_minor"))
     .join_from(postings, accounts, accounts.c.id == postings.c.account_id)
     .where(_IS_ISSUANCE)
     .group_by(accounts.c.currency)
@@ -136,13 +132,15 @@ _MINTED = (
 _SUPPLY = _limited(
     select(
         accounts.c.currency,
-        _sum(case((~_IS_ISSUANCE, _WHOLE_BALANCE))).label("kept_minor"),
+        sum_of(case((~_IS_ISSUANCE, _WHOLE_BALANCE))).label("kept_minor"),
         func.coalesce(_MINTED.c.minted_minor, 0).label("minted_minor"),
     )
     .outerjoin_from(accounts, _WAITING, _WAITING.c.account_id == accounts.c.id)
     .outerjoin(_MINTED, _MINTED.c.currency == accounts.c.currency)
     .group_by(accounts.c.currency, _MINTED.c.minted_minor)
-    .having(_sum(case((~_IS_ISSUANCE, _WHOLE_BALANCE))) != func.coalesce(_MINTED.c.minted_minor, 0))
+    .having(
+        sum_of(case((~_IS_ISSUANCE, _WHOLE_BALANCE))) != func.coalesce(_MINTED.c.minted_minor, 0)
+    )
 )
 
 

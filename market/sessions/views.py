@@ -148,6 +148,11 @@ def buyers_open_session(snapshot: Snapshot, *, buyer_id: str, session_id: str) -
         raise SessionNotFound("There is no session under this id that you take part in.")
 
 
+def is_known(snapshot: Snapshot, *, session_id: str) -> bool:
+    """Whether there is such a session, whoever takes part in it. For those who own the store."""
+    return snapshot.one(_FIND, session_id=session_id) is not None
+
+
 def is_open(snapshot: Snapshot, *, session_id: str) -> bool:
     """Whether events can still be appended."""
     found = streams.stream(snapshot, stream_id=session_id)
