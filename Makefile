@@ -3,6 +3,7 @@
 PYTHON ?= python3
 UV ?= uv
 ONLY ?=
+AGAINST ?=
 TESTS ?=
 JOBS ?= 2
 
@@ -14,11 +15,11 @@ LOCK = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-ha
 
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help demo test check fmt bench run migrate reference lock
+.PHONY: help demo test check conformance fmt bench run migrate reference lock
 
 help: ## list these commands
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r name text; \
-	do printf '  make %-10s %s\n' "$$name" "$$text"; done
+	do printf '  make %-11s %s\n' "$$name" "$$text"; done
 
 demo: .venv/.base ## watch a scripted buyer find, judge, pay for, use and recommend a service
 	$(BIN)/market run scenarios/first_purchase.toml
@@ -32,6 +33,9 @@ check: .venv/.dev ## format, lint, types, floors, then all tests: what must be g
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(MAKE) test
+
+conformance: .venv/.dev ## run others' stream suite and client on both databases (needs Node 20)
+	$(BIN)/python -W 'ignore:XDG_RUNTIME_DIR is not set' -m tests.conformance.run $(AGAINST)
 
 fmt: .venv/.dev ## format the code and mend what ruff can mend
 	$(BIN)/ruff format .

@@ -1,10 +1,10 @@
-"""``python -m bench [order|journey|live]``: run all benches, or one."""
+"""``python -m bench [order|journey|live|streams|idle]``: run all benches, or some."""
 
 import sys
 from collections.abc import Callable
 from typing import Final
 
-from bench import journey, live, order
+from bench import idle, journey, live, order, streams
 from bench.harness import Report
 from market.app import configure_logging
 
@@ -12,6 +12,8 @@ BENCHES: Final[dict[str, Callable[[], Report]]] = {
     "order": order.run,
     "journey": journey.run,
     "live": live.run,
+    "streams": streams.run,
+    "idle": idle.run,
 }
 
 

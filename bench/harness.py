@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, Self
 
 import msgspec
 from rich.console import Console
@@ -58,31 +58,16 @@ def stopwatch() -> Iterator[Callable[[], float]]:
     ended.append(time.perf_counter())
 
 
-class Server:
-    """A server in a process of its own: ``bench.servers`` with a name and settings."""
+class Served:
+    """A server in a process of its own, on a port of its own, within a block."""
 
-    def __init__(self, name: Literal["market", "bare"], home: Path, **settings: Any) -> None:
+    def __init__(self, name: str) -> None:
         self.port = free_port()
         self.name = name
-        self._home = home
-        self._settings = settings
         self._process: subprocess.Popen[bytes] | None = None
 
-    def __enter__(self) -> "Server":
-        self._home.mkdir(parents=True, exist_ok=True)
-        chosen = {
-            "home": self._home,
-            "port": self.port,
-            "log_level": "error",
-            "server": os.environ.get("SERVER", "granian"),
-            **self._settings,
-        }
-        settings = {f"MARKET_{name.upper()}": str(value) for name, value in chosen.items()}
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "bench.servers", self.name],
-            cwd=ROOT,
-            env=_without_settings(os.environ) | settings,
-        )
+    def __enter__(self) -> Self:
+        self._process = self._start()
         wait_until(self._answers, START_SECONDS, f"the {self.name} server")
         return self
 
@@ -107,11 +92,14 @@ class Server:
         fields = stat.rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / _TICKS
 
-    def health(self) -> dict[str, Any]:
-        """Return what ``/healthz`` says: commits and units of work since the start."""
-        with urllib.request.urlopen(f"{self.issuer}/healthz", timeout=5) as answer:
-            found: dict[str, Any] = msgspec.json.decode(answer.read())
-        return found
+    def resident_bytes(self) -> int:
+        """Return the memory that the process holds."""
+        status = Path(f"/proc/{self._running.pid}/status").read_text()
+        [line] = [line for line in status.splitlines() if line.startswith("VmRSS:")]
+        return int(line.split()[1]) * 1024
+
+    def _start(self) -> "subprocess.Popen[bytes]":
+        raise NotImplementedError
 
     @property
     def _running(self) -> "subprocess.Popen[bytes]":
@@ -126,6 +114,37 @@ class Server:
                 return True
         except OSError:
             return False
+
+
+class Server(Served):
+    """A server of ours: ``bench.servers`` with a name and settings."""
+
+    def __init__(self, name: Literal["market", "bare"], home: Path, **settings: Any) -> None:
+        super().__init__(name)
+        self._home = home
+        self._settings = settings
+
+    def health(self) -> dict[str, Any]:
+        """Return what ``/healthz`` says: commits and units of work since the start."""
+        with urllib.request.urlopen(f"{self.issuer}/healthz", timeout=5) as answer:
+            found: dict[str, Any] = msgspec.json.decode(answer.read())
+        return found
+
+    def _start(self) -> "subprocess.Popen[bytes]":
+        self._home.mkdir(parents=True, exist_ok=True)
+        chosen = {
+            "home": self._home,
+            "port": self.port,
+            "log_level": "error",
+            "server": os.environ.get("SERVER", "granian"),
+            **self._settings,
+        }
+        settings = {f"MARKET_{name.upper()}": str(value) for name, value in chosen.items()}
+        return subprocess.Popen(
+            [sys.executable, "-m", "bench.servers", self.name],
+            cwd=ROOT,
+            env=_without_settings(os.environ) | settings,
+        )
 
 
 def free_port() -> int:
@@ -234,6 +253,13 @@ class Report:
 
     def show(self) -> None:
         """Print the figures as a table."""
+        console.print(self.table())
+        words = "quiet" if self.is_quiet else "busy: figures below a goal prove nothing"
+        spread = (max(self.yardstick) - min(self.yardstick)) / statistics.median(self.yardstick)
+        console.print(f"{SLICES} slices; the yardstick varied by {spread:.0%}: machine {words}.\n")
+
+    def table(self) -> Table:
+        """Lay the figures out, one a row."""
         table = Table(title=self.title, title_justify="left", title_style="bold")
         table.add_column("figure")
         for name in ("value", "unit", "baseline", "ratio", "accept", "great", "verdict"):
@@ -241,18 +267,15 @@ class Report:
         for figure in self.figures:
             table.add_row(
                 figure.name,
-                _short(figure.value),
+                shortened(figure.value),
                 figure.unit,
-                _short(figure.baseline),
-                _short(figure.ratio),
-                _short(figure.goal_accept),
-                _short(figure.goal_great),
+                shortened(figure.baseline),
+                shortened(figure.ratio),
+                shortened(figure.goal_accept),
+                shortened(figure.goal_great),
                 figure.verdict,
             )
-        console.print(table)
-        words = "quiet" if self.is_quiet else "busy: figures below a goal prove nothing"
-        spread = (max(self.yardstick) - min(self.yardstick)) / statistics.median(self.yardstick)
-        console.print(f"{SLICES} slices; the yardstick varied by {spread:.0%}: machine {words}.\n")
+        return table
 
     def record(self) -> None:
         """Append the figures to ``bench/results.jsonl``."""
@@ -264,7 +287,8 @@ class Report:
                 results.write(msgspec.json.encode(members | {"at": at}) + b"\n")
 
 
-def _short(value: float | None) -> str:
+def shortened(value: float | None) -> str:
+    """Return a number as a table shows it."""
     if value is None:
         return ""
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"

@@ -25,7 +25,7 @@ from buyer_agents.policies import (
 )
 from buyer_agents.session_verbs import Entries, Producer
 from buyer_agents.shopper import Shopper
-from buyer_agents.streams import follow_inbox, follow_session, follow_socket
+from buyer_agents.streams import follow_inbox, follow_session, follow_snapshot, follow_socket
 
 __all__ = [
     "POLICIES",
@@ -50,6 +50,7 @@ __all__ = [
     "every",
     "follow_inbox",
     "follow_session",
+    "follow_snapshot",
     "follow_socket",
     "open_http",
     "policy_named",

@@ -3,7 +3,7 @@
 from typing import Any, Final
 from urllib.parse import quote as url_part
 
-from buyer_agents.connection import Connection, JwkSet
+from buyer_agents.connection import IDEMPOTENCY_KEY, Connection, JwkSet
 from market.protocol import commitments as signed
 from market.protocol import wire
 from market.protocol.signing import SigningKey
@@ -143,14 +143,15 @@ class AccountVerbs(Connection):
         """Keep a note; with ``if_version`` only if nobody wrote in between."""
         return await self.call(
             "PUT", note_path(namespace, key), wire.NoteView, body=note,
-            repeatable=note.if_version is None,
+            headers={IDEMPOTENCY_KEY: self.nonce()},
         )  # fmt: skip
 
     async def note(self, namespace: str, key: str) -> wire.NoteView:
         return await self.call("GET", note_path(namespace, key), wire.NoteView)
 
     async def forget(self, namespace: str, key: str) -> None:
-        await self.call("DELETE", note_path(namespace, key), type(None))
+        headers = {IDEMPOTENCY_KEY: self.nonce()}
+        await self.call("DELETE", note_path(namespace, key), type(None), headers=headers)
 
     async def notes(
         self,

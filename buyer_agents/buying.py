@@ -36,14 +36,14 @@ def reason_of(refused: Refused) -> Reason:
 
 
 def watch_order(
-    trip: Trip, order: OrderView, *, follow: FollowSession, patience_seconds: float
+    trip: Trip, order: OrderView, *, after: int, follow: FollowSession, patience_seconds: float
 ) -> OrderWatch:
-    """Return a watch over what the session's log will say of an order."""
+    """Return a watch over what the session's log says of an order behind ``after``."""
     session_id = trip.diary.session_id
     return OrderWatch(
         lambda after: follow(trip.market, session_id, after),
         order_id=order.id,
-        after=trip.diary.last_offset,
+        after=after,
         patience_seconds=patience_seconds,
     )
 
@@ -112,9 +112,9 @@ async def recommend(trip: Trip, chosen: Chosen, order: OrderView, judgement: Jud
     trip.diary.enter("recommending")
     receipt = trip.diary.receipt
     assert receipt is not None, "only a settled order comes here"
-    await trip.market.review(order.id, receipt.id, judgement.verdict, comment=judgement.comment)
+    await _review(trip, order, receipt, judgement)
     friends = [one for one in trip.need.recommend_to if one != trip.market.agent_id]
-    if friends:
+    if friends and "recommendation.sent" not in trip.done:
         await trip.market.recommend(
             chosen.offer.service_id, receipt.id, friends, comment=judgement.comment
         )
@@ -172,10 +172,19 @@ async def _complain(
     trip: Trip, order: OrderView, receipt: ReceiptView, judgement: Judgement
 ) -> None:
     """Review what is bad, ask for the money back, and leave."""
-    await trip.market.review(order.id, receipt.id, "bad", comment=judgement.comment)
-    support = await trip.market.support(order.id, "refund", judgement.comment)
-    refund = "refunded" if support.answer == "done" else f"not refunded: {support.detail}"
+    await _review(trip, order, receipt, judgement)
+    if "order.refunded" in trip.done:
+        refund = "refunded"
+    else:
+        support = await trip.market.support(order.id, "refund", judgement.comment)
+        refund = "refunded" if support.answer == "done" else f"not refunded: {support.detail}"
     raise Left("quality", f"{judgement.comment} The order was {refund}")
+
+
+async def _review(trip: Trip, order: OrderView, receipt: ReceiptView, judgement: Judgement) -> None:
+    """Post the review of an order, unless the log says that it was posted."""
+    if "review.posted" not in trip.done:
+        await trip.market.review(order.id, receipt.id, judgement.verdict, comment=judgement.comment)
 
 
 async def _keep_in_mind(trip: Trip, chosen: Chosen, verdict: Verdict) -> None:

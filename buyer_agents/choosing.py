@@ -27,7 +27,10 @@ async def nobody(report: TrustView) -> bool:
 
 @dataclass(frozen=True, kw_only=True)
 class Trip:
-    """What the stages of one journey share."""
+    """What the stages of one journey share.
+
+    ``done`` are the kinds of events that stood in its log when it was begun, or taken up again.
+    """
 
     market: MarketClient
     policy: Policy
@@ -36,6 +39,7 @@ class Trip:
     memory: Memory
     shortlist: int
     ask_human: AskHuman
+    done: frozenset[str]
 
 
 @dataclass(frozen=True)

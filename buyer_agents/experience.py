@@ -31,10 +31,12 @@ async def remember(
 ) -> None:
     """Add one order to the experience with a seller, also if another journey does so now.
 
-    ``session_id`` and ``offset`` say where it was learnt.
+    ``session_id`` and ``offset`` say where it was learnt; the latest journey counts once.
     """
     for attempt in range(_TRIES):
         note = await _note(market, seller_handle)
+        if note is not None and note.session_id == session_id:
+            return
         known = _read(note) if note else Experience()
         value: dict[str, Any] = {
             "seller_id": seller_id,

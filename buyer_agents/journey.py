@@ -1,6 +1,6 @@
 """One journey's record: the stage it is in, its decisions in the session, and its result."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -49,9 +49,19 @@ class Journey(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Diary:
-    """Writes a journey's decisions into its session and gathers the result."""
+    """Writes a journey's decisions into its session and gathers the result.
 
-    def __init__(self, market: MarketClient, session_id: str, next_offset: int) -> None:
+    ``passed`` are the stages whose decision to go on stands there already.
+    """
+
+    def __init__(
+        self,
+        market: MarketClient,
+        session_id: str,
+        next_offset: int,
+        *,
+        passed: Collection[Stage] = (),
+    ) -> None:
         self.session_id = session_id
         self.last_offset = next_offset - 1
         self.order_id: str | None = None
@@ -61,6 +71,7 @@ class Diary:
         self.receipt: ReceiptView | None = None
         self.interventions: list[str] = []
         self._market = market
+        self._passed = passed
         self._producer_id = market.nonce()
         self._written = 0
         self._stage: Stage = "finding"
@@ -76,6 +87,11 @@ class Diary:
     async def advance(self, detail: str, alternatives: Iterable[Ranked] = ()) -> None:
         """Record that the buyer passed the present stage."""
         await self._decide("advance", None, detail, alternatives)
+
+    def left_before(self, decision: Decision) -> None:
+        """The buyer left the market by this decision, which is recorded."""
+        self._stage = decision.stage
+        self._end = ("leave", decision.reason, decision.detail)
 
     async def leave(self, left: Left) -> None:
         """Record that the buyer leaves the market here; a log that was closed stays as it is."""
@@ -112,6 +128,8 @@ class Diary:
         alternatives: Iterable[Ranked],
     ) -> None:
         self._seconds[self._stage] = self._market.now() - self._entered_at
+        if outcome == "advance" and self._stage in self._passed:
+            return
         decision = Decision(
             stage=self._stage,
             outcome=outcome,

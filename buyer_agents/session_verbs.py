@@ -1,7 +1,7 @@
 """What participants do with a session: open, append, read, intervene, close."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 from urllib.parse import quote as url_part
 
 import msgspec
@@ -11,6 +11,7 @@ from buyer_agents.errors import BadAnswer
 from market.protocol import wire
 from market.protocol.chain import Entry, read_entry
 from market.protocol.events import Action, Scope
+from market.protocol.folded import SnapshotView
 from market.protocol.wire import Page
 
 
@@ -58,6 +59,11 @@ class SessionVerbs(Connection):
     async def session(self, session_id: str) -> wire.SessionView:
         return await self.call("GET", f"/v1/sessions/{url_part(session_id)}", wire.SessionView)
 
+    async def snapshot(self, session_id: str) -> SnapshotView:
+        """Return what a session's log comes to now, as this agent may see it."""
+        path = f"/v1/sessions/{url_part(session_id)}/snapshot"
+        return await self.call("GET", path, SnapshotView)
+
     async def write_events(
         self,
         session_id: str,
@@ -102,10 +108,28 @@ class SessionVerbs(Connection):
         text: str = "",
         idempotency_key: str | None = None,
     ) -> list[wire.ControlView]:
-        """Intervene in one order, or in all orders of a session."""
+        """Intervene in one order, in all of one's own, or in a whole session."""
         body = wire.Control(action=action, scope=scope, order_id=order_id, reason=reason, text=text)
         path = f"/v1/sessions/{url_part(session_id)}/controls"
         return await self.create(path, list[wire.ControlView], body, idempotency_key)
+
+    async def be_present(
+        self,
+        session_id: str,
+        status: Literal["thinking", "streaming", "idle", "left"],
+        *,
+        device: str,
+        order_id: str | None = None,
+    ) -> wire.PresenceView:
+        """Say what one does on a device; again before the answer's ``lost_at``, or it has left."""
+        body = wire.ShowPresence(status=status, device=device, order_id=order_id)
+        path = f"/v1/sessions/{url_part(session_id)}/presence"
+        return await self.call("POST", path, wire.PresenceView, body=body, repeatable=True)
+
+    async def presence(self, session_id: str) -> list[wire.PresenceView]:
+        """Return who is present in a session, as far as one may see."""
+        path = f"/v1/sessions/{url_part(session_id)}/presence"
+        return await self.call("GET", path, list[wire.PresenceView])
 
     async def answer_control(
         self, session_id: str, offset: int, answer: str, detail: str = ""
@@ -113,7 +137,7 @@ class SessionVerbs(Connection):
         """Say what became of a ``steer``: consumed or refused."""
         body = msgspec.convert({"answer": answer, "detail": detail}, wire.AnswerControl)
         path = f"/v1/sessions/{url_part(session_id)}/controls/{offset}/answer"
-        return await self.call("POST", path, wire.ControlView, body=body, repeatable=True)
+        return await self.create(path, wire.ControlView, body)
 
     async def close_session(self, session_id: str, reason: str = "done") -> wire.SessionView:
         """Close a session for good; a repeat changes nothing."""

@@ -22,6 +22,7 @@ from buyer_agents.experience import recall
 from buyer_agents.journey import Diary, Journey, Left
 from buyer_agents.needs import Need
 from buyer_agents.policies import Policy
+from buyer_agents.resuming import Past, take_up, unfinished
 from buyer_agents.streams import follow_session
 
 SHORTLIST: Final = 5
@@ -56,6 +57,7 @@ class Shopper:
         self._shortlist = shortlist
         self._patience_seconds = patience_seconds
         self._follow = follow
+        self._walking: set[str] = set()
 
     async def run(self, need: Need) -> Journey:
         """Walk one journey to its end and return how it went.
@@ -63,19 +65,46 @@ class Shopper:
         Raises:
             MarketUnreachable: the market stayed away; the session is still open.
         """
-        labels = {"policy": type(self._policy).__name__, **need.labels}
-        session = await self._market.open_session(need.query, labels)
+        session = await self._market.open_session(need.query, self._labels(need))
         diary = Diary(self._market, session.id, session.next_offset)
+        return await self._journey(diary, need, None)
+
+    async def resume(self, need: Need) -> Journey:
+        """Go on with the journey for this need that was cut short, wherever it was; else begin it.
+
+        A buyer that was killed finds its open session and its order by its key alone. What stands
+        in the log is not done again: no second order, review or recommendation.
+
+        Raises:
+            MarketUnreachable: the market stayed away; the session is still open.
+        """
+        labels, walking = self._labels(need), frozenset(self._walking)
+        past = await unfinished(self._market, need, labels, running=walking)
+        if past is None:
+            return await self.run(need)
+        diary = Diary(self._market, past.session_id, past.next_offset, passed=past.decisions)
+        return await self._journey(diary, need, past)
+
+    def _labels(self, need: Need) -> dict[str, str]:
+        return {"policy": type(self._policy).__name__, **need.labels}
+
+    async def _journey(self, diary: Diary, need: Need, past: Past | None) -> Journey:
+        self._walking.add(diary.session_id)
         try:
-            await self._walk(diary, need)
+            if past is not None and past.farewell is not None:
+                diary.left_before(past.farewell)
+            else:
+                await self._walk(diary, need, past)
         except Left as left:
             await diary.leave(left)
         except Refused as refused:
             await diary.leave(Left(reason_of(refused), str(refused)))
+        finally:
+            self._walking.discard(diary.session_id)
         await self._close(diary)
         return diary.journey()
 
-    async def _walk(self, diary: Diary, need: Need) -> None:
+    async def _walk(self, diary: Diary, need: Need, past: Past | None) -> None:
         trip = Trip(
             market=self._market,
             policy=self._policy,
@@ -84,11 +113,17 @@ class Shopper:
             memory=await recall(self._market),
             shortlist=self._shortlist,
             ask_human=self._ask_human,
+            done=past.kinds if past is not None else frozenset(),
         )
-        chosen = await check_trust(trip, await evaluate(trip, await find(trip)))
-        order = await place(trip, chosen, mandate_id=self._mandate_id)
+        if past is not None and past.order is not None:
+            order, after = past.order, -1
+            chosen = await take_up(trip, past, order)
+        else:
+            chosen = await check_trust(trip, await evaluate(trip, await find(trip)))
+            after = diary.last_offset
+            order = await place(trip, chosen, mandate_id=self._mandate_id)
         watch = watch_order(
-            trip, order, follow=self._follow, patience_seconds=self._patience_seconds
+            trip, order, after=after, follow=self._follow, patience_seconds=self._patience_seconds
         )
         diary.outputs, diary.interventions = watch.outputs, watch.interventions
         await await_approval(trip, chosen, order, watch)

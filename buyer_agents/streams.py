@@ -19,10 +19,11 @@ import msgspec
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosedError, InvalidStatus, WebSocketException
 
-from buyer_agents.connection import HTTP_UNAUTHORIZED, Connection, wait_before_repeat
+from buyer_agents.connection import HTTP_UNAUTHORIZED, Connection, Query, wait_before_repeat
 from buyer_agents.errors import BadAnswer, MarketUnreachable, Refused, refusal
 from market.protocol.chain import Entry, link, read_entry
 from market.protocol.events import GENESIS
+from market.protocol.folded import SnapshotView
 from market.protocol.wire import MessageView
 
 PATIENCE_SECONDS: Final = 60.0
@@ -34,12 +35,12 @@ _MAX_WAIT_SECONDS: Final = 2.0
 _DRAIN_SECONDS: Final = 0.5
 _PING_SECONDS: Final = 10.0
 _SERVICE_RESTART: Final = 1012
-_MAX_FRAME_BYTES: Final = 1 << 20
+_MAX_FRAME_BYTES: Final = 1 << 22
 _CUT: Final = (MarketUnreachable, httpx.TransportError, WebSocketException, OSError)
 
 
 class Frame(NamedTuple):
-    """One frame of either transport: an entry (kind ""), or the server's last word.
+    """One frame of either transport: an entry (kind ""), a snapshot, or the server's last word.
 
     After "closed" nothing ever follows; after any other last word the reader comes back.
     """
@@ -47,6 +48,10 @@ class Frame(NamedTuple):
     kind: str
     tree: dict[str, Any]
 
+
+_SNAPSHOT: Final = "snapshot"
+_NO_QUERY: Final[Query] = {}
+_FROM: Final[Query] = {"from": _SNAPSHOT}
 
 OpenFrames = Callable[[int], AbstractAsyncContextManager[AsyncIterator[Frame]]]
 
@@ -83,6 +88,27 @@ def follow_socket(
     return _checked(trees, after)
 
 
+async def follow_snapshot(
+    market: Connection, session_id: str, *, patience_seconds: float = PATIENCE_SECONDS
+) -> AsyncGenerator[SnapshotView | Entry, None]:
+    """Yield what a session's log comes to now, then the entries behind it: for late joiners.
+
+    ``fold`` (``market.protocol.folding``) carries the snapshot on, entry by entry.
+
+    Raises:
+        As ``follow_session``.
+    """
+    path = f"/v1/sessions/{url_part(session_id)}/stream"
+    trees = _resume(lambda seen: _open_sse(market, path, seen, _FROM), -1, patience_seconds)
+    async with aclosing(trees):
+        snapshot = _convert_snapshot(await anext(trees))
+        yield snapshot
+        rest = _checked(trees, snapshot.next_offset - 1, snapshot.head_hash)
+        async with aclosing(rest):
+            async for entry in rest:
+                yield entry
+
+
 async def follow_inbox(
     market: Connection, after: int = -1, *, patience_seconds: float = PATIENCE_SECONDS
 ) -> AsyncGenerator[MessageView, None]:
@@ -101,11 +127,18 @@ async def follow_inbox(
                 raise BadAnswer(f"a message of the inbox: {error}") from error
 
 
+def _convert_snapshot(tree: dict[str, Any]) -> SnapshotView:
+    try:
+        return msgspec.convert(tree, SnapshotView, strict=True, str_keys=True)
+    except msgspec.ValidationError as error:
+        raise BadAnswer(f"a snapshot: {error}") from error
+
+
 async def _checked(
-    trees: AsyncGenerator[dict[str, Any], None], after: int
+    trees: AsyncGenerator[dict[str, Any], None], after: int, prev_hash: str | None = None
 ) -> AsyncGenerator[Entry, None]:
-    """Turn decoded entries into events, each linked to the one before."""
-    prev_hash = GENESIS if after < 0 else None
+    """Turn decoded entries into events, each linked to the one before, if that is known."""
+    prev_hash = GENESIS if after < 0 else prev_hash
     async with aclosing(trees):
         async for tree in trees:
             try:
@@ -129,6 +162,11 @@ async def _resume(
                 async for frame in frames:
                     if frame.kind == "closed":
                         return
+                    if frame.kind == _SNAPSHOT:
+                        absence.over()
+                        after = _offset_after(frame.tree)
+                        yield frame.tree
+                        continue
                     if frame.kind:
                         # Who comes back at once may meet the same server on its way out.
                         away_seconds = _DRAIN_SECONDS if frame.kind == "drain" else 0.0
@@ -185,13 +223,13 @@ class _Absence:
 
 @asynccontextmanager
 async def _open_sse(
-    market: Connection, path: str, after: int
+    market: Connection, path: str, after: int, query: Query = _NO_QUERY
 ) -> AsyncGenerator[AsyncIterator[Frame], None]:
     headers = {"Accept": "text/event-stream", "Cache-Control": "no-store"}
     if after >= 0:
         headers["Last-Event-ID"] = str(after)
     async with (
-        market.stream(path, query={"after": after}, headers=headers) as response,
+        market.stream(path, query={"after": after, **query}, headers=headers) as response,
         aclosing(_sse_frames(response)) as frames,
     ):
         yield frames
@@ -241,7 +279,10 @@ async def _socket_frames(socket: ClientConnection) -> AsyncGenerator[Frame, None
     try:
         async for message in socket:
             tree = _decode(message)
-            yield Frame("closed" if "closed" in tree else "", tree)
+            if _SNAPSHOT in tree:
+                yield Frame(_SNAPSHOT, tree[_SNAPSHOT])
+            else:
+                yield Frame("closed" if "closed" in tree else "", tree)
     except ConnectionClosedError as closed:
         if closed.rcvd is None or closed.rcvd.code != _SERVICE_RESTART:
             raise
@@ -253,6 +294,14 @@ def _decode(data: str | bytes) -> dict[str, Any]:
         return msgspec.json.decode(data, type=dict[str, Any])
     except msgspec.DecodeError as error:
         raise BadAnswer(f"a frame is no JSON object: {error}") from error
+
+
+def _offset_after(snapshot: dict[str, Any]) -> int:
+    """Return the last offset in a snapshot."""
+    next_offset = snapshot.get("next_offset")
+    if type(next_offset) is not int:
+        raise BadAnswer("a snapshot does not say where it ends")
+    return next_offset - 1
 
 
 def _offset_of(tree: dict[str, Any], after: int) -> int:

@@ -51,11 +51,16 @@ class TradeVerbs(Connection):
         )
 
     async def ask_quote(
-        self, service_id: str, request: Mapping[str, Any], *, session_id: str | None = None
+        self,
+        service_id: str,
+        request: Mapping[str, Any],
+        *,
+        session_id: str | None = None,
+        idempotency_key: str | None = None,
     ) -> wire.QuoteView:
         """Ask the price of exactly this input. Asking twice gives two quotes and binds nobody."""
         body = wire.AskQuote(service_id=service_id, input=dict(request), session_id=session_id)
-        return await self.call("POST", "/v1/quotes", wire.QuoteView, body=body, repeatable=True)
+        return await self.create("/v1/quotes", wire.QuoteView, body, idempotency_key)
 
     async def quote(self, quote_id: str) -> wire.QuoteView:
         return await self.call("GET", f"/v1/quotes/{url_part(quote_id)}", wire.QuoteView)
@@ -126,6 +131,11 @@ class TradeVerbs(Connection):
 
     async def start(self, order_id: str) -> wire.OrderView:
         return await self._move(order_id, "start")
+
+    async def heartbeat(self, order_id: str) -> wire.LeaseView:
+        """Say, as its seller, that work on an order goes on."""
+        path = f"/v1/orders/{url_part(order_id)}/heartbeat"
+        return await self.call("POST", path, wire.LeaseView, repeatable=True)
 
     async def chunk(
         self, order_id: str, index: int, output: Mapping[str, Any], *, units: int

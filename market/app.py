@@ -20,7 +20,7 @@ from market.base.migration import migrate
 from market.base.settings import Settings
 from market.base.store import Store
 from market.chores import Pause, keep_house
-from market.faces import http
+from market.faces import http, streams
 from market.faces.http.serve import CannotServe, serving
 from market.protocol.ids import Ids
 
@@ -40,7 +40,7 @@ def create_app(
     ones.
     """
     return Litestar(
-        route_handlers=http.controllers(settings),
+        route_handlers=[*http.controllers(settings), streams.stream_route()],
         request_class=http.Call,
         before_request=http.answer_options,
         exception_handlers={Exception: cast("ExceptionHandler[Exception]", http.answer_problem)},

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 import structlog
 
-from market import catalog, identity, ledger, memory, orders
+from market import catalog, identity, ledger, memory, orders, rawstreams, sessions
 from market.base.errors import MarketError
 from market.base.once import forget_answers
 from market.base.store import Store
@@ -31,7 +31,8 @@ class Chore(NamedTuple):
 
 
 async def expire_orders(store: Store) -> int:
-    """Do what passed deadlines mean: cancel, fail, accept; each order in its own unit of work."""
+    """Do what passed deadlines mean: warn, cancel, fail, accept; each order in its own unit."""
+    await store.write(orders.follow_leases)
     due = await store.scan(orders.due)
     happened = await asyncio.gather(
         *(store.write(orders.expire, order_id=order_id) for order_id in due[:MAX_EXPIRED]),
@@ -49,6 +50,11 @@ async def expire_orders(store: Store) -> int:
 async def answer_unanswered(store: Store) -> int:
     """Answer for workers that let a steer's deadline pass."""
     return await store.write(orders.answer_unanswered)
+
+
+async def sweep_presence(store: Store) -> int:
+    """Write that devices which fell silent have left their sessions."""
+    return await store.write(sessions.sweep_presence)
 
 
 async def fold_house(store: Store) -> int:
@@ -76,14 +82,21 @@ async def sweep_memory(store: Store) -> int:
     return await store.write(memory.sweep)
 
 
+async def sweep_streams(store: Store) -> int:
+    """End raw streams whose time is over, and remove a slice of those that are gone."""
+    return await store.write(rawstreams.sweep)
+
+
 CHORES: Final = (
     Chore("orders.expire", 1, expire_orders),
     Chore("controls.answer", 1, answer_unanswered),
+    Chore("presence.sweep", 1, sweep_presence),
     Chore("house.fold", 1, fold_house),
     Chore("assertions.forget", 60, forget_assertions),
     Chore("answers.forget", 600, forget_idempotency),
     Chore("quotes.forget", 60, forget_quotes),
     Chore("notes.sweep", 60, sweep_memory),
+    Chore("streams.sweep", 1, sweep_streams),
 )
 TURN_SECONDS: Final = 1.0
 

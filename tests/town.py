@@ -81,10 +81,17 @@ class Town:
         self._group = group
 
     async def client(
-        self, handle: str, kind: AgentKind = "buyer", *, key: SigningKey | None = None, **more: Any
+        self,
+        handle: str,
+        kind: AgentKind = "buyer",
+        *,
+        key: SigningKey | None = None,
+        url: str | None = None,
+        **more: Any,
     ) -> MarketClient:
-        """An agent that has entered."""
-        made = MarketClient(self.url, key or SigningKey.generate(), patience_seconds=10.0)
+        """An agent that has entered, perhaps by another way to the market."""
+        key = key or SigningKey.generate()
+        made = MarketClient(url or self.url, key, patience_seconds=10.0)
         market = await self._stack.enter_async_context(made)
         await market.register(handle, kind, **more)
         return market
@@ -110,9 +117,9 @@ class Town:
         seller.handle(handler)
         return seller
 
-    async def open(self, seller: Seller) -> ServiceView:
+    async def open(self, seller: Seller, *, url: str | None = None) -> ServiceView:
         """Let a seller serve until the test ends."""
-        service: ServiceView = await self._group.start(seller.serve, self.url)
+        service: ServiceView = await self._group.start(seller.serve, url or self.url)
         return service
 
     async def order(self, buyer: MarketClient, service: ServiceView) -> OrderView:

@@ -4,18 +4,7 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from market.protocol.events import KINDS, Event
-
-STATES: Final = {
-    "order.placed": "placed",
-    "approval.requested": "awaiting_approval",
-    "approval.granted": "placed",
-    "order.started": "started",
-    "delivery.completed": "delivered",
-    "order.settled": "settled",
-    "order.cancelled": "cancelled",
-    "order.failed": "failed",
-}
-"""The state of an order after an event of each kind; other kinds leave it as it is."""
+from market.protocol.folding import ORDER_STATES
 
 _ENDING: Final = (("escrow.capture", "captured_minor"), ("escrow.void", "returned_minor"))
 _FLOWS: Final = {
@@ -58,7 +47,7 @@ def hear(told: dict[str, Told], event: Event) -> None:
     if event.order_id is None or kind is None or kind.writer != "market":
         return
     order = told.setdefault(event.order_id, Told())
-    order.state = STATES.get(event.kind, order.state)
+    order.state = ORDER_STATES.get(event.kind, order.state)
     if _FLOWS.get(event.kind) is _ENDING:
         order.fee_minor = _whole(event, "fee_minor")
     order.movements += movements_of(event, order.fee_minor)

@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Final, Generic, NamedTuple, TypeVar
+from typing import Final, Generic, Literal, NamedTuple, TypeVar
 
 import msgspec
 
 from market.base.clock import seconds_of
-from market.base.errors import InsufficientScope, Invalid
+from market.base.errors import Forbidden, InsufficientScope, Invalid
 from market.protocol.commitments import AgentKind, Claims
 from market.protocol.signing import BadSignature, VerifyingKey, read_header
 
@@ -21,6 +21,11 @@ class BadCommitment(Invalid):
     title = "The signed commitment does not hold"
 
 
+class DelegationTooWide(Forbidden):
+    code = "delegation_too_wide"
+    title = "The delegation allows more than its maker may give"
+
+
 class Signed(msgspec.Struct, Generic[Signable], frozen=True):
     """Claims whose signature has been checked, with the text that proves it.
 
@@ -32,16 +37,31 @@ class Signed(msgspec.Struct, Generic[Signable], frozen=True):
     kid: str
 
 
+class Delegation(NamedTuple):
+    """What a sub-agent works under: for whom, where, and on which order or run alone, if any."""
+
+    jti: str
+    delegator_id: str
+    session_id: str
+    order_id: str | None
+    run: str | None
+
+
 class Caller(NamedTuple):
-    """An authenticated agent: who it is, what its token allows, and its active keys."""
+    """An authenticated agent: who it is, what its token allows, and its active keys.
+
+    A sub-agent has ``delegation``, the kind ``delegate``, scopes of its own and no keys: it commits
+    nobody to anything.
+    """
 
     agent_id: str
     handle: str
-    kind: AgentKind
+    kind: AgentKind | Literal["delegate"]
     principal_id: str | None
     scopes: frozenset[str]
     keys: Mapping[str, VerifyingKey]
     issuer: str
+    delegation: Delegation | None = None
 
     @property
     def is_overseer(self) -> bool:

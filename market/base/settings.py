@@ -44,10 +44,22 @@ class Settings:
     accept_window_seconds: int = 3_600
     """How long a buyer may inspect a delivery before it counts as accepted."""
     control_answer_seconds: int = 10
+    """Within how long a worker, or else the market, answers a steer."""
+    lease_seconds: int = 30
+    """How long a worker may be silent: then its order is stalled, and fails after as long again."""
+    pause_seconds: int = 3_600
+    """How long an order may stay paused by the buyer's side before the market cancels it."""
+    presence_seconds: int = 30
+    """How long a participant may be silent before it counts as gone from a session."""
     overseer_ids: tuple[str, ...] = ()
     """Ids of the agents that may register as overseers."""
     queue_limit: int = 2_000
     """Units of work that may wait for the writer; more are refused as overloaded."""
+    open_streams: bool = False
+    """``true`` lets anyone, without a token, use raw streams under ``/v1/stream/``; for tests of
+    the protocol. Sandbox mode only."""
+    long_poll_seconds: float = 20.0
+    """How long a long poll of the protocol for durable streams waits."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     def __post_init__(self) -> None:
@@ -57,10 +69,17 @@ class Settings:
             )
         if not 0 <= self.fee_basis_points <= 10_000:
             raise BadSettings(f"{PREFIX}FEE_BASIS_POINTS must be from 0 to 10000")
+        for name in ("control_answer_seconds", "lease_seconds", "pause_seconds", "presence_seconds"):
+            if getattr(self, name) < 1:
+                raise BadSettings(f"{PREFIX}{name.upper()} must be at least 1")
         if self.store and urlsplit(self.store).scheme != "postgresql":
             raise BadSettings(f"{PREFIX}STORE must be empty or a postgresql:// address")
         if self.mode == "production" and self.signup_grant_minor:
             raise BadSettings(f"{PREFIX}SIGNUP_GRANT_MINOR must be 0 in production")
+        if self.mode == "production" and self.open_streams:
+            raise BadSettings(f"{PREFIX}OPEN_STREAMS must be false in production")
+        if not 0 < self.long_poll_seconds <= 60:
+            raise BadSettings(f"{PREFIX}LONG_POLL_SECONDS must be above 0 and at most 60")
         if not self.issuer:
             object.__setattr__(self, "issuer", f"http://{self.host}:{self.port}")
 
@@ -113,6 +132,15 @@ def _parse(variable: str, kind: Any, text: str) -> Any:
             return int(text)
         except ValueError:
             raise BadSettings(f"{variable} must be a whole number, not {text!r}") from None
+    if kind is float:
+        try:
+            return float(text)
+        except ValueError:
+            raise BadSettings(f"{variable} must be a number, not {text!r}") from None
+    if kind is bool:
+        if text not in ("true", "false"):
+            raise BadSettings(f"{variable} must be true or false, not {text!r}")
+        return text == "true"
     if kind is Path:
         return Path(text)
     if get_origin(kind) is tuple:

@@ -102,13 +102,15 @@ class Store:
 
     async def write_once(
         self,
-        once: Once,
+        once: Once | None,
         verb: Callable[Concatenate[UnitOfWork, P], T],
         /,
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> T:
         """Run a verb at most once for this key: a repeat gets the first answer or refusal.
+
+        Without a key it is as ``write``.
 
         Raises:
             KeyReused: the key was used for another request.

@@ -9,6 +9,10 @@ An agent enters with a *registration* signed by its key. Further keys are added 
 (``private_key_jwt``, RFC 7523), redeemed once, buys an *access token* for five minutes; the token
 names its key and ends with it. A *suspended* agent is shut out at once, until reinstated.
 
+A *delegation*, signed by an agent, lets the key of a *sub-agent* into one session, for an hour at
+most: traded with the sub-agent's own assertion for a token (RFC 8693) whose scopes open nothing
+else. Whoever gave it revokes it; it cannot be passed on, and the sub-agent need not be registered.
+
 Each kind has its scopes (``SCOPES``). What an agent is may be read by all; what it does is not
 kept here.
 """
@@ -25,6 +29,9 @@ from market.identity.callers import (
 )
 from market.identity.errors import (
     BadKeyStatement,
+    DelegationExpired,
+    DelegationRefused,
+    DelegationRevoked,
     HandleTaken,
     InvalidClient,
     InvalidScope,
@@ -38,11 +45,16 @@ from market.identity.errors import (
     ProofRefused,
     StatementUsed,
     Suspended,
+    TooManyDelegations,
     TooManyKeys,
     UnknownPrincipal,
+    WrongDelegate,
 )
 from market.identity.metadata import (
     CLIENT_ASSERTION_TYPE,
+    DELEGATION_TYPE,
+    JWT_TYPE,
+    TOKEN_EXCHANGE,
     authorization_server,
     key_set,
     protected_resource,
@@ -67,22 +79,49 @@ from market.identity.tokens import (
     TOKEN_SECONDS,
     AccessClaims,
     issue_access_token,
+    issue_delegated_token,
     read_access_token,
+)
+from market.identity.delegates import (
+    MAX_DELEGATIONS,
+    caller_behind,
+    forget_delegations,
+    redeem_delegation,
+    revoke_delegation,
+)
+from market.identity.delegation import (
+    DELEGATED_SCOPES,
+    MAX_DELEGATION_SECONDS,
+    Handed,
+    claimed_delegator,
+    delegated_scopes,
+    read_actor,
+    read_delegation,
 )
 
 __all__ = [
     "ALL_SCOPES",
     "AUDIENCES",
     "CLIENT_ASSERTION_TYPE",
+    "DELEGATED_SCOPES",
+    "DELEGATION_TYPE",
+    "JWT_TYPE",
     "KEEP_USED",
+    "MAX_DELEGATIONS",
+    "MAX_DELEGATION_SECONDS",
     "MAX_KEYS",
     "MAX_PROOF_SECONDS",
     "REST",
     "SCOPES",
+    "TOKEN_EXCHANGE",
     "TOKEN_SECONDS",
     "AccessClaims",
     "Assertion",
     "BadKeyStatement",
+    "DelegationExpired",
+    "DelegationRefused",
+    "DelegationRevoked",
+    "Handed",
     "HandleTaken",
     "InvalidClient",
     "InvalidScope",
@@ -96,28 +135,39 @@ __all__ = [
     "ProofRefused",
     "StatementUsed",
     "Suspended",
+    "TooManyDelegations",
     "TooManyKeys",
     "UnknownPrincipal",
+    "WrongDelegate",
     "active_keys",
     "agent",
     "agent_by_handle",
     "audience_of",
     "authorization_server",
+    "caller_behind",
     "caller_of",
     "change_keys",
     "claimed_agent",
+    "claimed_delegator",
     "client_keys",
+    "delegated_scopes",
     "forget_assertions",
+    "forget_delegations",
     "granted_scopes",
     "issue_access_token",
+    "issue_delegated_token",
     "key_set",
     "protected_resource",
     "read_access_token",
+    "read_actor",
     "read_assertion",
+    "read_delegation",
     "read_registration",
     "redeem_assertion",
+    "redeem_delegation",
     "register",
     "reinstate",
+    "revoke_delegation",
     "suspend",
     "verifying_key",
 ]

@@ -4,7 +4,7 @@ What a stranger could learn from is constant: every bad access token, and every 
 assertion, gets the same words.
 """
 
-from market.base.errors import Conflict, Forbidden, Invalid, Limited, Unauthenticated
+from market.base.errors import Conflict, Forbidden, Gone, Invalid, Limited, Unauthenticated
 
 
 class InvalidToken(Unauthenticated):
@@ -34,6 +34,31 @@ class InvalidTarget(Invalid):
 class ProofRefused(Unauthenticated):
     code = "proof_refused"
     title = "The proof of registration does not hold"
+
+
+class DelegationRefused(Unauthenticated):
+    code = "delegation_refused"
+    title = "The delegation does not hold"
+
+
+class DelegationExpired(Gone):
+    code = "delegation_expired"
+    title = "The delegation's time is over"
+
+
+class DelegationRevoked(Gone):
+    code = "delegation_revoked"
+    title = "The delegation was revoked"
+
+
+class WrongDelegate(Unauthenticated):
+    code = "wrong_delegate"
+    title = "The delegation is for another key"
+
+
+class TooManyDelegations(Limited):
+    code = "too_many_delegations"
+    title = "The agent has as many delegations in force as it may"
 
 
 class HandleTaken(Conflict):

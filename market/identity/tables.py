@@ -45,6 +45,25 @@ agent_keys = Table(
 and put it out are kept for ever.
 """
 
+delegations = Table(
+    "delegations",
+    metadata,
+    Column("delegator_id", String(43), nullable=False),
+    Column("jti", String(64), nullable=False),
+    Column("key_id", String(43)),
+    Column("delegate_id", String(43)),
+    Column("session_id", String(40)),
+    Column("order_id", String(40)),
+    Column("run", String(64)),
+    Column("digest", String(43)),
+    Column("expires_at", UtcDateTime, nullable=False, index=True),
+    Column("revoked_at", UtcDateTime),
+    PrimaryKeyConstraint("delegator_id", "jti"),
+)
+"""One row per delegation that was used, or revoked before its first use (then only its name is
+known), kept until it could not be used anyway; the signed text stands in the session's log.
+"""
+
 used_tokens = Table(
     "used_tokens",
     metadata,

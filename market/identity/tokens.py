@@ -8,10 +8,13 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Final
 
-from market.base.caller import CLOCK_SKEW_SECONDS
+import msgspec
+
+from market.base.caller import CLOCK_SKEW_SECONDS, Delegation
 from market.base.clock import seconds_of
 from market.identity.errors import InvalidToken
-from market.protocol.commitments import ACCESS_TOKEN, Claims
+from market.identity.scopes import REST
+from market.protocol.commitments import ACCESS_TOKEN, Claims, Nonce
 from market.protocol.ids import AgentId
 from market.protocol.signing import BadSignature, SigningKey, VerifyingKey
 from market.protocol.text import Seconds
@@ -26,8 +29,18 @@ MAX_ACCESS_TOKEN: Final = 2 * 1024
 _REFUSED: Final = "Get a new access token at the token endpoint."
 
 
-class AccessClaims(Claims, frozen=True, kw_only=True):
-    """What an access token says. ``sub`` and ``client_id`` are the agent, ``key_id`` its key."""
+class Actor(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Who acts for the token's subject (RFC 8693 section 4.1)."""
+
+    sub: AgentId
+
+
+class AccessClaims(Claims, frozen=True, kw_only=True, omit_defaults=True):
+    """What an access token says. ``sub`` and ``client_id`` are the agent, ``key_id`` its key.
+
+    In a delegated one ``sub`` is who gave ``delegation`` (its ``jti``); ``act``, ``client_id`` and
+    ``key_id`` are the sub-agent's.
+    """
 
     exp: Seconds
     jti: str
@@ -35,6 +48,8 @@ class AccessClaims(Claims, frozen=True, kw_only=True):
     client_id: AgentId
     key_id: AgentId
     scope: str
+    act: Actor | None = None
+    delegation: Nonce | None = None
 
     @property
     def scopes(self) -> frozenset[str]:
@@ -66,10 +81,44 @@ def issue_access_token(
         key_id=key_id,
         scope=" ".join(sorted(scopes)),
     )
+    return _signed(signer, claims)
+
+
+def issue_delegated_token(
+    *,
+    signer: SigningKey,
+    issuer: str,
+    delegation: Delegation,
+    delegate_id: str,
+    expires_at: datetime,
+    scopes: Iterable[str],
+    jti: str,
+    now: datetime,
+) -> TokenView:
+    """Return a new access token for a sub-agent, which ends with its delegation at the latest."""
+    seconds = seconds_of(now)
+    claims = AccessClaims(
+        iss=issuer,
+        aud=issuer + REST,
+        iat=seconds,
+        exp=min(seconds + TOKEN_SECONDS, seconds_of(expires_at)),
+        jti=jti,
+        sub=delegation.delegator_id,
+        client_id=delegate_id,
+        key_id=delegate_id,
+        scope=" ".join(sorted(scopes)),
+        act=Actor(sub=delegate_id),
+        delegation=delegation.jti,
+    )
+    return _signed(signer, claims)
+
+
+def _signed(signer: SigningKey, claims: AccessClaims) -> TokenView:
     return TokenView(
         access_token=signer.sign(claims, typ=ACCESS_TOKEN),
+        issued_token_type="urn:ietf:params:oauth:token-type:access_token",  # noqa: S106
         token_type="Bearer",  # noqa: S106 - a type, not a password
-        expires_in=TOKEN_SECONDS,
+        expires_in=claims.exp - claims.iat,
         scope=claims.scope,
     )
 
@@ -89,7 +138,8 @@ def read_access_token(
         claims = key.read(token, typ=ACCESS_TOKEN, claims=AccessClaims)
     except BadSignature as error:
         raise InvalidToken(_REFUSED) from error
-    is_ours = claims.iss == issuer and claims.aud == audience and claims.sub == claims.client_id
+    agent_id = claims.sub if claims.act is None else claims.act.sub
+    is_ours = claims.iss == issuer and claims.aud == audience and agent_id == claims.client_id
     is_timely = (
         claims.iat <= seconds + CLOCK_SKEW_SECONDS
         and seconds <= claims.exp + CLOCK_SKEW_SECONDS

@@ -10,7 +10,13 @@ answer. **Support** acts by the service's own policy.
 """
 
 from market.orders.checks import check
-from market.orders.control import OrdersStillOpen, answer_control, close_session, control
+from market.orders.control import (
+    OrdersStillOpen,
+    answer_control,
+    close_session,
+    control,
+    pause_orders_of,
+)
 from market.orders.delivery import complete, deliver, fail, start
 from market.orders.due import answer_unanswered, due, expire
 from market.orders.errors import (
@@ -21,7 +27,7 @@ from market.orders.errors import (
     DeliveryMismatch,
     DeliveryTooLarge,
     NotForThisCaller,
-    OrderNeeded,
+    OrderCancelled,
     OrderNotFound,
     OrderPaused,
     OutputDoesNotFit,
@@ -30,6 +36,7 @@ from market.orders.errors import (
     SelfDealing,
     WrongState,
 )
+from market.orders.leases import follow_leases, heartbeat
 from market.orders.placing import place
 from market.orders.rows import bought, order, order_row, orders_of, receipt, receipts_of
 from market.orders.settlement import accept, support
@@ -45,7 +52,7 @@ __all__ = [
     "DeliveryMismatch",
     "DeliveryTooLarge",
     "NotForThisCaller",
-    "OrderNeeded",
+    "OrderCancelled",
     "OrderNotFound",
     "OrderPaused",
     "OrdersStillOpen",
@@ -66,9 +73,12 @@ __all__ = [
     "due",
     "expire",
     "fail",
+    "follow_leases",
+    "heartbeat",
     "order",
     "order_row",
     "orders_of",
+    "pause_orders_of",
     "place",
     "receipt",
     "receipts_of",

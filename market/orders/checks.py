@@ -30,7 +30,7 @@ _ENDINGS: Final = Sql(
         or_(
             _is_ended != orders.c.ended_at.is_not(None),
             _is_ended != orders.c.receipt_id.is_not(None),
-            and_(_is_ended, orders.c.due_at.is_not(None)),
+            _is_ended != orders.c.due_at.is_(None),
         )
     )
     .limit(bindparam("limit"))

@@ -2,35 +2,31 @@
 
 Cancel, pause, resume, approve and deny take effect in the unit of work that records them, so the
 market answers at once and a race has one winner, by offset. ``steer`` is for the worker: it
-answers ``consumed`` or ``refused`` by a deadline, or the market answers ``too_late``.
+answers ``consumed`` or ``refused`` by a deadline, or the market answers ``too_late``. A cancel
+needs no worker: one that comes later is refused, and told at which offset it was cancelled.
 """
 
-from datetime import timedelta
 from typing import Any, Final
-
-from sqlalchemy import bindparam, select, update
 
 from market import sessions
 from market.base.caller import Caller
-from market.base.clock import rfc3339
 from market.base.errors import Conflict
 from market.base.sql import Sql, insert
-from market.base.tables import UtcDateTime
 from market.base.work import UnitOfWork
-from market.orders.errors import (
-    ControlNotFound,
-    NotForThisCaller,
-    OrderNeeded,
-    OrderNotFound,
-    WrongState,
+from market.orders.answers import answer, answer_times, audience_of, log_answer, pending
+from market.orders.effects import Actor, take_effect
+from market.orders.errors import ControlNotFound, NotForThisCaller, OrderNotFound, WrongState
+from market.orders.leases import renew
+from market.orders.rows import (
+    is_in_session,
+    locked,
+    open_order_ids,
+    order_ids,
+    own_order_ids,
+    running_ids_of,
 )
-from market.orders.placing import approve, deny
-from market.orders.rows import is_in_session, locked, open_order_ids, order_ids
-from market.orders.settlement import end
-from market.orders.states import move
-from market.orders.tables import controls, orders
-from market.protocol.events import MARKET, Action, Answer, Audience
-from market.protocol.money import pro_rata
+from market.orders.tables import controls
+from market.protocol.events import MARKET, Answer
 from market.protocol.wire import AnswerControl, Control, ControlView, SessionView
 from market.sessions import NewEvent, Viewer
 
@@ -40,97 +36,76 @@ class OrdersStillOpen(Conflict):
     title = "The session has orders that have not ended"
 
 
+MAX_SHUT: Final = 1_000
+"""Orders that one suspension pauses, at most; suspending again pauses the next."""
+
 _ADD: Final = Sql(insert(controls))
-_PENDING: Final = Sql(
-    select(controls).where(
-        controls.c.session_id == bindparam("session_id"),
-        controls.c.offset == bindparam("request_offset"),
-        controls.c.answer.is_(None),
-    )
-)
-_ANSWER: Final = Sql(
-    update(controls)
-    .where(
-        controls.c.session_id == bindparam("session_id"),
-        controls.c.offset == bindparam("request_offset"),
-        controls.c.answer.is_(None),
-    )
-    .values(answer=bindparam("said"), detail=bindparam("why"), answer_by=None)
-)
-_PAUSE: Final = Sql(
-    update(orders)
-    .where(orders.c.id == bindparam("order_id"))
-    .values(is_paused=1, paused_at=bindparam("now", type_=UtcDateTime()), due_at=None)
-)
-_PAUSE_OWN: Final = Sql(
-    update(orders).where(orders.c.id == bindparam("order_id")).values(is_paused=1)
-)
-_RESUME: Final = Sql(
-    update(orders)
-    .where(orders.c.id == bindparam("order_id"))
-    .values(
-        is_paused=0,
-        paused_at=None,
-        deliver_by=bindparam("until", type_=UtcDateTime()),
-        due_at=bindparam("until", type_=UtcDateTime()),
-    )
-)
 
 
 def control(
     uow: UnitOfWork, *, caller: Caller, session_id: str, request: Control
 ) -> list[ControlView]:
-    """Intervene in one order of a session, or in all that are open; each is answered by itself.
+    """Intervene in orders of a session; each intervention is answered by itself.
+
+    ``scope``: one order, all open ones of the caller's ``own`` (placed, or to be delivered, by
+    it), or ``all`` that are open. To pause all pauses the session too: nothing more is spent in it
+    until all is resumed.
 
     Raises:
         SessionNotFound: the caller takes no part in such a session.
         NotForThisCaller: it may not make this intervention.
         OrderNeeded: the session has several orders, and none was named.
+        SessionPaused: nothing is approved in it now.
     """
     viewer = sessions.viewer_of(uow, caller=caller, session_id=session_id)
     _allow(caller, viewer, request)
-    targets = _targets(uow, viewer, session_id, request)
-    return [
-        _intervene(uow, caller, locked(uow, order_id=order_id), request) for order_id in targets
-    ]
+    actor = _actor_of(caller, viewer)
+    views = []
+    if request.scope == "all" and request.action in ("pause", "resume"):
+        views.append(_turn_session(uow, actor, session_id, request))
+    for order_id in _targets(uow, caller, viewer, session_id, request):
+        views.append(_intervene(uow, actor, locked(uow, order_id=order_id), request))
+    return views
 
 
 def answer_control(
     uow: UnitOfWork, *, caller: Caller, session_id: str, offset: int, request: AnswerControl
 ) -> ControlView:
-    """Answer a steer as the worker it was meant for.
+    """Answer a steer as the worker it was meant for, which is a sign of life too.
 
     Raises:
         ControlNotFound: no steer waits at this offset for an answer of the caller's.
     """
     sessions.need_to_act(caller)
-    pending = uow.one(_PENDING, session_id=session_id, request_offset=offset)
-    if pending is None or locked(uow, order_id=pending.order_id).seller_id != caller.agent_id:
+    asked = pending(uow, session_id=session_id, offset=offset)
+    row = locked(uow, order_id=asked.order_id)
+    if row.seller_id != caller.agent_id:
         raise ControlNotFound("No steer at this offset waits for an answer of yours.")
-    return answer(uow, pending, caller.agent_id, request.answer, request.detail)
+    renew(uow, row)
+    return answer(uow, asked, caller.agent_id, request.answer, request.detail)
 
 
-def answer(uow: UnitOfWork, pending: Any, actor_id: str, said: Answer, why: str) -> ControlView:
-    """Put the answer to a pending steer into the log, once.
+def cancel_paused(uow: UnitOfWork, row: Any) -> None:
+    """Cancel, as the market, an order whose pause has reached its end; what was delivered is paid.
 
-    Raises:
-        ControlNotFound: another answer was faster.
+    The log says so: a cancel requested and answered by the market.
     """
-    is_first = uow.run(
-        _ANSWER, session_id=pending.session_id, request_offset=pending.offset, said=said, why=why
-    )
-    if not is_first:
-        raise ControlNotFound("No steer at this offset waits for an answer of yours.")
-    if sessions.is_open(uow, session_id=pending.session_id):
-        _log_answer(uow, pending.session_id, pending, actor_id, said, why)
-    return ControlView(
-        session_id=pending.session_id,
-        order_id=pending.order_id,
-        offset=pending.offset,
-        action=pending.action,
-        answer=said,
-        detail=why,
-    )
+    reason = f"paused for {uow.settings.pause_seconds} s, and nobody resumed it"
+    request = Control(action="cancel", reason=reason)
+    _intervene(uow, Actor(MARKET, "overseer"), row, request)
+
+
+def pause_orders_of(uow: UnitOfWork, *, caller: Caller, agent_id: str, reason: str) -> int:
+    """Pause what a suspended agent has running, as buyer or seller; return how many orders.
+
+    Only an overseer lifts these pauses, whoever is reinstated; without one they end as all do.
+    """
+    actor = Actor(caller.agent_id, "overseer")
+    request = Control(action="pause", reason=f"agent suspended: {reason}")
+    ids = running_ids_of(uow, agent_id=agent_id, limit=MAX_SHUT)
+    for order_id in ids:
+        _intervene(uow, actor, locked(uow, order_id=order_id), request)
+    return len(ids)
 
 
 def close_session(uow: UnitOfWork, *, caller: Caller, session_id: str, reason: str) -> SessionView:
@@ -155,18 +130,35 @@ def _allow(caller: Caller, viewer: Viewer, request: Control) -> None:
         raise NotForThisCaller("Only the buyer's principal or an overseer approves or denies.")
     if request.action == "steer" and caller.kind == "seller":
         raise NotForThisCaller("A seller does not steer itself.")
-    if not viewer.is_owner and request.scope != "order":
+    if not viewer.is_owner and request.scope not in ("order", "own"):
         raise NotForThisCaller("A seller intervenes in its own orders alone.")
 
 
-def _targets(uow: UnitOfWork, viewer: Viewer, session_id: str, request: Control) -> list[str]:
+def _actor_of(caller: Caller, viewer: Viewer) -> Actor:
+    """Return how a caller ranks in this session: a sub-agent as a buyer, or as a seller."""
+    if caller.kind in ("principal", "overseer"):
+        return Actor(caller.agent_id, caller.kind)
+    is_buyers = viewer.is_owner or viewer.is_buyers
+    return Actor(caller.agent_id, "buyer" if is_buyers else "seller")
+
+
+def _targets(
+    uow: UnitOfWork, caller: Caller, viewer: Viewer, session_id: str, request: Control
+) -> list[str]:
     if request.scope == "all":
         return open_order_ids(uow, session_id=session_id)
+    if request.scope == "own":
+        if viewer.is_owner:
+            acts_for = caller.delegation.delegator_id if caller.delegation else caller.agent_id
+            return own_order_ids(uow, session_id=session_id, buyer_id=acts_for)
+        still_open = open_order_ids(uow, session_id=session_id)
+        return [order_id for order_id in still_open if order_id in viewer.order_ids]
     if request.order_id is None:
         owned = order_ids(uow, session_id=session_id) if viewer.is_owner else viewer.order_ids
         known = sorted(owned)
         if len(known) != 1:
-            raise OrderNeeded(f"The session has {len(known)} orders: give order_id.", orders=known)
+            detail = f"The session has {len(known)} orders: give order_id."
+            raise sessions.OrderNeeded(detail, orders=known)
         return known
     is_theirs = viewer.is_owner or request.order_id in viewer.order_ids
     if not (is_theirs and is_in_session(uow, order_id=request.order_id, session_id=session_id)):
@@ -174,129 +166,97 @@ def _targets(uow: UnitOfWork, viewer: Viewer, session_id: str, request: Control)
     return [request.order_id]
 
 
-def _intervene(uow: UnitOfWork, caller: Caller, row: Any, request: Control) -> ControlView:
-    waits = request.action == "steer" and row.state in ("placed", "started")
-    answer_by = uow.now + timedelta(seconds=uow.settings.control_answer_seconds) if waits else None
-    body = {
-        "action": request.action,
-        "scope": request.scope,
-        "reason": request.reason,
-        "text": request.text,
-        "answer_by": rfc3339(answer_by) if answer_by else None,
-    }
-    audience = _audience(request.action)
-    asked = NewEvent("control.requested", caller.agent_id, body, row.id, audience=audience)
+def _turn_session(uow: UnitOfWork, actor: Actor, session_id: str, request: Control) -> ControlView:
+    """Pause or resume the session itself."""
+    paused_by = sessions.lock_pause(uow, session_id=session_id)
+    if request.action == "resume" and paused_by and not sessions.may_lift(actor.kind, paused_by):
+        raise NotForThisCaller(f"The {paused_by} has paused the session, and may resume it.")
+    offset = _ask(uow, actor, session_id, None, request, None)
+    if request.action == "pause":
+        sessions.pause(uow, session_id=session_id, kind=actor.kind, offset=offset)
+        detail = "Nothing is spent in the session until all is resumed."
+    else:
+        sessions.resume(uow, session_id=session_id)
+        detail = "Orders may be placed in the session."
+    view = _view(session_id, None, offset, request, "accepted", detail)
+    log_answer(uow, view, MARKET, "accepted", detail)
+    return view
+
+
+def _intervene(uow: UnitOfWork, actor: Actor, row: Any, request: Control) -> ControlView:
     if not sessions.is_open(uow, session_id=row.session_id):
         raise WrongState("The session is closed: nothing runs in it any more.", state=row.state)
-    offset = sessions.append(uow, session_id=row.session_id, events=[asked]).first_offset
+    waits = request.action == "steer" and row.state in ("placed", "started")
+    answer_by, market_answers_at = answer_times(uow) if waits else (None, None)
+    offset = _ask(uow, actor, row.session_id, row.id, request, answer_by)
     said: Answer | None = None
     why = ""
     if not waits:
-        said, why = _take_effect(uow, caller, row, request)
+        said, why = _take_effect(uow, actor, row, request)
     uow.run(
         _ADD,
         session_id=row.session_id,
         offset=offset,
         order_id=row.id,
         action=request.action,
-        requested_by=caller.agent_id,
+        requested_by=actor.agent_id,
         answer=said,
         detail=why,
-        answer_by=answer_by,
+        answer_by=market_answers_at,
     )
-    view = ControlView(
-        session_id=row.session_id,
-        order_id=row.id,
+    view = _view(row.session_id, row.id, offset, request, said, why)
+    if said is not None:
+        log_answer(uow, view, MARKET, said, why)
+    return view
+
+
+def _ask(
+    uow: UnitOfWork,
+    actor: Actor,
+    session_id: str,
+    order_id: str | None,
+    request: Control,
+    answer_by: str | None,
+) -> int:
+    """Write that an intervention is asked for; return its offset."""
+    body = {
+        "action": request.action,
+        "scope": request.scope,
+        "reason": request.reason,
+        "text": request.text,
+        "answer_by": answer_by,
+    }
+    audience = audience_of(request.action, order_id)
+    asked = NewEvent("control.requested", actor.agent_id, body, order_id, audience=audience)
+    return sessions.append(uow, session_id=session_id, events=[asked]).first_offset
+
+
+def _take_effect(uow: UnitOfWork, actor: Actor, row: Any, request: Control) -> tuple[Answer, str]:
+    try:
+        return "accepted", take_effect(uow, actor, row, request.action, request.reason)
+    except WrongState as refusal:
+        # The order went on, or ended, before this intervention: a fact for the log, not an error.
+        return "too_late", refusal.detail
+    except NotForThisCaller as refusal:
+        if request.scope == "order":
+            raise
+        # One order that is not the caller's to resume does not stand in the way of the others.
+        return "refused", refusal.detail
+
+
+def _view(
+    session_id: str,
+    order_id: str | None,
+    offset: int,
+    request: Control,
+    said: Answer | None,
+    why: str,
+) -> ControlView:
+    return ControlView(
+        session_id=session_id,
+        order_id=order_id,
         offset=offset,
         action=request.action,
         answer=said,
         detail=why,
     )
-    if said is not None:
-        _log_answer(uow, row.session_id, view, MARKET, said, why)
-    return view
-
-
-def _take_effect(uow: UnitOfWork, caller: Caller, row: Any, request: Control) -> tuple[Answer, str]:
-    try:
-        return "accepted", _EFFECTS[request.action](uow, caller, row, request.reason)
-    except WrongState as refusal:
-        # The order went on, or ended, before this intervention: a fact for the log, not an error.
-        return "too_late", refusal.detail
-
-
-def _cancel(uow: UnitOfWork, caller: Caller, row: Any, reason: str) -> str:
-    move(row.state, "cancel")
-    # A seller that walks away is paid nothing; anyone else pays for what was delivered.
-    captured = 0
-    if caller.agent_id != row.seller_id:
-        captured = pro_rata(row.amount_minor, part=row.units_delivered, whole=row.units)
-    end(uow, row, ending="cancelled", captured_minor=captured, reason=reason or "cancelled")
-    return f"{row.units_delivered} of {row.units} units were delivered and are paid."
-
-
-def _pause(uow: UnitOfWork, caller: Caller, row: Any, reason: str) -> str:
-    move(row.state, "pause")
-    if caller.agent_id == row.seller_id:
-        # Its deadline stands: it would be a way to deliver late and yet in time.
-        uow.run(_PAUSE_OWN, order_id=row.id)
-    elif row.paused_at is None:
-        uow.run(_PAUSE, order_id=row.id, now=uow.now)
-    return "Nothing is delivered until it is resumed."
-
-
-def _resume(uow: UnitOfWork, caller: Caller, row: Any, reason: str) -> str:
-    move(row.state, "resume")
-    if not row.is_paused:
-        return "It was not paused."
-    until = row.deliver_by
-    if row.paused_at is not None:
-        if caller.agent_id == row.seller_id:
-            raise NotForThisCaller("The buyer's side has paused the order; it resumes it.")
-        # The seller's time stood still meanwhile.
-        until += uow.now - row.paused_at
-    uow.run(_RESUME, order_id=row.id, until=until)
-    return f"Delivery goes on, until {rfc3339(until)}."
-
-
-def _approve(uow: UnitOfWork, caller: Caller, row: Any, reason: str) -> str:
-    approve(uow, row, actor_id=caller.agent_id, reason=reason)
-    return "The order is placed."
-
-
-def _deny(uow: UnitOfWork, caller: Caller, row: Any, reason: str) -> str:
-    deny(uow, row, actor_id=caller.agent_id, reason=reason, kind="approval.denied")
-    return "The order is cancelled; everything went back."
-
-
-def _steer_too_late(uow: UnitOfWork, caller: Caller, row: Any, reason: str) -> str:
-    raise WrongState(f"The order is {row.state}: no one works on it.", state=row.state)
-
-
-def _log_answer(
-    uow: UnitOfWork, session_id: str, asked: Any, actor_id: str, said: Answer, why: str
-) -> None:
-    body = {
-        "request_offset": asked.offset,
-        "action": asked.action,
-        "answer": said,
-        "detail": why,
-    }
-    audience = _audience(asked.action)
-    event = NewEvent("control.answered", actor_id, body, asked.order_id, audience=audience)
-    sessions.append(uow, session_id=session_id, events=[event])
-
-
-def _audience(action: Action) -> Audience:
-    """Return who sees an intervention: what is said about approval stays on the buyer's side."""
-    return "owner" if action in ("approve", "deny") else "order"
-
-
-_EFFECTS: Final = {
-    "cancel": _cancel,
-    "pause": _pause,
-    "resume": _resume,
-    "approve": _approve,
-    "deny": _deny,
-    "steer": _steer_too_late,
-}

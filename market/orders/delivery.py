@@ -1,6 +1,6 @@
 """Delivery: start, chunks in order, completion, failure."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from sqlalchemy import bindparam, select, update
@@ -19,9 +19,9 @@ from market.orders.errors import (
     OrderPaused,
     OutputDoesNotFit,
 )
-from market.orders.rows import locked, sellers, view
+from market.orders.leases import lease_until, renew
+from market.orders.rows import advance, locked, sellers, view
 from market.orders.settlement import end
-from market.orders.states import move
 from market.orders.tables import chunks, orders
 from market.protocol.canonical import NotCanonical
 from market.protocol.commitments import DeliveryClaims
@@ -30,27 +30,25 @@ from market.protocol.manifest import explain
 from market.protocol.wire import Chunk, ChunkView, OrderView
 from market.sessions import NewEvent
 
-_START: Final = Sql(
-    update(orders).where(orders.c.id == bindparam("order_id")).values(state="started")
-)
-_DELIVER: Final = Sql(
-    update(orders)
-    .where(orders.c.id == bindparam("order_id"))
-    .values(
-        state="started",
-        chunks_delivered=bindparam("count"),
-        units_delivered=bindparam("units"),
-        delivery_digest=bindparam("digest"),
-    )
-)
+_BY_ID = update(orders).where(orders.c.id == bindparam("order_id"))
+_LEASE: Final[dict[str, Any]] = {"lease_until": bindparam("lease", type_=UtcDateTime()), "fails_at": None}
+_FIRST_DUE: Final[dict[str, Any]] = {"state": "started", "due_at": bindparam("due", type_=UtcDateTime())}
+_PROGRESS: Final[dict[str, Any]] = {
+    "chunks_delivered": bindparam("count"),
+    "units_delivered": bindparam("units"),
+    "delivery_digest": bindparam("digest"),
+}
+_START: Final = Sql(_BY_ID.values(**_FIRST_DUE, **_LEASE))
+_DELIVER_FIRST: Final = Sql(_BY_ID.values(**_FIRST_DUE, **_LEASE, **_PROGRESS))
+_DELIVER: Final = Sql(_BY_ID.values(**_LEASE, **_PROGRESS))
 _COMPLETE: Final = Sql(
-    update(orders)
-    .where(orders.c.id == bindparam("order_id"))
-    .values(
+    _BY_ID.values(
         state="delivered",
         delivery_commitment=bindparam("commitment_text"),
         accept_by=bindparam("until", type_=UtcDateTime()),
         due_at=bindparam("until", type_=UtcDateTime()),
+        lease_until=None,
+        fails_at=None,
     )
 )
 _ADD_CHUNK: Final = Sql(insert(chunks))
@@ -62,17 +60,18 @@ _CHUNK: Final = Sql(
 
 
 def start(uow: UnitOfWork, *, caller: Caller, order_id: str) -> OrderView:
-    """Say that work has begun. A repeat changes nothing, and the first chunk says it too.
+    """Say that work has begun, or that it goes on. The first chunk says it too.
 
     Raises:
         OrderNotFound: the caller has no such order to deliver.
-        WrongState: it has ended.
+        OrderCancelled, WrongState: it has ended.
     """
     caller.need("order")
     row = sellers(uow, caller=caller, order_id=order_id)
-    move(row.state, "start")
+    advance(uow, row, "start")
+    renew(uow, row)
     if row.state == "placed":
-        uow.run(_START, order_id=order_id)
+        uow.run(_START, order_id=order_id, **_lease_of(uow, row))
         started = NewEvent("order.started", caller.agent_id, {"seller_id": row.seller_id}, row.id)
         sessions.append(uow, session_id=row.session_id, events=[started])
     return view(uow, locked(uow, order_id=order_id))
@@ -89,13 +88,14 @@ def deliver(uow: UnitOfWork, *, caller: Caller, order_id: str, chunk: Chunk) -> 
         OrderPaused: nothing may be delivered now.
         ChunkOutOfOrder: an earlier one is missing; ``expected_index`` says which.
         ChunkChanged: another output stands under this index.
-        OutputDoesNotFit, DeliveryTooLarge, DeadlinePassed, WrongState: as they say.
+        OutputDoesNotFit, DeliveryTooLarge, DeadlinePassed, OrderCancelled, WrongState: as they
+            say.
     """
     caller.need("order")
     row = sellers(uow, caller=caller, order_id=order_id)
     if chunk.index < row.chunks_delivered:
         return _repeated(uow, row, chunk)
-    after = move(row.state, "deliver")
+    after = advance(uow, row, "deliver")
     _check(uow, row, chunk)
     digest = _digest(row.delivery_digest, chunk.output)
     units = row.units_delivered + chunk.units
@@ -111,7 +111,11 @@ def deliver(uow: UnitOfWork, *, caller: Caller, order_id: str, chunk: Chunk) -> 
         events.insert(0, NewEvent("order.started", caller.agent_id, started, row.id))
     appended = sessions.append(uow, session_id=row.session_id, events=events)
     offset = appended.next_offset - 1
-    uow.run(_DELIVER, order_id=row.id, count=chunk.index + 1, units=units, digest=digest)
+    progress = {"count": chunk.index + 1, "units": units, "digest": digest}
+    if row.state == after:
+        uow.run(_DELIVER, order_id=row.id, **progress, lease=lease_until(uow))
+    else:
+        uow.run(_DELIVER_FIRST, order_id=row.id, **progress, **_lease_of(uow, row))
     uow.run(
         _ADD_CHUNK,
         order_id=row.id,
@@ -142,13 +146,15 @@ def complete(
     Raises:
         OrderNotFound: the caller has no such order to deliver.
         DeliveryMismatch: the signed counts or digest are not those of the delivered chunks.
-        OrderPaused, DeadlinePassed, WrongState: as they say.
+        OrderPaused, DeadlinePassed, OrderCancelled, WrongState: as they say.
     """
     caller.need("order")
     row = sellers(uow, caller=caller, order_id=order_id)
+    is_repeat = row.state in ("delivered", "settled")
+    if not is_repeat:
+        advance(uow, row, "complete")
     _match(row, signed.claims)
-    if row.state not in ("delivered", "settled"):
-        move(row.state, "complete")
+    if not is_repeat:
         _check_open(uow, row)
         until = uow.now + timedelta(seconds=uow.settings.accept_window_seconds)
         uow.run(_COMPLETE, order_id=row.id, commitment_text=signed.token, until=until)
@@ -169,14 +175,20 @@ def fail(uow: UnitOfWork, *, caller: Caller, order_id: str, reason: str) -> Orde
 
     Raises:
         OrderNotFound: the caller has no such order to deliver.
-        WrongState: it is delivered, or ended otherwise.
+        OrderCancelled, WrongState: it is delivered, or ended otherwise.
     """
     caller.need("order")
     row = sellers(uow, caller=caller, order_id=order_id)
     if row.state != "failed":
-        move(row.state, "fail")
+        advance(uow, row, "fail")
         end(uow, row, ending="failed", captured_minor=0, reason=reason)
     return view(uow, locked(uow, order_id=order_id))
+
+
+def _lease_of(uow: UnitOfWork, row: Any) -> dict[str, datetime]:
+    """Return the first lease of an order, and when chores look at it next: a pause has its end."""
+    lease = lease_until(uow)
+    return {"lease": lease, "due": row.due_at if row.is_paused else min(lease, row.deliver_by)}
 
 
 def _repeated(uow: UnitOfWork, row: Any, chunk: Chunk) -> ChunkView:

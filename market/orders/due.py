@@ -8,15 +8,17 @@ from sqlalchemy import bindparam, select
 from market.base.sql import Sql
 from market.base.tables import UtcDateTime
 from market.base.work import Snapshot, UnitOfWork
-from market.orders.control import answer
+from market.orders.answers import answer
+from market.orders.control import cancel_paused
 from market.orders.errors import ControlNotFound
+from market.orders.leases import look_after
 from market.orders.placing import deny
 from market.orders.rows import locked
-from market.orders.settlement import end, settle
+from market.orders.settlement import settle
 from market.orders.tables import controls, orders
 from market.protocol.events import MARKET
 
-Happened = Literal["nothing", "approval_expired", "failed", "accepted"]
+Happened = Literal["nothing", "approval_expired", "stalled", "failed", "accepted", "pause_ended"]
 
 _DUE: Final = Sql(
     select(orders.c.id)
@@ -40,7 +42,8 @@ def due(snapshot: Snapshot) -> list[str]:
 def expire(uow: UnitOfWork, *, order_id: str) -> Happened:
     """Do what an order's passed deadline means; nothing if someone was faster.
 
-    Unapproved: cancelled. Undelivered: failed, everything back. Uninspected: accepted.
+    Unapproved: cancelled. Without a sign of life: stalled, then failed. Undelivered: failed,
+    everything back. Paused too long: cancelled, what came is paid. Uninspected: accepted.
     """
     row = locked(uow, order_id=order_id)
     if row.due_at is None or row.due_at > uow.now:
@@ -51,8 +54,10 @@ def expire(uow: UnitOfWork, *, order_id: str) -> Happened:
     if row.state == "delivered":
         settle(uow, row, actor_id=MARKET, by="deadline")
         return "accepted"
-    end(uow, row, ending="failed", captured_minor=0, reason="not delivered in time")
-    return "failed"
+    if row.paused_at is not None:
+        cancel_paused(uow, row)
+        return "pause_ended"
+    return look_after(uow, row)
 
 
 def answer_unanswered(uow: UnitOfWork) -> int:

@@ -28,6 +28,11 @@ class WrongState(Conflict):
     title = "The order's state does not allow this move"
 
 
+class OrderCancelled(WrongState):
+    code = "order_cancelled"
+    title = "The order was cancelled: nobody works on it any more"
+
+
 class OrderPaused(Conflict):
     code = "order_paused"
     title = "The order is paused: nothing may be delivered until it is resumed"
@@ -66,11 +71,6 @@ class DeadlinePassed(Gone):
 class NotForThisCaller(Forbidden):
     code = "control_not_allowed"
     title = "This intervention is not the caller's to make"
-
-
-class OrderNeeded(Invalid):
-    code = "order_needed"
-    title = "The intervention must name one of the session's orders"
 
 
 class ControlNotFound(NotFound):

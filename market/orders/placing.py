@@ -65,6 +65,9 @@ class _Row(NamedTuple):
     due_at: Any
     is_paused: bool = False
     paused_at: Any = None
+    paused_by: str | None = None
+    lease_until: Any = None
+    fails_at: Any = None
     units_delivered: int = 0
     chunks_delivered: int = 0
     delivery_digest: str = ""

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import and_, bindparam, or_, select, text
+from sqlalchemy import and_, bindparam, func, or_, select, text
 
 from market import catalog, sessions
 from market.base.caller import Caller
@@ -12,10 +12,10 @@ from market.base.paging import decode_cursor, page_of
 from market.base.sql import PerDialect, Sql
 from market.base.tables import JsonText, UtcDateTime
 from market.base.work import Snapshot, UnitOfWork
-from market.orders.errors import OrderNotFound, ReceiptNotFound
-from market.orders.states import ENDED
-from market.orders.tables import orders, receipts
-from market.protocol.wire import OrderView, Page, ReceiptView
+from market.orders.errors import OrderCancelled, OrderNotFound, ReceiptNotFound, WrongState
+from market.orders.states import ENDED, move
+from market.orders.tables import controls, orders, receipts
+from market.protocol.wire import OrderState, OrderView, Page, ReceiptView
 
 LAST_ID: Final = "ord_z"
 """Greater than every order id: where a list that begins with the newest starts."""
@@ -32,6 +32,34 @@ _of_session = (
 _OF_SESSION: Final = Sql(_of_session)
 _OPEN_OF_SESSION: Final = Sql(
     _of_session.where(*(orders.c.state != state for state in sorted(ENDED)))
+)
+_OWN_OF_SESSION: Final = Sql(
+    _of_session.where(
+        orders.c.buyer_id == bindparam("buyer_id"),
+        *(orders.c.state != state for state in sorted(ENDED)),
+    )
+)
+_RUNNING_OF_AGENT: Final = Sql(
+    select(orders.c.id)
+    .where(
+        or_(
+            orders.c.buyer_id == bindparam("agent_id"), orders.c.seller_id == bindparam("agent_id")
+        ),
+        or_(orders.c.state == "placed", orders.c.state == "started"),
+        func.coalesce(orders.c.paused_by, "") != "overseer",
+    )
+    .order_by(orders.c.id)
+    .limit(bindparam("limit"))
+)
+_CANCEL: Final = Sql(
+    select(controls.c.offset)
+    .where(
+        controls.c.session_id == bindparam("session_id"),
+        controls.c.order_id == bindparam("order_id"),
+        controls.c.action == "cancel",
+        controls.c.answer == "accepted",
+    )
+    .limit(1)
 )
 _IN_SESSION: Final = Sql(
     select(orders.c.id).where(
@@ -121,6 +149,29 @@ def sellers(uow: UnitOfWork, *, caller: Caller, order_id: str) -> Any:
     return row
 
 
+def advance(uow: UnitOfWork, row: Any, verb: str) -> OrderState:
+    """Return the state after an act of the worker's.
+
+    Raises:
+        OrderCancelled: it was cancelled, perhaps before the worker appeared; by the intervention
+            at ``cancel_offset``.
+        WrongState: the order cannot make this move from where it is.
+    """
+    try:
+        return move(row.state, verb)
+    except WrongState as refusal:
+        cancel = None
+        if row.state == "cancelled":
+            cancel = uow.one(_CANCEL, session_id=row.session_id, order_id=row.id)
+        if cancel is None:
+            raise
+        raise OrderCancelled(
+            f"The order was cancelled at offset {cancel.offset} of its session: stop working.",
+            state=row.state,
+            cancel_offset=cancel.offset,
+        ) from refusal
+
+
 def buyers(uow: UnitOfWork, *, caller: Caller, order_id: str) -> Any:
     """Return, locked, an order that the caller has placed.
 
@@ -190,6 +241,17 @@ def order_ids(snapshot: Snapshot, *, session_id: str) -> list[str]:
 def open_order_ids(snapshot: Snapshot, *, session_id: str) -> list[str]:
     """Return the first 1,000 orders of a session that have not ended, oldest first."""
     return [row.id for row in snapshot.all(_OPEN_OF_SESSION, session_id=session_id)]
+
+
+def own_order_ids(snapshot: Snapshot, *, session_id: str, buyer_id: str) -> list[str]:
+    """Return the first 1,000 open orders that a buyer placed in a session, oldest first."""
+    rows = snapshot.all(_OWN_OF_SESSION, session_id=session_id, buyer_id=buyer_id)
+    return [row.id for row in rows]
+
+
+def running_ids_of(snapshot: Snapshot, *, agent_id: str, limit: int) -> list[str]:
+    """Return orders of a buyer or seller that run and that no overseer has paused."""
+    return [row.id for row in snapshot.all(_RUNNING_OF_AGENT, agent_id=agent_id, limit=limit)]
 
 
 def is_in_session(snapshot: Snapshot, *, order_id: str, session_id: str) -> bool:

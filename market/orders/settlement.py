@@ -11,6 +11,7 @@ from market.base.clock import seconds_of
 from market.base.sql import Sql, insert
 from market.base.tables import UtcDateTime
 from market.base.work import UnitOfWork
+from market.orders.answers import answer_rest
 from market.orders.rows import buyers, locked, view
 from market.orders.states import move
 from market.orders.tables import orders, receipts
@@ -31,6 +32,10 @@ _END: Final = Sql(
     .values(
         state=bindparam("new_state"),
         is_paused=0,
+        paused_at=None,
+        paused_by=None,
+        lease_until=None,
+        fails_at=None,
         captured_minor=bindparam("captured"),
         fee_minor=bindparam("fee"),
         returned_minor=bindparam("returned"),
@@ -104,6 +109,7 @@ def end(
     stage: Stage = "using" if row.state in ("started", "delivered") else "transacting"
     event = NewEvent(f"order.{ending}", MARKET, body, row.id, stage=stage)
     sessions.append(uow, session_id=row.session_id, events=[event])
+    answer_rest(uow, session_id=row.session_id, order_id=row.id)
     message = {"order_id": row.id, "session_id": row.session_id, "outcome": ending, **body}
     inbox.deliver(uow, agent_id=row.buyer_id, kind="receipt.issued", body=message)
     if row.state == "awaiting_approval":

@@ -11,6 +11,7 @@ MOVES: Final[dict[str, dict[OrderState, OrderState]]] = {
     "start": {"placed": "started", "started": "started"},
     "pause": {"placed": "placed", "started": "started"},
     "resume": {"placed": "placed", "started": "started"},
+    "heartbeat": {"started": "started"},
     "deliver": {"placed": "started", "started": "started"},
     "complete": {"started": "delivered"},
     "accept": {"delivered": "settled"},

@@ -11,15 +11,24 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import Meta
 
-from market.protocol.ids import AgentId, MandateId, OrderId, QuoteId, ReceiptId, ServiceId
+from market.protocol.ids import (
+    AgentId,
+    MandateId,
+    OrderId,
+    QuoteId,
+    ReceiptId,
+    ServiceId,
+    SessionId,
+)
 from market.protocol.money import AmountMinor, Currency
-from market.protocol.text import Digest, Line, Paragraph, Seconds, Slug, Tag, Token
+from market.protocol.text import Digest, Line, Paragraph, Seconds, Slug, Tag, Token, WorkName
 
 REGISTRATION: Final = "registration+jwt"
 KEY_STATEMENT: Final = "key+jwt"
 KEY_PROOF: Final = "key-proof+jwt"
 ASSERTION: Final = "JWT"
 ACCESS_TOKEN: Final = "at+jwt"  # noqa: S105 - a type, not a password
+DELEGATION: Final = "delegation+jwt"
 MANIFEST: Final = "manifest+jwt"
 QUOTE: Final = "quote+jwt"
 ORDER: Final = "order+jwt"
@@ -31,6 +40,7 @@ RECEIPT: Final = "receipt+jwt"
 CHECKPOINT: Final = "checkpoint+jwt"
 
 AgentKind = Literal["buyer", "seller", "principal", "overseer"]
+DelegatedAction = Literal["read", "write", "control"]
 Verdict = Literal["good", "bad"]
 Nonce = Annotated[str, Meta(min_length=8, max_length=64, pattern=r"^[\w-]+\Z")]
 Count = Annotated[int, Meta(ge=0, le=2**40)]
@@ -71,6 +81,28 @@ class KeyStatementClaims(Claims, frozen=True, kw_only=True):
 
 class KeyProofClaims(Claims, frozen=True, kw_only=True):
     """A new key agrees to speak for the agent ``iss``: nobody can add a key that is not theirs."""
+
+
+class Confirmation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The key that a delegation is for (RFC 7800 section 3.2)."""
+
+    jwk: dict[str, Any]
+
+
+class DelegationClaims(Claims, frozen=True, kw_only=True):
+    """An agent lets a sub-agent's key ``sub`` work in one session until ``exp``, an hour at most.
+
+    ``order_id`` and ``run`` narrow it to one order, or to one run. It cannot be passed on.
+    """
+
+    exp: Seconds
+    jti: Nonce
+    sub: AgentId
+    cnf: Confirmation
+    session_id: SessionId
+    order_id: OrderId | None = None
+    run: WorkName | None = None
+    actions: Annotated[list[DelegatedAction], Meta(min_length=1, max_length=3)]
 
 
 class ManifestClaims(Claims, frozen=True, kw_only=True):
@@ -199,6 +231,7 @@ CLAIMS: Final[dict[str, type[Claims]]] = {
     REGISTRATION: RegistrationClaims,
     KEY_STATEMENT: KeyStatementClaims,
     KEY_PROOF: KeyProofClaims,
+    DELEGATION: DelegationClaims,
     MANIFEST: ManifestClaims,
     QUOTE: QuoteClaims,
     ORDER: OrderClaims,

@@ -52,7 +52,7 @@ REASONS: Final[dict[Reason, str]] = {
 """Why a buyer left a stage: the closed list, and what each means."""
 
 Action = Literal["cancel", "pause", "resume", "steer", "approve", "deny"]
-Scope = Literal["order", "all"]
+Scope = Literal["order", "run", "own", "all"]
 Answer = Literal["accepted", "refused", "too_late", "consumed"]
 
 
@@ -68,6 +68,9 @@ class Kind(NamedTuple):
 KINDS: Final[dict[str, Kind]] = {
     "session.opened": Kind(None, "owner", "market", "buyer_id, principal_id, need, labels"),
     "session.closed": Kind(None, "all", "market", "reason"),
+    "session.forked": Kind(
+        None, "owner", "market", "source_session_id, source_offset, source_hash, need, labels"
+    ),
     "finding.listed": Kind(
         "finding", "owner", "market",
         "query, filters, services [{service_id, slug, seller_id, amount_minor, score, parts}]",
@@ -95,6 +98,7 @@ KINDS: Final[dict[str, Kind]] = {
         "deliver_by",
     ),
     "order.started": Kind("using", "order", "market", "seller_id"),
+    "order.stalled": Kind("using", "order", "market", "lease_until, fails_at"),
     "order.accepted": Kind("using", "order", "market", "by (buyer or deadline)"),
     "order.settled": Kind(
         "using", "order", "market",
@@ -132,9 +136,16 @@ KINDS: Final[dict[str, Kind]] = {
     "recommendation.sent": Kind(
         "recommending", "owner", "market", "recommendation_id, service_id, slug, recipient_ids"
     ),
-    "run.started": Kind(None, "owner", "participant", "run, title"),
-    "run.step": Kind(None, "owner", "participant", "run, step, detail"),
-    "run.ended": Kind(None, "owner", "participant", "run, outcome"),
+    "delegation.given": Kind(
+        None, "owner", "market", "jti, delegate_id, actions, run, expires_at, delegation"
+    ),
+    "delegation.revoked": Kind(None, "owner", "market", "jti, delegate_id, reason"),
+    "run.started": Kind(None, "owner", "participant", "run, title, parent"),
+    "run.step": Kind(None, "owner", "participant", "run, step, attempt, detail, output"),
+    "run.ended": Kind(None, "owner", "participant", "run, outcome, detail"),
+    "presence.joined": Kind(None, "owner", "market", "agent_id, device, status"),
+    "presence.changed": Kind(None, "owner", "market", "agent_id, device, status"),
+    "presence.left": Kind(None, "owner", "market", "agent_id, device, reason (left or lost)"),
     "note.written": Kind(None, "owner", "participant", "text"),
 }  # fmt: skip
 """The vocabulary. ``market`` kinds are stamped by the server and refused from anyone else."""

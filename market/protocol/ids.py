@@ -24,6 +24,7 @@ PREFIXES: Final = {
     "rev": "review",
     "rec": "recommendation",
     "req": "request",
+    "str": "stream",
 }
 """Every prefix the market mints, and the noun it stands for."""
 

@@ -23,6 +23,13 @@ Slug = Annotated[
     str, Meta(pattern=r"^[a-z0-9](-?[a-z0-9]){1,47}\Z", description="lower case, digits, hyphens")
 ]
 Tag = Annotated[str, Meta(pattern=r"^[a-z0-9](-?[a-z0-9]){0,31}\Z")]
+WorkName = Annotated[
+    str,
+    Meta(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}\Z",
+        description="what a worker calls a run or a step, the same in each of its lives",
+    ),
+]
 Digest = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{43}\Z", description="SHA-256, base64url")]
 Token = Annotated[str, Meta(max_length=65_536, pattern=r"^[\w-]+\.[\w-]+\.[\w-]+\Z")]
 Moment = Annotated[

@@ -13,12 +13,13 @@ from market.protocol.commitments import AgentKind, Verdict
 from market.protocol.events import Action, Answer, Outcome, Reason, Scope, Stage
 from market.protocol.ids import AgentId, OrderId, QuoteId, ServiceId, SessionId
 from market.protocol.money import AmountMinor, Currency
-from market.protocol.text import Line, Paragraph, Tag, Token
+from market.protocol.text import Line, Paragraph, Tag, Token, WorkName
 
 Item = TypeVar("Item")
 OrderState = Literal[
     "awaiting_approval", "placed", "started", "delivered", "settled", "cancelled", "failed"
 ]
+Device = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9._-]{0,39}\Z", description="a short name")]
 Namespace = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}\Z")]
 
 
@@ -83,10 +84,25 @@ class AgentView(View, frozen=True, kw_only=True):
     keys: list[KeyView]
 
 
+class RevokeDelegation(Request, frozen=True, kw_only=True):
+    reason: Line
+
+
+class DelegationView(View, frozen=True, kw_only=True):
+    """A delegation that was revoked. What is null was never told to the market: it was not used."""
+
+    jti: str
+    delegate_id: str | None
+    session_id: str | None
+    expires_at: str | None
+    revoked_at: str
+
+
 class TokenView(View, frozen=True, kw_only=True):
     """An OAuth 2 access token (RFC 6749 section 5.1)."""
 
     access_token: str
+    issued_token_type: Literal["urn:ietf:params:oauth:token-type:access_token"]
     token_type: Literal["Bearer"]
     expires_in: int
     scope: str
@@ -267,6 +283,11 @@ class OpenSession(Request, frozen=True, kw_only=True):
 
 
 class SessionView(View, frozen=True, kw_only=True):
+    """Nothing is spent in a session that one (of the kind ``paused_by``) has paused as a whole.
+
+    A fork has its events up to ``source_offset`` from its source; both are null for others.
+    """
+
     id: str
     buyer_id: str
     principal_id: str | None
@@ -277,7 +298,21 @@ class SessionView(View, frozen=True, kw_only=True):
     head_hash: str
     opened_at: str
     closed_at: str | None
+    paused_by: AgentKind | None
+    source_session_id: str | None
+    source_offset: int | None
     orders: list[str]
+
+
+class ForkSession(Request, frozen=True, kw_only=True):
+    """A new session with the history of this one up to offset ``after``.
+
+    ``need`` and ``labels`` are the source's unless given.
+    """
+
+    after: Annotated[int, Meta(ge=0, le=2**53 - 1)]
+    need: Line | None = None
+    labels: dict[Tag, Line] | None = None
 
 
 class Alternative(Request, frozen=True, kw_only=True):
@@ -316,8 +351,46 @@ class WriteEvent(Request, frozen=True, kw_only=True):
     order_id: OrderId | None = None
 
 
+class StartRun(Request, frozen=True, kw_only=True):
+    """The body of ``run.started``. ``parent`` is the run that this one is part of."""
+
+    run: WorkName
+    title: Line
+    parent: WorkName | None = None
+
+
+class StepRun(Request, frozen=True, kw_only=True):
+    """The body of ``run.step``. The same ``step`` again is a new attempt, and replaces the first.
+
+    The market adds ``attempt``, from 1.
+    """
+
+    run: WorkName
+    step: WorkName
+    detail: Paragraph = ""
+    output: dict[str, Any] | None = None
+
+
+class EndRun(Request, frozen=True, kw_only=True):
+    """The body of ``run.ended``: nothing follows in this run."""
+
+    run: WorkName
+    outcome: Literal["done", "failed", "cancelled"]
+    detail: Paragraph = ""
+
+
 class WriteEvents(Request, frozen=True, kw_only=True):
     events: Annotated[list[WriteEvent], Meta(min_length=1, max_length=100)]
+
+
+class CheckpointView(View, frozen=True, kw_only=True):
+    """The market's signature (``token``) over the hash that a session's log has at an offset."""
+
+    session_id: str
+    offset: int
+    hash: str
+    signed_at: str
+    token: str
 
 
 class Appended(View, frozen=True, kw_only=True):
@@ -328,12 +401,37 @@ class Appended(View, frozen=True, kw_only=True):
     repeated: bool
 
 
+class ShowPresence(Request, frozen=True, kw_only=True):
+    """What a participant does on one of its devices. A seller is present for one of its orders."""
+
+    status: Literal["thinking", "streaming", "idle", "left"]
+    device: Device
+    order_id: OrderId | None = None
+
+
+class PresenceView(View, frozen=True, kw_only=True):
+    """A device that is present, until ``lost_at`` unless it gives another sign before."""
+
+    session_id: str
+    agent_id: str
+    device: str
+    order_id: str | None
+    status: Literal["thinking", "streaming", "idle", "left"]
+    joined_at: str
+    seen_at: str
+    lost_at: str
+
+
 class Control(Request, frozen=True, kw_only=True):
-    """An intervention in a live session, on one order or on all of its orders."""
+    """An intervention in a live session: in one order, in all of one's own, or in everything.
+
+    With the scope ``run`` it is for the sub-agent at work on ``run``.
+    """
 
     action: Action
     scope: Scope = "order"
     order_id: OrderId | None = None
+    run: WorkName | None = None
     reason: Paragraph = ""
     text: Paragraph = ""
 
@@ -346,10 +444,15 @@ class AnswerControl(Request, frozen=True, kw_only=True):
 
 
 class ControlView(View, frozen=True, kw_only=True):
-    """``answer`` is null while a worker may still answer."""
+    """``answer`` is null while a worker may still answer.
+
+    ``order_id`` is null where the session itself was meant, and not one of its orders; ``run`` is
+    null unless a run was.
+    """
 
     session_id: str
-    order_id: str
+    order_id: str | None
+    run: str | None = None
     offset: int
     action: Action
     answer: Answer | None
@@ -422,6 +525,16 @@ class ChunkView(View, frozen=True, kw_only=True):
     units_delivered: int
     digest: str
     repeated: bool
+
+
+class LeaseView(View, frozen=True, kw_only=True):
+    """How long the market waits for the worker's next sign of life."""
+
+    order_id: str
+    state: OrderState
+    is_paused: bool
+    lease_seconds: int
+    lease_until: str
 
 
 class CompleteDelivery(Request, frozen=True, kw_only=True):

@@ -5,22 +5,57 @@ from 0 and chain their hashes, so a change anywhere shows. Buyer, principal and 
 it and see everything; a seller **joins** by an order and sees that order's part, with a stub
 (**withheld**) at every other offset. Participants append directly; kinds that state a fact about
 money or delivery are the market's alone. **Closed** means no more ever; a reader that has read all
-there is today has **caught up**. A disconnect changes nothing.
+there is today has **caught up**. A disconnect changes nothing. A **checkpoint** is the market's
+signature over the hash at an offset: made in the same commit, kept for ever, fetched by anyone.
 """
 
+from market.sessions.checkpoints import (
+    CHECKPOINT_EVERY,
+    Unsigned,
+    checkpoint,
+    checkpoints_due,
+    checkpoints_kept,
+    checkpoints_missing,
+    checkpoints_of,
+    sign_missing,
+)
 from market.sessions.errors import (
+    BadControl,
     BadEvent,
+    BadForkPoint,
     KindReserved,
+    NotDelegated,
+    OrderNeeded,
+    RunCancelled,
+    RunEnded,
+    RunNotFound,
+    RunPaused,
+    RunStarted,
+    RunTaken,
     SessionClosed,
     SessionFull,
     SessionNotFound,
+    SessionPaused,
+    SteerNotFound,
+    TooManyDevices,
+    TooManyRuns,
 )
+from market.sessions.folding import Folds, Standing, snapshot
+from market.sessions.forking import fork
+from market.sessions.pausing import check_running, lock_pause, may_lift, pause, resume
+from market.sessions.presence import be_present, present, sweep_presence
 from market.sessions.reading import Reading, Shown, events, follow
-from market.sessions.rights import Viewer, need_to_act
+from market.sessions.rights import (
+    Viewer,
+    need_to_act,
+    need_to_control,
+    need_to_read,
+    need_to_write,
+    shown,
+)
 from market.sessions.service import begin, close, join, open_session
 from market.sessions.views import (
     buyers_open_session,
-    checkpoint,
     head,
     is_known,
     is_open,
@@ -31,35 +66,83 @@ from market.sessions.views import (
     viewer_of,
 )
 from market.sessions.writing import MAX_EVENT_BYTES, NewEvent, append, write
+from market.sessions.admitting import check_delegation, tell_delegation, tell_revocation
+from market.sessions.run_control import answer_run, answer_unheard, control_run, waits_for_run
+from market.sessions.runs import MAX_RUNS
 
 __all__ = [
+    "CHECKPOINT_EVERY",
     "MAX_EVENT_BYTES",
+    "MAX_RUNS",
+    "BadControl",
     "BadEvent",
+    "BadForkPoint",
+    "Folds",
     "KindReserved",
     "NewEvent",
+    "NotDelegated",
+    "OrderNeeded",
     "Reading",
+    "RunCancelled",
+    "RunEnded",
+    "RunNotFound",
+    "RunPaused",
+    "RunStarted",
+    "RunTaken",
     "SessionClosed",
     "SessionFull",
     "SessionNotFound",
+    "SessionPaused",
     "Shown",
+    "Standing",
+    "SteerNotFound",
+    "TooManyDevices",
+    "TooManyRuns",
+    "Unsigned",
     "Viewer",
+    "answer_run",
+    "answer_unheard",
     "append",
+    "be_present",
     "begin",
     "buyers_open_session",
+    "check_delegation",
+    "check_running",
     "checkpoint",
+    "checkpoints_due",
+    "checkpoints_kept",
+    "checkpoints_missing",
+    "checkpoints_of",
     "close",
+    "control_run",
     "events",
     "follow",
+    "fork",
     "head",
     "is_known",
     "is_open",
     "join",
     "joined",
+    "lock_pause",
+    "may_lift",
     "need_to_act",
+    "need_to_control",
+    "need_to_read",
+    "need_to_write",
     "open_session",
     "owned",
+    "pause",
+    "present",
+    "resume",
     "session",
     "sessions_of",
+    "shown",
+    "sign_missing",
+    "snapshot",
+    "sweep_presence",
+    "tell_delegation",
+    "tell_revocation",
     "viewer_of",
+    "waits_for_run",
     "write",
 ]

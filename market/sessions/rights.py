@@ -13,12 +13,14 @@ class Viewer(NamedTuple):
     """A reader of one session.
 
     An owner (buyer, principal, overseer) sees everything; a seller sees its own orders, and what
-    is for all.
+    is for all. A sub-agent stands where its delegator does, narrowed to the delegation's order, if
+    it names one; ``is_buyers`` is the owner's sub-agent that sees of one order what an owner sees.
     """
 
     agent_id: str
     is_owner: bool
     order_ids: frozenset[str]
+    is_buyers: bool = False
 
 
 class Head(msgspec.Struct, gc=False):
@@ -43,7 +45,7 @@ def head_of(entry: Entry) -> Head:
 
 
 def need_to_act(caller: Caller) -> None:
-    """Let pass a token that lets its agent write into sessions and intervene in them.
+    """Let pass a token that lets its agent, not a sub-agent, write into sessions and intervene.
 
     Raises:
         InsufficientScope: it does not.
@@ -51,11 +53,45 @@ def need_to_act(caller: Caller) -> None:
     caller.need("order" if caller.kind in ("buyer", "seller") else "oversee")
 
 
+def need_to_read(caller: Caller) -> None:
+    """Let pass a token that lets its agent, or sub-agent, read sessions.
+
+    Raises:
+        InsufficientScope: it does not.
+    """
+    caller.need("read" if caller.delegation is None else "session.read")
+
+
+def need_to_write(caller: Caller) -> None:
+    """Let pass a token that lets its agent, or sub-agent, write into sessions.
+
+    Raises:
+        InsufficientScope: it does not.
+    """
+    if caller.delegation is None:
+        need_to_act(caller)
+    else:
+        caller.need("session.write")
+
+
+def need_to_control(caller: Caller) -> None:
+    """Let pass a token that lets its agent, or sub-agent, intervene in sessions.
+
+    Raises:
+        InsufficientScope: it does not.
+    """
+    if caller.delegation is None:
+        need_to_act(caller)
+    else:
+        caller.need("session.control")
+
+
 def may_see(head: Head, viewer: Viewer) -> bool:
     """Whether the viewer gets the event itself, and not the stub that stands for it."""
     if viewer.is_owner or head.audience == "all":
         return True
-    return head.audience == "order" and head.order_id in viewer.order_ids
+    is_shown = head.audience == "order" or viewer.is_buyers
+    return is_shown and head.order_id in viewer.order_ids
 
 
 def shown(entry: Entry, viewer: Viewer) -> bytes:

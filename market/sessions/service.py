@@ -13,11 +13,12 @@ from market.base.tables import UtcDateTime
 from market.base.work import UnitOfWork
 from market.protocol.events import GENESIS
 from market.protocol.wire import Appended, OpenSession, SessionView
+from market.sessions.checkpoints import sign_head
 from market.sessions.tables import members, sessions
 from market.sessions.views import owned, view_of
 from market.sessions.writing import NewEvent, append, put_events
 
-_OPEN: Final = Sql(insert(sessions))
+_OPEN: Final = Sql(insert(sessions, omit=("source_session_id", "source_offset")))
 _JOIN: Final = Sql(insert_ignore(members))
 _CLOSE: Final = Sql(
     update(sessions)
@@ -55,6 +56,8 @@ def begin(
         labels=request.labels,
         opened_at=uow.now,
         closed_at=None,
+        paused_by=None,
+        pause_offset=None,
     )
     streams.create(uow, stream_id=session_id, head=GENESIS)
     opened = {
@@ -87,5 +90,6 @@ def close(uow: UnitOfWork, *, caller: Caller, session_id: str, reason: str) -> S
             session_id=session_id,
             events=[NewEvent("session.closed", caller.agent_id, {"reason": reason})],
         )
+        sign_head(uow, session_id=session_id)
         streams.close(uow, stream_id=session_id)
     return view_of(uow, session_id)

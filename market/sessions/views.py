@@ -6,14 +6,14 @@ import msgspec
 from sqlalchemy import BindParameter, ColumnElement, and_, bindparam, exists, or_, select
 
 from market.base import streams
-from market.base.caller import Caller
-from market.base.clock import rfc3339, seconds_of
+from market.base.caller import Caller, Delegation
+from market.base.clock import rfc3339
 from market.base.paging import decode_cursor, page_of
-from market.base.sql import Sql
-from market.base.work import Snapshot
-from market.protocol.commitments import CHECKPOINT, CheckpointClaims
+from market.base.sql import PerDialect, Sql
+from market.base.work import Snapshot, UnitOfWork
 from market.protocol.wire import Page, SessionView
 from market.sessions.errors import SessionNotFound
+from market.sessions.pausing import refuse_paused
 from market.sessions.rights import Viewer
 from market.sessions.tables import members, sessions
 
@@ -23,7 +23,9 @@ LAST_ID: Final = "ses_z"
 MAX_JOINED: Final = 10_000
 """Orders of one seller in one session that it may see, at most."""
 
-_FIND: Final = Sql(select(sessions).where(sessions.c.id == bindparam("session_id")))
+_BY_ID = select(sessions).where(sessions.c.id == bindparam("session_id"))
+_FIND: Final = Sql(_BY_ID)
+_SHARE: Final = Sql(PerDialect(_BY_ID, _BY_ID.with_for_update(read=True)))
 _MEMBERS: Final = Sql(
     select(members.c.agent_id, members.c.order_id)
     .where(members.c.session_id == bindparam("session_id"))
@@ -73,7 +75,15 @@ def session(snapshot: Snapshot, *, caller: Caller, session_id: str) -> SessionVi
         return view
     # A seller learns of its own orders, not of the buyer's words or rivals.
     orders = [order_id for order_id in view.orders if order_id in viewer.order_ids]
-    return msgspec.structs.replace(view, need="", labels={}, principal_id=None, orders=orders)
+    return msgspec.structs.replace(
+        view,
+        need="",
+        labels={},
+        principal_id=None,
+        source_session_id=None,
+        source_offset=None,
+        orders=orders,
+    )
 
 
 def sessions_of(
@@ -108,11 +118,26 @@ def viewer_of(snapshot: Snapshot, *, caller: Caller, session_id: str) -> Viewer:
     """
     row = snapshot.one(_FIND, session_id=session_id)
     if row is not None:
+        if caller.delegation is not None:
+            return _delegates(snapshot, caller.agent_id, caller.delegation, row)
         if caller.is_overseer or caller.agent_id in (row.buyer_id, row.principal_id):
             return Viewer(caller.agent_id, True, frozenset())
         rows = snapshot.all(_JOINED, session_id=session_id, agent_id=caller.agent_id)
         if rows:
             return Viewer(caller.agent_id, False, frozenset(row.order_id for row in rows))
+    raise SessionNotFound("There is no session under this id that you take part in.")
+
+
+def _delegates(snapshot: Snapshot, agent_id: str, grant: Delegation, row: Any) -> Viewer:
+    """Return a sub-agent's part in a session: its delegator's, or one order of it."""
+    if grant.session_id == row.id:
+        asked = frozenset() if grant.order_id is None else frozenset({grant.order_id})
+        if grant.delegator_id in (row.buyer_id, row.principal_id):
+            return Viewer(agent_id, not asked, asked, is_buyers=True)
+        rows = snapshot.all(_JOINED, session_id=row.id, agent_id=grant.delegator_id)
+        theirs = asked & {joined.order_id for joined in rows}
+        if theirs:
+            return Viewer(agent_id, False, theirs)
     raise SessionNotFound("There is no session under this id that you take part in.")
 
 
@@ -137,15 +162,17 @@ def joined(
     )
 
 
-def buyers_open_session(snapshot: Snapshot, *, buyer_id: str, session_id: str) -> None:
-    """Let pass a buyer that continues its own session.
+def buyers_open_session(uow: UnitOfWork, *, buyer_id: str, session_id: str) -> None:
+    """Let pass a buyer that spends in its own session; nobody pauses it until this work ends.
 
     Raises:
         SessionNotFound: it has none under this id. (A closed one is refused at the append.)
+        SessionPaused: nothing is spent in it now.
     """
-    row = snapshot.one(_FIND, session_id=session_id)
+    row = uow.one(_SHARE, session_id=session_id)
     if row is None or row.buyer_id != buyer_id:
         raise SessionNotFound("There is no session under this id that you take part in.")
+    refuse_paused(row)
 
 
 def is_known(snapshot: Snapshot, *, session_id: str) -> bool:
@@ -167,24 +194,6 @@ def head(snapshot: Snapshot, *, session_id: str) -> tuple[int, str]:
     return found.next_offset, found.head
 
 
-def checkpoint(snapshot: Snapshot, *, caller: Caller, session_id: str) -> str:
-    """Return the market's signature over the last offset and hash of a session.
-
-    Two readers who compare checkpoints learn whether they were shown the same history.
-    """
-    viewer_of(snapshot, caller=caller, session_id=session_id)
-    next_offset, last_hash = head(snapshot, session_id=session_id)
-    claims = CheckpointClaims(
-        iss=snapshot.settings.issuer,
-        aud=snapshot.settings.issuer,
-        iat=seconds_of(snapshot.now),
-        session_id=session_id,
-        offset=next_offset - 1,
-        hash=last_hash,
-    )
-    return snapshot.signer.sign(claims, typ=CHECKPOINT)
-
-
 def view_of(snapshot: Snapshot, session_id: str) -> SessionView:
     """Return a session as its owners see it."""
     row = snapshot.one(_FIND, session_id=session_id)
@@ -201,5 +210,8 @@ def view_of(snapshot: Snapshot, session_id: str) -> SessionView:
         head_hash=last_hash,
         opened_at=rfc3339(row.opened_at),
         closed_at=rfc3339(row.closed_at) if row.closed_at else None,
+        paused_by=row.paused_by,
+        source_session_id=row.source_session_id,
+        source_offset=row.source_offset,
         orders=list(dict.fromkeys(m.order_id for m in joined)),
     )

@@ -11,16 +11,19 @@ from market.base.clock import rfc3339
 from market.base.streams import Producer
 from market.base.work import UnitOfWork
 from market.protocol.canonical import NotCanonical, canonical, canonical_plain, sha256_text
-from market.protocol.events import KINDS, Audience, Stage
-from market.protocol.wire import Appended, Decision, WriteEvents
+from market.protocol.events import KINDS, Audience, Kind, Stage
+from market.protocol.wire import Appended, Decision, WriteEvent, WriteEvents
+from market.sessions.checkpoints import CHECKPOINT_EVERY, Mark, sign
 from market.sessions.errors import (
     BadEvent,
     KindReserved,
+    NotDelegated,
     SessionClosed,
     SessionFull,
     SessionNotFound,
 )
-from market.sessions.rights import Viewer, need_to_act
+from market.sessions.rights import Viewer, need_to_write
+from market.sessions.runs import note_run
 from market.sessions.views import viewer_of
 
 MAX_EVENT_BYTES: Final = 64 * 1024
@@ -44,7 +47,7 @@ class NewEvent(NamedTuple):
 _PLAIN: Final = frozenset(
     kind
     for kind in KINDS
-    if kind.startswith(("session.", "order.", "control.", "approval."))
+    if kind.startswith(("session.", "order.", "control.", "approval.", "presence."))
     or kind == "delivery.completed"
 )
 """Kinds whose bodies the market makes of checked text and integers: canonical as they are."""
@@ -57,7 +60,7 @@ def append(uow: UnitOfWork, *, session_id: str, events: Sequence[NewEvent]) -> A
         SessionNotFound: there is no such session.
         SessionClosed: its log is complete.
     """
-    claimed = _claim(uow, session_id)
+    claimed = claim(uow, session_id)
     return put_events(uow, session_id, claimed, events)
 
 
@@ -74,11 +77,12 @@ def write(
     Raises:
         KindReserved: the kind is the market's, or another participant's, to write.
         BadEvent: a body is not of its form, or too long.
+        NotDelegated, and what ``runs.note_run`` raises: a sub-agent, or a run, may not write this.
         SessionClosed, SessionFull: nothing more fits.
     """
-    need_to_act(caller)
+    need_to_write(caller)
     viewer = viewer_of(uow, caller=caller, session_id=session_id)
-    claimed = _claim(uow, session_id)
+    claimed = claim(uow, session_id)
     if producer is not None:
         next_offset = streams.check_producer(uow, stream_id=session_id, producer=producer)
         if next_offset is not None:
@@ -86,7 +90,10 @@ def write(
             return Appended(first_offset=first, next_offset=next_offset, repeated=True)
     if claimed.next_offset + len(events.events) > MAX_EVENTS:
         raise SessionFull(f"A session holds at most {MAX_EVENTS} events.", max_events=MAX_EVENTS)
-    new = [_checked(viewer, caller, item.kind, item.body, item.order_id) for item in events.events]
+    check = _Check(uow, caller, viewer, session_id)
+    new = [
+        check.event(item, claimed.next_offset + place) for place, item in enumerate(events.events)
+    ]
     appended = put_events(uow, session_id, claimed, new)
     if producer is not None:
         streams.keep_producer(
@@ -95,7 +102,8 @@ def write(
     return appended
 
 
-def _claim(uow: UnitOfWork, session_id: str) -> streams.Stream:
+def claim(uow: UnitOfWork, session_id: str) -> streams.Stream:
+    """Return where a session's log stands and keep others from it until this work ends."""
     try:
         return streams.claim(uow, stream_id=session_id)
     except streams.StreamNotFound as refusal:
@@ -109,7 +117,7 @@ def put_events(
 ) -> Appended:
     recorded_at = rfc3339(uow.now)
     offset, prev_hash = claimed.next_offset, claimed.head
-    data = []
+    data, due = [], []
     for event in events:
         kind = KINDS[event.kind]
         encode = canonical_plain if event.kind in _PLAIN else _canonical
@@ -132,7 +140,11 @@ def put_events(
         prev_hash = sha256_text(text)
         data.append(text[:-1] + b',"hash":"' + prev_hash.encode() + b'"}')
         offset += 1
+        if offset % CHECKPOINT_EVERY == 0:
+            due.append(Mark(session_id, offset - 1, prev_hash))
     streams.put(uow, stream_id=session_id, claimed=claimed, data=data, head=prev_hash)
+    for mark in due:
+        sign(uow, mark)
     return Appended(first_offset=claimed.next_offset, next_offset=offset, repeated=False)
 
 
@@ -151,24 +163,56 @@ def _check_length(text: bytes) -> None:
         )
 
 
-def _checked(
-    viewer: Viewer, caller: Caller, kind: str, body: dict[str, Any], order_id: str | None
-) -> NewEvent:
-    known = KINDS.get(kind)
-    if known is None:
-        raise BadEvent(f"There is no kind of event {kind!r}.", kinds=sorted(KINDS))
-    if known.writer == "market":
-        raise KindReserved(f"Only the market writes {kind}.", kind=kind)
-    if not viewer.is_owner:
-        if known.writer == "owner" or order_id not in viewer.order_ids:
+class _Check(NamedTuple):
+    """Turns what one participant writes into events, if it may write them."""
+
+    uow: UnitOfWork
+    caller: Caller
+    viewer: Viewer
+    session_id: str
+
+    def event(self, item: WriteEvent, offset: int) -> NewEvent:
+        """Return the event that will stand at ``offset``."""
+        known = KINDS.get(item.kind)
+        if known is None:
+            raise BadEvent(f"There is no kind of event {item.kind!r}.", kinds=sorted(KINDS))
+        if known.writer == "market":
+            raise KindReserved(f"Only the market writes {item.kind}.", kind=item.kind)
+        self._refuse_uncovered(known, item)
+        if item.kind == "decision.made":
+            return _decision(self.caller, item.body)
+        is_buyers = self.viewer.is_owner or self.viewer.is_buyers
+        audience: Audience = known.audience if is_buyers else "order"
+        body, order_id = item.body, item.order_id
+        if item.kind.startswith("run."):
+            body, order_id = note_run(
+                self.uow,
+                caller=self.caller,
+                viewer=self.viewer,
+                session_id=self.session_id,
+                event=item,
+                audience=audience,
+                offset=offset,
+            )
+        return NewEvent(item.kind, self.caller.agent_id, body, order_id, audience=audience)
+
+    def _refuse_uncovered(self, known: Kind, item: WriteEvent) -> None:
+        grant = self.caller.delegation
+        is_foreign = not self.viewer.is_owner and item.order_id not in self.viewer.order_ids
+        if grant is not None:
+            if known.writer != "participant":
+                raise KindReserved("A sub-agent writes run.* and note.written.", kind=item.kind)
+            if is_foreign or (grant.run is not None and not item.kind.startswith("run.")):
+                raise NotDelegated(
+                    "The delegation is for one order or one run alone.",
+                    order_id=grant.order_id,
+                    run=grant.run,
+                )
+        elif is_foreign or (known.writer == "owner" and not self.viewer.is_owner):
             raise KindReserved(
                 "A seller writes only run.* and note.written, for an order of its own (order_id).",
-                kind=kind,
+                kind=item.kind,
             )
-        return NewEvent(kind, caller.agent_id, body, order_id, audience="order")
-    if kind == "decision.made":
-        return _decision(caller, body)
-    return NewEvent(kind, caller.agent_id, body, order_id)
 
 
 def _decision(caller: Caller, body: dict[str, Any]) -> NewEvent:

@@ -117,7 +117,13 @@ async def test_a_token_that_is_not_taken_is_renewed_and_the_call_made_again(
 ) -> None:
     buyer = await enter("thrifty")
     buyer.enter(
-        TokenView(access_token="no.such.token", token_type="Bearer", expires_in=300, scope="read")
+        TokenView(
+            access_token="no.such.token",
+            issued_token_type="urn:ietf:params:oauth:token-type:access_token",
+            token_type="Bearer",
+            expires_in=300,
+            scope="read",
+        )
     )
 
     assert (await buyer.me()).id == buyer.agent_id

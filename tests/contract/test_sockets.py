@@ -18,10 +18,17 @@ from tests.contract.test_streams import close, open_session, until_open, whole_l
 LIMIT_SECONDS = 10.0
 
 
-def dial(market: Market, agent: Agent, session_id: str, after: int = -1, **changes: Any) -> connect:
+def dial(
+    market: Market,
+    agent: Agent,
+    session_id: str,
+    after: int = -1,
+    query: str = "",
+    **changes: Any,
+) -> connect:
     address = market.settings.issuer.replace("http", "ws", 1)
     return connect(
-        f"{address}/v1/sessions/{session_id}/socket?after={after}",
+        f"{address}/v1/sessions/{session_id}/socket?{query or f'after={after}'}",
         additional_headers=agent.bearer,
         proxy=None,
         open_timeout=LIMIT_SECONDS,

@@ -27,6 +27,7 @@ from market.faces.http.memory import MemoryController
 from market.faces.http.oauth import OAuthController
 from market.faces.http.openapi import Published
 from market.faces.http.orders import OrderController, ReceiptController
+from market.faces.http.presence import PresenceController
 from market.faces.http.problems import problem_answer, report
 from market.faces.http.published import PublishedController
 from market.faces.http.recommendations import RecommendationController
@@ -57,6 +58,7 @@ _CONTROLLERS: tuple[type[Controller], ...] = (
     ServiceController,
     QuoteController,
     SessionController,
+    PresenceController,
     SocketController,
     OrderController,
     ReceiptController,

@@ -1,6 +1,6 @@
 """Acts that touch two rooms of one floor: verbs put together, each still one unit of work."""
 
-from market import catalog, identity, inbox, ledger
+from market import catalog, identity, inbox, ledger, orders
 from market.base.caller import Caller, Signed
 from market.base.errors import NotFound
 from market.base.work import Snapshot, UnitOfWork
@@ -27,14 +27,15 @@ def enter(uow: UnitOfWork, *, signed: Signed[RegistrationClaims]) -> AgentView:
 
 
 def suspend(uow: UnitOfWork, *, caller: Caller, agent_id: str, reason: str) -> AgentView:
-    """Shut an agent out and hide what it offers."""
+    """Shut an agent out, hide what it offers, and pause what it has running."""
     agent = identity.suspend(uow, caller=caller, agent_id=agent_id, reason=reason)
     catalog.suspend_seller(uow, seller_id=agent_id)
+    orders.pause_orders_of(uow, caller=caller, agent_id=agent_id, reason=reason)
     return agent
 
 
 def reinstate(uow: UnitOfWork, *, caller: Caller, agent_id: str) -> AgentView:
-    """Let an agent in again and show what it offers."""
+    """Let an agent in again and show what it offers; its paused orders are for overseers."""
     agent = identity.reinstate(uow, caller=caller, agent_id=agent_id)
     catalog.reinstate_seller(uow, seller_id=agent_id)
     return agent

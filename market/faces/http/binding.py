@@ -47,6 +47,7 @@ _PROVIDERS: Final[dict[Any, Callable[[Call], Any]]] = {
     Visitor: lambda call: call.visitor,
     Caller: lambda call: call.visitor.caller,
     Once: Call.once,
+    Once | None: Call.once_if_named,
 }
 
 
@@ -142,8 +143,8 @@ def _read_header(call: Call, header: str, kind: Any, default: Any) -> Any:
 def _convert(refusal: type[MarketError], where: str, texts: dict[str, str], kind: Any) -> Any:
     try:
         found = msgspec.convert(texts, kind, strict=False)
-        for name in texts:
-            if getattr(found, name) is None:  # msgspec reads the text "null" so
+        for field, name in zip(kind.__struct_fields__, kind.__struct_encode_fields__, strict=True):
+            if name in texts and getattr(found, field) is None:  # msgspec reads "null" so
                 raise msgspec.ValidationError(f"null is no value - at `$.{name}`")
     except msgspec.ValidationError as error:
         raise invalid_fields(refusal, where, error) from error

@@ -101,38 +101,13 @@ class Call(Request[Any, Any, Any]):
             raise UnsupportedMediaType(f"Send the body as {media}.", media=media)
         try:
             async with asyncio.timeout(limits.BODY_SECONDS):
-                self.content = await self._read(limit)
+                self.content = await read_body(self.receive, limit)
         except TimeoutError as error:
             raise BodyTooSlow(f"A body comes within {limits.BODY_SECONDS} s.") from error
 
-    async def _read(self, limit: int) -> bytes:
-        parts: list[bytes] = []
-        size = 0
-        is_over = False
-        while not is_over:
-            message = await self.receive()
-            if message["type"] != "http.request":
-                raise Malformed("The connection closed before the end of the body.")
-            parts.append(message["body"])
-            size += len(message["body"])
-            is_over = not message["more_body"]
-            if size > limit:
-                await self._discard(limits.DISCARD - size, is_over=is_over)
-                raise ContentTooLarge(f"At most {limit} bytes are read here.", limit_bytes=limit)
-        return parts[0] if len(parts) == 1 else b"".join(parts)
-
-    async def _discard(self, left: int, *, is_over: bool) -> None:
-        """Read on for a while, and keep nothing.
-
-        A server that closes with unread bytes resets the connection, and the client that still
-        writes never reads the refusal.
-        """
-        while left > 0 and not is_over:
-            message = await self.receive()
-            if message["type"] != "http.request":
-                return
-            left -= len(message["body"])
-            is_over = not message["more_body"]
+    def once_if_named(self) -> Once | None:
+        """Return the same as ``once``, or None for a request without a key."""
+        return None if self.header(b"idempotency-key") is None else self.once()
 
     def once(self) -> Once:
         """Return what makes a repeat of this request harmless; the body must be loaded.
@@ -150,6 +125,43 @@ class Call(Request[Any, Any, Any]):
         act = f"{self.scope['method']} {self.scope['path']}\n".encode()
         fingerprint = hashlib.sha256(act + self.content).hexdigest()
         return Once(self.visitor.caller.agent_id, key, fingerprint)
+
+
+async def read_body(receive: Receive, limit: int) -> bytes:
+    """Return a request's body, of at most ``limit`` bytes.
+
+    Raises:
+        ContentTooLarge: it is longer.
+        Malformed: the client went away before its end.
+    """
+    parts: list[bytes] = []
+    size = 0
+    is_over = False
+    while not is_over:
+        message = await receive()
+        if message["type"] != "http.request":
+            raise Malformed("The connection closed before the end of the body.")
+        parts.append(message["body"])
+        size += len(message["body"])
+        is_over = not message["more_body"]
+        if size > limit:
+            await _discard(receive, limits.DISCARD - size, is_over=is_over)
+            raise ContentTooLarge(f"At most {limit} bytes are read here.", limit_bytes=limit)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+async def _discard(receive: Receive, left: int, *, is_over: bool) -> None:
+    """Read on for a while, and keep nothing.
+
+    A server that closes with unread bytes resets the connection, and the client that still
+    writes never reads the refusal.
+    """
+    while left > 0 and not is_over:
+        message = await receive()
+        if message["type"] != "http.request":
+            return
+        left -= len(message["body"])
+        is_over = not message["more_body"]
 
 
 def read_query(query: bytes) -> dict[str, str]:

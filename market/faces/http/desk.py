@@ -14,6 +14,7 @@ from market.faces.http.documents import Documents
 from market.faces.http.doors import Doorkeeper
 from market.faces.http.problems import TooManyStreams
 from market.protocol.ids import Ids
+from market.sessions import Folds
 
 
 class StreamGate:
@@ -73,7 +74,7 @@ class StreamGate:
 
 @dataclass(frozen=True, kw_only=True)
 class Desk:
-    """One market's settings, store, clock, door, gate and documents."""
+    """One market's settings, store, clock, door, gate, folds and documents."""
 
     settings: Settings
     store: Store
@@ -81,5 +82,6 @@ class Desk:
     doors: Doorkeeper
     documents: Documents
     gate: StreamGate = field(default_factory=StreamGate)
+    folds: Folds = field(default_factory=Folds)
     request_ids: Ids = field(default_factory=lambda: Ids(milliseconds, Random()))  # noqa: S311
     """A source of its own: what is asked must not change the ids of a simulated market."""

@@ -9,6 +9,7 @@ from msgspec import Meta
 
 from market import memory
 from market.base.caller import Caller
+from market.base.once import Once
 from market.base.paging import Limit
 from market.base.store import Store
 from market.faces.http.binding import delete, get, put
@@ -59,12 +60,16 @@ class MemoryController(Controller):
         namespace: FromPath[str],
         key: FromPath[str],
         note: JSONBody[WriteNote],
+        once: NamedDependency[Once | None],
         caller: NamedDependency[Caller],
         store: NamedDependency[Store],
     ) -> NoteView:
-        """Keep a note, in place of the one under the same key; ``if_version`` guards it."""
-        return await store.write(
-            memory.write, caller=caller, namespace=namespace, key=key, note=note
+        """Keep a note, in place of the one under the same key; ``if_version`` guards it.
+
+        With an Idempotency-Key a repeat gets the first answer, also where ``if_version`` is past.
+        """
+        return await store.write_once(
+            once, memory.write, caller=caller, namespace=namespace, key=key, note=note
         )
 
     @delete("/{namespace:str}/{key:str}", refuses=(404,))
@@ -72,8 +77,9 @@ class MemoryController(Controller):
         self,
         namespace: FromPath[str],
         key: FromPath[str],
+        once: NamedDependency[Once | None],
         caller: NamedDependency[Caller],
         store: NamedDependency[Store],
     ) -> None:
-        """Remove a note."""
-        await store.write(memory.forget, caller=caller, namespace=namespace, key=key)
+        """Remove a note; with an Idempotency-Key a repeat finds it removed, not missing."""
+        await store.write_once(once, memory.forget, caller=caller, namespace=namespace, key=key)

@@ -145,12 +145,12 @@ def _parameters(operation: Operation, schemas: dict[Any, Any]) -> list[dict[str,
     for header in operation.takes.headers.values():
         schema = schemas[_key(header.type)]
         found.append({"name": header.header, "in": "header", "required": False, "schema": schema})
-    if operation.takes.needs_key:
+    if operation.takes.takes_key:
         found.append(
             {
                 "name": "Idempotency-Key",
                 "in": "header",
-                "required": True,
+                "required": operation.takes.needs_key,
                 "description": "New for each new request; the same one for a repeat.",
                 "schema": {"type": "string", "pattern": IDEMPOTENCY_KEY},
             }
@@ -195,7 +195,7 @@ def _refusals(method: str, operation: Operation) -> set[int]:
         found.add(404)
     if operation.takes.body is not None or operation.says.form is not None:
         found |= {413, 415, 422}
-    if operation.takes.needs_key:
+    if operation.takes.takes_key:
         found.add(422)
     if method != "GET":
         found.add(429)

@@ -73,6 +73,11 @@ class Arguments:
         return not {Caller, Visitor, Once}.isdisjoint(self.dependencies.values())
 
     @property
+    def takes_key(self) -> bool:
+        """Whether an Idempotency-Key is read, if there is one."""
+        return self.needs_key or Once | None in self.dependencies.values()
+
+    @property
     def needs_key(self) -> bool:
         """Whether an Idempotency-Key is asked for."""
         return Once in self.dependencies.values()
@@ -112,6 +117,7 @@ def read_operation(handler: Callable[..., Any], says: Declared) -> Operation:
 def _read_arguments(handler: Callable[..., Any], hints: dict[str, Any]) -> Arguments:
     paths: dict[str, Any] = {}
     query: list[tuple[str, Any] | tuple[str, Any, Any]] = []
+    called: dict[str, str] = {}
     headers: dict[str, HeaderField] = {}
     dependencies: dict[str, Any] = {}
     body_name, body = "", None
@@ -129,6 +135,7 @@ def _read_arguments(handler: Callable[..., Any], hints: dict[str, Any]) -> Argum
             case QueryParameter():
                 is_required = default is inspect.Parameter.empty
                 query.append((name, kind) if is_required else (name, kind, default))
+                called[name] = marker.name or name
             case HeaderParameter():
                 headers[name] = HeaderField(str(marker.name), kind, default)
             case BodyKwarg():
@@ -139,7 +146,11 @@ def _read_arguments(handler: Callable[..., Any], hints: dict[str, Any]) -> Argum
         paths=paths,
         query=whole_query
         or msgspec.defstruct(
-            f"{handler.__name__}_query", query, kw_only=True, forbid_unknown_fields=True
+            f"{handler.__name__}_query",
+            query,
+            kw_only=True,
+            forbid_unknown_fields=True,
+            rename=called,
         ),
         query_name=query_name,
         headers=headers,

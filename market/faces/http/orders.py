@@ -20,6 +20,7 @@ from market.protocol.wire import (
     ChunkView,
     CompleteDelivery,
     FailOrder,
+    LeaseView,
     OrderState,
     OrderView,
     Page,
@@ -88,6 +89,16 @@ class OrderController(Controller):
     ) -> OrderView:
         """Say, as its seller, that work has begun; a repeat changes nothing."""
         return await store.write(orders.start, caller=caller, order_id=order_id)
+
+    @post("/{order_id:str}/heartbeat", status=200, refuses=(403, 404, 409))
+    async def renew_lease(
+        self,
+        order_id: FromPath[OrderId],
+        caller: NamedDependency[Caller],
+        store: NamedDependency[Store],
+    ) -> LeaseView:
+        """Say, as its seller, that work goes on: without a sign of life an order stalls."""
+        return await store.write(orders.heartbeat, caller=caller, order_id=order_id)
 
     @post("/{order_id:str}/chunks", max_body=INPUT_BODY, refuses=(403, 404, 409, 410))
     async def deliver_chunk(

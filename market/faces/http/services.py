@@ -142,11 +142,15 @@ class QuoteController(Controller):
     async def ask_quote(
         self,
         ask: JSONBody[AskQuote],
+        once: NamedDependency[Once | None],
         caller: NamedDependency[Caller],
         store: NamedDependency[Store],
     ) -> QuoteView:
-        """Ask for a signed price for exactly this input, good for one order until it expires."""
-        return await store.write(noting.quote, caller=caller, ask=ask)
+        """Ask for a signed price for exactly this input, good for one order until it expires.
+
+        With an Idempotency-Key a repeat gets the same quote, which its session notes once.
+        """
+        return await store.write_once(once, noting.quote, caller=caller, ask=ask)
 
     @get("/{quote_id:str}", refuses=(404,))
     async def read_quote(

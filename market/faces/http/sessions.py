@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import msgspec
 from litestar import Controller
 from litestar.di import NamedDependency
-from litestar.params import FromPath, FromQuery, HeaderParameter, JSONBody
+from litestar.params import FromPath, FromQuery, HeaderParameter, JSONBody, QueryParameter
 from litestar.response.base import ASGIResponse
 from msgspec import Meta
 
@@ -17,10 +17,13 @@ from market.base.once import Once
 from market.base.paging import Limit
 from market.base.store import Store
 from market.base.streams import BadProducer, Producer
+from market.faces.http.answers import Answer
 from market.faces.http.binding import get, post
 from market.faces.http.call import Call
+from market.faces.http.desk import Desk
 from market.faces.http.limits import INPUT_BODY, After, Wait
-from market.faces.http.streaming import EVENTS, Batch, Item, open_stream
+from market.faces.http.streaming import EVENTS, Batch, Item, open_stream, snapshot_frame
+from market.protocol.folded import SnapshotView
 from market.protocol.ids import SessionId
 from market.protocol.wire import (
     AnswerControl,
@@ -28,6 +31,7 @@ from market.protocol.wire import (
     Close,
     Control,
     ControlView,
+    ForkSession,
     OpenSession,
     Page,
     SessionView,
@@ -37,6 +41,12 @@ from market.protocol.wire import (
 
 ProducerId = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[\w.:-]+\Z")]
 Offset = Annotated[int, Meta(ge=0, le=2**53 - 1)]
+Start = Annotated[
+    Literal["snapshot"] | None,
+    QueryParameter(
+        name="from", description="begin with what the log comes to, where the reader has none of it"
+    ),
+]
 LastEventId = Annotated[After | None, HeaderParameter(name="Last-Event-ID")]
 
 
@@ -152,6 +162,24 @@ class SessionController(Controller):
             closed=found.is_end,
         )
 
+    @get("/{session_id:str}/snapshot", refuses=(404,), answer=SnapshotView)
+    async def read_snapshot(
+        self,
+        session_id: FromPath[SessionId],
+        caller: NamedDependency[Caller],
+        call: NamedDependency[Call],
+        desk: NamedDependency[Desk],
+    ) -> ASGIResponse:
+        """Return what a session's log comes to: orders with their output, runs, who is there.
+
+        Read or follow what comes after it with ``after = next_offset - 1``.
+        """
+        caller.need("read")
+        found = await sessions.snapshot(
+            desk.store, desk.folds, caller=caller, session_id=session_id
+        )
+        return Answer(found.json, request_id=call.request_id)
+
     @get("/{session_id:str}/stream", refuses=(404, 429), answer=str, media=(EVENTS,))
     async def stream_session(
         self,
@@ -160,19 +188,46 @@ class SessionController(Controller):
         store: NamedDependency[Store],
         call: NamedDependency[Call],
         after: FromQuery[After] = -1,
+        start: Start = None,
         last_event_id: LastEventId = None,
     ) -> ASGIResponse:
         """Follow a session live: first the past, then what comes, as server-sent events.
 
-        ``id`` is the offset; the header ``Last-Event-ID`` wins over ``after``. The last frame is
-        an event ``closed`` (the log is complete), or ``drain``, ``expired`` or ``revoked``: go on
-        with a new connection, or a new token, from ``next_offset - 1``.
+        ``id`` is the offset; the header ``Last-Event-ID`` wins over ``after``. A reader that has
+        nothing yet may ask ``from=snapshot``: the past is then one frame, an event ``snapshot``
+        with the body of ``read_snapshot`` and the ``id`` of the last offset in it. The last frame
+        is an event ``closed`` (the log is complete), or ``drain``, ``expired`` or ``revoked``: go
+        on with a new connection, or a new token, from ``next_offset - 1``.
         """
         caller.need("read")
         await store.read(sessions.viewer_of, caller=caller, session_id=session_id)
-        start = after if last_event_id is None else last_event_id
-        batches = follow_session(store, caller=caller, session_id=session_id, after=start)
-        return open_stream(call, batches, after=start)
+        seen = after if last_event_id is None else last_event_id
+        first = b""
+        if start == "snapshot" and seen < 0:
+            found = await sessions.snapshot(
+                store, call.desk.folds, caller=caller, session_id=session_id
+            )
+            seen, first = found.offset, snapshot_frame(found.json, found.offset)
+        batches = follow_session(store, caller=caller, session_id=session_id, after=seen)
+        return open_stream(call, batches, after=seen, first=first)
+
+    @post("/{session_id:str}/fork", refuses=(403, 404), location="/v1/sessions/{id}")
+    async def fork_session(
+        self,
+        session_id: FromPath[SessionId],
+        request: JSONBody[ForkSession],
+        once: NamedDependency[Once],
+        caller: NamedDependency[Caller],
+        store: NamedDependency[Store],
+    ) -> SessionView:
+        """Open a session with the history of this one up to an offset, to replay what follows.
+
+        Its log has the same events there, with the same hashes, and then ``session.forked``. It
+        is the same buyer's. Orders of that history stay where they are: nothing moves for them.
+        """
+        return await store.write_once(
+            once, sessions.fork, caller=caller, session_id=session_id, request=request
+        )
 
     @post("/{session_id:str}/controls", refuses=(403, 404, 409))
     async def control_session(
@@ -194,11 +249,16 @@ class SessionController(Controller):
         session_id: FromPath[SessionId],
         offset: FromPath[Offset],
         request: JSONBody[AnswerControl],
+        once: NamedDependency[Once | None],
         caller: NamedDependency[Caller],
         store: NamedDependency[Store],
     ) -> ControlView:
-        """Answer a steer as the seller that it was meant for."""
-        return await store.write(
+        """Answer a steer as the seller that it was meant for.
+
+        With an Idempotency-Key a repeat gets the first answer; without, a steer is open no more.
+        """
+        return await store.write_once(
+            once,
             orders.answer_control,
             caller=caller,
             session_id=session_id,

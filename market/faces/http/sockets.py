@@ -1,14 +1,16 @@
 """A session over WebSocket: the log comes down, controls go up (RFC 6455).
 
 Frames down are events as everywhere else; ``{"closed": true, "next_offset": n}`` is the last one
-of a complete log. A socket that ends for another reason says which in its close frame: ``drain``
-(1012: come back), ``expired`` or ``revoked`` (1008: come back with a new token). Frames up are
-``{"control": {...}}``, answered by ``{"control": [...]}`` or ``{"problem": {...}}``.
+of a complete log. With ``from=snapshot`` the first one is ``{"snapshot": {...}}``: what the log
+comes to, for a reader that has nothing yet. A socket that ends for another reason says which in its
+close frame: ``drain`` (1012: come back), ``expired`` or ``revoked`` (1008: come back with a new
+token). Frames up are ``{"control": {...}}``, answered by ``{"control": [...]}`` or
+``{"problem": {...}}``.
 """
 
 import asyncio
 from contextlib import aclosing
-from typing import Any, Final
+from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
 import anyio
@@ -56,6 +58,7 @@ CLOSE_CODES: Final = {"closed": 1000, "drain": 1012, "expired": 1008, "revoked":
 
 class _Query(msgspec.Struct, forbid_unknown_fields=True):
     after: After = -1
+    start: Literal["snapshot"] | None = msgspec.field(default=None, name="from")
 
 
 class _Frame(msgspec.Struct, forbid_unknown_fields=True):
@@ -85,7 +88,7 @@ class SocketController(Controller):
             return
         line = _Line(socket, desk, visitor, session_id)
         try:
-            await line.serve(after=query.after)
+            await line.serve(query)
         finally:
             desk.gate.leave(visitor.caller.agent_id)
 
@@ -102,12 +105,12 @@ class _Line:
         self._session_id = session_id
         self._ending: tuple[int, str] | None = None
 
-    async def serve(self, *, after: int) -> None:
+    async def serve(self, query: _Query) -> None:
         """Work until the log, the client or the market ends."""
         await self._socket.accept()
         try:
             async with anyio.create_task_group() as tasks:
-                for work in (self._send_log(after), self._take_frames()):
+                for work in (self._send_log(query), self._take_frames()):
                     tasks.start_soon(_then_cancel, work, tasks.cancel_scope)
             # Only now: granian cannot close a socket that it is still asked to receive from.
             if self._ending is not None:
@@ -117,7 +120,10 @@ class _Line:
         except* TimeoutError:
             log.info("stream.stalled", agent_id=self._visitor.caller.agent_id)
 
-    async def _send_log(self, after: int) -> None:
+    async def _send_log(self, query: _Query) -> None:
+        after = query.after
+        if query.start == "snapshot" and after < 0:
+            after = await self._send_snapshot()
         batches = follow_session(
             self._desk.store,
             caller=self._visitor.caller,
@@ -133,6 +139,17 @@ class _Line:
                     await self._send(encode({"closed": True, "next_offset": step.next_offset}))
                 if step.ending is not None:
                     self._ending = (CLOSE_CODES[step.ending], step.ending)
+
+    async def _send_snapshot(self) -> int:
+        """Send what the log comes to; return the last offset in it."""
+        found = await sessions.snapshot(
+            self._desk.store,
+            self._desk.folds,
+            caller=self._visitor.caller,
+            session_id=self._session_id,
+        )
+        await self._send(b'{"snapshot":%b}' % found.json)
+        return found.offset
 
     async def _take_frames(self) -> None:
         clock = asyncio.get_running_loop().time

@@ -77,10 +77,12 @@ async def steps(
     yield Step([], next_offset, "drain")
 
 
-async def event_frames(sequence: AsyncGenerator[Step, None]) -> AsyncGenerator[bytes, None]:
-    """Yield steps as server-sent events (WHATWG HTML 9.2)."""
+async def event_frames(
+    sequence: AsyncGenerator[Step, None], first: bytes = b""
+) -> AsyncGenerator[bytes, None]:
+    """Yield steps as server-sent events (WHATWG HTML 9.2), behind a ``first`` frame."""
     async with aclosing(sequence):
-        yield _OPENED
+        yield _OPENED + first
         async for step in sequence:
             if step.items:
                 yield b"".join([b"id: %d\ndata: %b\n\n" % item for item in step.items])
@@ -89,6 +91,11 @@ async def event_frames(sequence: AsyncGenerator[Step, None]) -> AsyncGenerator[b
             else:
                 last = b'event: %b\ndata: {"next_offset":%d}\n\n'
                 yield last % (step.ending.encode(), step.next_offset)
+
+
+def snapshot_frame(json: bytes, offset: int) -> bytes:
+    """Return the first frame for who has nothing yet: what the log comes to up to ``offset``."""
+    return b"event: snapshot\nid: %d\ndata: %b\n\n" % (offset, json)
 
 
 class EventStream(ASGIStreamingResponse):
@@ -134,8 +141,10 @@ def impatient(send: Send) -> Send:
     return send_soon
 
 
-def open_stream(call: Call, batches: AsyncGenerator[Batch, None], *, after: int) -> EventStream:
-    """Return the live answer to ``call``.
+def open_stream(
+    call: Call, batches: AsyncGenerator[Batch, None], *, after: int, first: bytes = b""
+) -> EventStream:
+    """Return the live answer to ``call``, which begins with a ``first`` frame.
 
     Raises:
         TooManyStreams: the caller, or the market, has as many as it may.
@@ -143,4 +152,4 @@ def open_stream(call: Call, batches: AsyncGenerator[Batch, None], *, after: int)
     desk = call.desk
     desk.gate.enter(call.visitor.caller.agent_id)
     sequence = steps(batches, doors=desk.doors, visitor=call.visitor, after=after)
-    return EventStream(event_frames(sequence), gate=desk.gate, call=call)
+    return EventStream(event_frames(sequence, first), gate=desk.gate, call=call)

@@ -1,0 +1,181 @@
+"""Writing: create, fork, claim, append, close, remove."""
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+from sqlalchemy import bindparam, delete, select, update
+
+from market.base.sql import PerDialect, Sql, insert, insert_ignore
+from market.base.streams.errors import StreamClosed, StreamNotFound
+from market.base.streams.tables import entries, producers, streams
+from market.base.work import Entry, Snapshot, UnitOfWork
+
+REMOVED_AT_ONCE: Final = 1_000
+"""Entries that one unit of work removes at most, so that others are not kept waiting."""
+
+
+class Stream(NamedTuple):
+    """Where a stream stands. ``head`` is for its room: sessions keep the last hash there.
+
+    A fork's entries below ``forked_at`` are those of ``source_id``.
+    """
+
+    next_offset: int
+    head: str
+    is_closed: bool
+    source_id: str | None = None
+    forked_at: int | None = None
+
+
+_CREATE: Final = Sql(insert_ignore(streams, omit=("source_id", "forked_at", "is_gone")))
+_FORK: Final = Sql(insert(streams, omit=("is_gone",)))
+_STREAM = select(
+    streams.c.next_offset,
+    streams.c.head,
+    streams.c.is_closed,
+    streams.c.source_id,
+    streams.c.forked_at,
+).where(streams.c.id == bindparam("stream_id"), streams.c.is_gone == 0)
+_READ_STREAM: Final = Sql(_STREAM)
+_LOCK_STREAM: Final = Sql(PerDialect(_STREAM, _STREAM.with_for_update()))
+_MOVE: Final = Sql(
+    update(streams)
+    .where(streams.c.id == bindparam("stream_id"), streams.c.next_offset == bindparam("first"))
+    .values(next_offset=bindparam("next"), head=bindparam("new_head"))
+)
+_CLOSE: Final = Sql(
+    update(streams).where(streams.c.id == bindparam("stream_id")).values(is_closed=1)
+)
+_ADD: Final = Sql(insert(entries, omit=("position",)))
+_GIVE_UP: Final = Sql(
+    update(streams).where(streams.c.id == bindparam("stream_id")).values(is_gone=1)
+)
+_REMOVE_ENTRIES: Final = Sql(
+    delete(entries).where(
+        entries.c.position.in_(
+            select(entries.c.position)
+            .where(entries.c.stream_id == bindparam("stream_id"))
+            .limit(bindparam("limit"))
+        )
+    )
+)
+_REMOVE_PRODUCERS: Final = Sql(
+    delete(producers).where(producers.c.stream_id == bindparam("stream_id"))
+)
+_REMOVE: Final = Sql(delete(streams).where(streams.c.id == bindparam("stream_id")))
+
+
+def create(uow: UnitOfWork, *, stream_id: str, head: str = "") -> None:
+    """Make an empty open stream; a repeat changes nothing."""
+    uow.run(_CREATE, id=stream_id, next_offset=0, head=head, is_closed=False, created_at=uow.now)
+
+
+def fork(
+    uow: UnitOfWork, *, stream_id: str, source_id: str, next_offset: int, head: str = ""
+) -> None:
+    """Make an open stream whose entries below ``next_offset`` are those of ``source_id``.
+
+    Nothing is copied. The source must not be removed while the fork lives; what is appended to
+    it later is not the fork's.
+
+    Raises:
+        StreamNotFound: there is no such source.
+    """
+    source = stream(uow, stream_id=source_id)
+    if source is None:
+        raise StreamNotFound("There is no stream to fork under this id.")
+    assert 0 <= next_offset <= source.next_offset, "a fork begins within its source"
+    while source.source_id is not None and next_offset <= (source.forked_at or 0):
+        # All that it shares is its source's own source's: readers need not ask the one between.
+        source_id = source.source_id
+        further = stream(uow, stream_id=source_id)
+        assert further is not None, "a source is removed after its forks"
+        source = further
+    uow.run(
+        _FORK,
+        id=stream_id,
+        next_offset=next_offset,
+        head=head,
+        is_closed=False,
+        created_at=uow.now,
+        source_id=source_id,
+        forked_at=next_offset,
+    )
+
+
+def stream(snapshot: Snapshot, *, stream_id: str) -> Stream | None:
+    """Return where a stream stands, or None when there is none."""
+    row = snapshot.one(_READ_STREAM, stream_id=stream_id)
+    return None if row is None else Stream(*row)
+
+
+def claim(uow: UnitOfWork, *, stream_id: str) -> Stream:
+    """Return where an open stream stands and keep others from appending until this work ends.
+
+    Raises:
+        StreamNotFound: there is none.
+        StreamClosed: nothing can be appended any more.
+    """
+    row = uow.one(_LOCK_STREAM, stream_id=stream_id)
+    if row is None:
+        raise StreamNotFound("There is no stream under this id.")
+    if row.is_closed:
+        raise StreamClosed("The log is complete.", next_offset=row.next_offset)
+    return Stream(*row)
+
+
+def put(
+    uow: UnitOfWork, *, stream_id: str, claimed: Stream, data: Sequence[bytes], head: str = ""
+) -> list[Entry]:
+    """Append to a stream that this unit of work has claimed; return the new entries."""
+    first = claimed.next_offset
+    new = [Entry(first + place, item, {}) for place, item in enumerate(data)]
+    rows = [
+        {
+            "stream_id": stream_id,
+            "offset": entry.offset,
+            "recorded_at": uow.now,
+            "data": entry.data,
+        }
+        for entry in new
+    ]
+    if len(rows) == 1:
+        uow.run(_ADD, **rows[0])
+    else:
+        uow.run_many(_ADD, rows)
+    moved = uow.run(_MOVE, stream_id=stream_id, first=first, next=first + len(new), new_head=head)
+    assert moved == 1, "a claimed stream moved under its holder"
+    uow.ring(stream_id, new)
+    return new
+
+
+def append(uow: UnitOfWork, *, stream_id: str, data: Sequence[bytes]) -> int:
+    """Append entries to an open stream and return the offset of the first.
+
+    Raises:
+        StreamNotFound: there is none.
+        StreamClosed: nothing can be appended any more.
+    """
+    claimed = claim(uow, stream_id=stream_id)
+    put(uow, stream_id=stream_id, claimed=claimed, data=data)
+    return claimed.next_offset
+
+
+def close(uow: UnitOfWork, *, stream_id: str) -> None:
+    """Close a stream for good, and wake its readers; a repeat changes nothing."""
+    uow.run(_CLOSE, stream_id=stream_id)
+    uow.ring(stream_id, [])
+
+
+def remove(uow: UnitOfWork, *, stream_id: str, limit: int = REMOVED_AT_ONCE) -> bool:
+    """Remove up to ``limit`` entries of a stream, which is gone at once; say if that was all.
+
+    Its forks must have been removed before. Call it again until it returns True.
+    """
+    uow.run(_GIVE_UP, stream_id=stream_id)
+    uow.ring(stream_id, [])
+    if uow.run(_REMOVE_ENTRIES, stream_id=stream_id, limit=limit) == limit:
+        return False
+    uow.run(_REMOVE_PRODUCERS, stream_id=stream_id)
+    uow.run(_REMOVE, stream_id=stream_id)
+    return True

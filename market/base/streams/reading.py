@@ -1,0 +1,155 @@
+"""Reading: the past page by page, then live, without gap or repeat."""
+
+from collections.abc import AsyncGenerator
+from typing import Final, NamedTuple
+
+from sqlalchemy import bindparam, select
+
+from market.base.hub import Ear
+from market.base.sql import Sql
+from market.base.store import Store
+from market.base.streams.errors import StreamNotFound
+from market.base.streams.log import Stream, stream
+from market.base.streams.tables import entries
+from market.base.work import Entry, Snapshot
+
+MAX_PAGE: Final = 500
+"""Entries that one read returns at most."""
+
+MAX_PAGE_BYTES: Final = 256 * 1024
+"""Bytes after which a read stops, with at least one entry."""
+
+FIRST_STEP: Final = 32
+"""Entries that a read fetches first; then twice as many, so that long ones are not read in vain."""
+
+POLL_SECONDS: Final = 1.0
+"""How long a waiting reader trusts the bell before it looks for itself."""
+
+_PAGE: Final = Sql(
+    select(entries.c.offset, entries.c.data)
+    .where(
+        entries.c.stream_id == bindparam("stream_id"),
+        entries.c.offset > bindparam("after"),
+        entries.c.offset < bindparam("end"),
+    )
+    .order_by(entries.c.offset)
+    .limit(bindparam("limit"))
+)
+
+
+class Read(NamedTuple):
+    """Entries after an offset, and where the stream stands. ``is_end``: closed, and all read."""
+
+    entries: list[Entry]
+    next_offset: int
+    is_end: bool
+    is_closed: bool = False
+
+
+def read(
+    snapshot: Snapshot,
+    *,
+    stream_id: str,
+    after: int,
+    limit: int = MAX_PAGE,
+    max_bytes: int = MAX_PAGE_BYTES,
+) -> Read:
+    """Return up to ``limit`` entries after offset ``after`` (-1: from the start).
+
+    Raises:
+        StreamNotFound: there is no such stream.
+    """
+    now = stream(snapshot, stream_id=stream_id)
+    if now is None:
+        raise StreamNotFound("There is no stream under this id.")
+    found: list[Entry] = []
+    last, size = after, 0
+    while last + 1 < now.next_offset and len(found) < limit and size < max_bytes:
+        place, end = _place(snapshot, stream_id, now, last)
+        page = _page(snapshot, place, last, end, limit - len(found), max_bytes - size)
+        if not page:
+            break  # Entries were taken out of the store: what is left can still be read.
+        last = page[-1].offset
+        size += sum(len(entry.data) for entry in page)
+        found += page
+    is_end = now.is_closed and last + 1 >= now.next_offset
+    return Read(found, now.next_offset, is_end, now.is_closed)
+
+
+def _place(snapshot: Snapshot, stream_id: str, now: Stream, after: int) -> tuple[str, int]:
+    """Return which stream of a chain of forks holds what follows ``after``, and up to where."""
+    end = now.next_offset
+    while now.source_id is not None and after + 1 < (now.forked_at or 0):
+        stream_id, end = now.source_id, min(end, now.forked_at or 0)
+        source = stream(snapshot, stream_id=stream_id)
+        assert source is not None, "a source is removed after its forks"
+        now = source
+    return stream_id, end
+
+
+async def follow(
+    store: Store, *, stream_id: str, after: int, patience_seconds: float = POLL_SECONDS
+) -> AsyncGenerator[Read, None]:
+    """Yield what follows ``after``: first the past, then live, without gap or repeat.
+
+    An empty ``Read`` comes every ``patience_seconds`` in which nothing happened, so that the
+    caller may send a sign of life or give up. The last one has ``is_end``; it also ends when the
+    market drains. Nothing is read ahead of the consumer.
+
+    Raises:
+        StreamNotFound: there is no such stream.
+    """
+    is_alone = store.settings.dialect == "sqlite"
+    turns = 1 if is_alone else max(1, round(patience_seconds / POLL_SECONDS))
+    quiet = 0
+    with store.hub.listen(stream_id) as ear:
+        while not store.hub.is_draining:
+            found = await _at_hand(store, ear, stream_id, after)
+            if found is not None:
+                quiet = 0
+                if found.entries:
+                    after = found.entries[-1].offset
+                yield found
+                if found.is_end:
+                    return
+            elif not await ear.wait(patience_seconds / turns):
+                quiet += 1
+                if not is_alone:
+                    # Another worker may have written without ringing here.
+                    ear.look()
+                if quiet % turns == 0:
+                    yield Read([], after + 1, is_end=False)
+
+
+async def _at_hand(store: Store, ear: Ear, stream_id: str, after: int) -> Read | None:
+    """Return what follows ``after``, from memory or else the log; None when it is time to wait."""
+    heard = ear.take(after)
+    if heard:
+        return Read(heard, heard[-1].offset + 1, is_end=False)
+    if ear.must_look():
+        found = await store.read(read, stream_id=stream_id, after=after)
+        if found.entries:
+            ear.look()
+        if found.entries or found.is_end:
+            return found
+    return None
+
+
+def _page(
+    snapshot: Snapshot, stream_id: str, after: int, end: int, limit: int, max_bytes: int
+) -> list[Entry]:
+    """Return entries of a stream between ``after`` and ``end``: one at least, if there are any."""
+    found: list[Entry] = []
+    size, step = 0, FIRST_STEP
+    while len(found) < limit:
+        step = min(step, limit - len(found))
+        rows = snapshot.all(_PAGE, stream_id=stream_id, after=after, end=end, limit=step)
+        for row in rows:
+            size += len(row.data)
+            if found and size > max_bytes:
+                return found
+            found.append(Entry(row.offset, bytes(row.data), {}))
+        if len(rows) < step:
+            break
+        after, step = rows[-1].offset, step * 2
+    return found

@@ -1,0 +1,269 @@
+"""The face: one ASGI application under ``/v1/stream/`` that turns requests into verbs."""
+
+import asyncio
+from typing import Final, NamedTuple
+from urllib.parse import unquote
+
+from litestar.types import HTTPScope, Receive, Scope, Send
+
+from market import rawstreams
+from market.base.caller import Caller
+from market.base.errors import MarketError, NotFound
+from market.base.streams import BadProducer
+from market.faces.http import limits
+from market.faces.http.answers import PRIVATE, PROBLEM, Header, encode
+from market.faces.http.call import read_body
+from market.faces.http.desk import Desk
+from market.faces.http.doors import Visitor
+from market.faces.http.problems import (
+    BodyTooSlow,
+    MethodNotAllowed,
+    problem_tree,
+    refusal_headers,
+    report,
+)
+from market.faces.streams import headers as h
+from market.faces.streams.appender import Appender
+from market.faces.streams.live import send_events
+from market.faces.streams.logs import Log, look_up, need_raw
+from market.faces.streams.reading import (
+    CLOSED,
+    Reply,
+    catch_up,
+    head,
+    long_poll,
+    next_offset,
+    touch,
+)
+from market.rawstreams import ANYONE, Append, BadStreamRequest, NewStream
+
+MAX_BODY: Final = 4 * 1024 * 1024
+"""Bytes of one request's content."""
+
+METHODS: Final = ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS")
+_PROBLEM: Final = (
+    (b"content-type", PROBLEM.encode()),
+    (b"cache-control", PRIVATE.encode()),
+)
+
+
+class _Ask(NamedTuple):
+    """A request as the verbs below need it."""
+
+    desk: Desk
+    path: str
+    headers: dict[bytes, bytes]
+    visitor: Visitor | None
+    request_id: str
+
+    @property
+    def caller(self) -> Caller | None:
+        return None if self.visitor is None else self.visitor.caller
+
+    @property
+    def gate_id(self) -> str:
+        return ANYONE if self.visitor is None else self.visitor.caller.agent_id
+
+
+class StreamFace:
+    """Serves the protocol for durable streams. One event loop uses it."""
+
+    def __init__(self) -> None:
+        self._appender: Appender | None = None
+
+    async def __call__(self, scope: HTTPScope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        desk: Desk = scope["litestar_app"].state.desk
+        request_id = desk.request_ids.new("req")
+        try:
+            reply = await self._answer(desk, scope, receive, send, request_id)
+        except OSError:
+            return  # The client has left; what it sent is on disk all the same.
+        except Exception as error:
+            # The edge: a refusal becomes a problem document, a bug is reported.
+            reply = _refused(desk, error, request_id)
+        if reply is not None:
+            await _send(reply, request_id, scope, send)
+
+    async def _answer(
+        self, desk: Desk, scope: HTTPScope, receive: Receive, send: Send, request_id: str
+    ) -> Reply | None:
+        """Return the answer, or None when it was sent as a stream."""
+        method = str(scope["method"])
+        if method == "OPTIONS":
+            return Reply(204, h.PREFLIGHT)
+        path = h.stream_path(_path(scope))
+        headers = h.headers_of(scope)
+        visitor = await _admit(desk, headers)
+        ask = _Ask(desk, path, headers, visitor, request_id)
+        if method == "POST":
+            return await self._append(ask, receive)
+        if method == "GET":
+            return await _read(ask, scope, receive, send)
+        if method == "HEAD":
+            return head(await _look_up(ask))
+        if method == "PUT":
+            return await _create(ask, receive)
+        if method == "DELETE":
+            need_raw(path)
+            await desk.store.write(rawstreams.remove, caller=_writer(ask), path=path)
+            return Reply(204, ())
+        raise MethodNotAllowed(f"This path knows {', '.join(METHODS)}.", allow=list(METHODS))
+
+    async def _append(self, ask: _Ask, receive: Receive) -> Reply:
+        need_raw(ask.path)
+        producer = h.producer_of(ask.headers)
+        closes = h.is_true(ask.headers, b"stream-closed")
+        body = await _body(receive)
+        content_type = h.text_of(ask.headers, b"content-type")
+        if not body and not closes:
+            raise BadStreamRequest("Send some content, or Stream-Closed: true to close.")
+        if body and not content_type:
+            raise BadStreamRequest("Send the content's type in Content-Type.")
+        request = Append(
+            caller=_writer(ask),
+            content_type=content_type,
+            entry=_entry(body, content_type or ""),
+            producer=producer,
+            seq=h.text_of(ask.headers, b"stream-seq"),
+            closes=closes,
+        )
+        if self._appender is None:
+            self._appender = Appender(ask.desk.store)
+        done = await self._appender.append(ask.path, request)
+        told: tuple[Header, ...] = (next_offset(done.next_offset),)
+        if done.is_closed:
+            told += (CLOSED,)
+        if producer is not None:
+            told += (
+                (b"producer-epoch", str(producer.epoch).encode()),
+                (b"producer-seq", str(done.seq).encode()),
+            )
+        is_new_data = producer is not None and not done.is_repeat and bool(body)
+        return Reply(200 if is_new_data else 204, told)
+
+
+async def _create(ask: _Ask, receive: Receive) -> Reply:
+    need_raw(ask.path)
+    ttl_seconds, expires_at = h.time_of(ask.headers)
+    fork = h.fork_of(ask.headers)
+    content_type = h.content_type_of(ask.headers)
+    if content_type is None and fork is None:
+        content_type = "application/octet-stream"
+    new = NewStream(
+        content_type=content_type,
+        ttl_seconds=ttl_seconds,
+        expires_at=expires_at,
+        is_closed=h.is_true(ask.headers, b"stream-closed"),
+        access=h.access_of(ask.headers),
+        fork=fork,
+        body=await _body(receive),
+    )
+    created = await ask.desk.store.write(
+        rawstreams.create, caller=_writer(ask), path=ask.path, new=new
+    )
+    stream = created.stream
+    told: tuple[Header, ...] = (
+        (b"content-type", stream.content_type.encode("latin-1")),
+        next_offset(stream.next_offset),
+        *((CLOSED,) if stream.is_closed else ()),
+    )
+    if created.is_new:
+        told += ((b"location", _location(ask)),)
+    return Reply(201 if created.is_new else 200, told)
+
+
+async def _read(ask: _Ask, scope: Scope, receive: Receive, send: Send) -> Reply | None:
+    wanted = h.wanted_of(scope)
+    desk, store = ask.desk, ask.desk.store
+    log = await _look_up(ask)
+    await touch(store, log)
+    match = ask.headers.get(b"if-none-match")
+    if wanted.live is None:
+        return await catch_up(store, log, wanted, match)
+    desk.gate.enter(ask.gate_id)
+    try:
+        if wanted.live == "long-poll":
+            return await long_poll(store, log, wanted, match, desk.clock)
+        told = (*h.SHARED, (b"x-request-id", ask.request_id.encode()))
+        await send_events(desk, log, wanted, ask.visitor, told, receive, send)
+        return None
+    finally:
+        desk.gate.leave(ask.gate_id)
+
+
+async def _look_up(ask: _Ask) -> Log:
+    return await ask.desk.store.read(look_up, caller=ask.caller, path=ask.path)
+
+
+async def _admit(desk: Desk, headers: dict[bytes, bytes]) -> Visitor | None:
+    authorization = headers.get(b"authorization")
+    if authorization is None and desk.settings.open_streams:
+        return None
+    return await desk.doors.admit(authorization)
+
+
+def _writer(ask: _Ask) -> Caller | None:
+    """Return who writes.
+
+    Raises:
+        InsufficientScope: its token lets it read alone.
+    """
+    if ask.caller is not None:
+        ask.caller.need("oversee" if ask.caller.kind in ("principal", "overseer") else "order")
+    return ask.caller
+
+
+def _entry(body: bytes, content_type: str) -> bytes | MarketError | None:
+    if not body:
+        return None
+    try:
+        entry = rawstreams.stored(body, content_type)
+    except MarketError as refusal:
+        return refusal
+    return entry or BadStreamRequest("An empty array appends nothing.")
+
+
+async def _body(receive: Receive) -> bytes:
+    try:
+        async with asyncio.timeout(limits.BODY_SECONDS):
+            return await read_body(receive, MAX_BODY)
+    except TimeoutError as error:
+        raise BodyTooSlow(f"A body comes within {limits.BODY_SECONDS} s.") from error
+
+
+def _path(scope: HTTPScope) -> str:
+    """Return the stream that a request names: of the path as it was sent, since a mount's is not.
+
+    Raises:
+        NotFound: it is not under this face.
+    """
+    path = unquote(scope["raw_path"].partition(b"?")[0].decode("latin-1"))
+    if not path.startswith(h.PREFIX):
+        raise NotFound("There is nothing at this address for you.")
+    return path
+
+
+def _location(ask: _Ask) -> bytes:
+    return f"{ask.desk.settings.issuer}{h.PREFIX}{h.quoted(ask.path)}".encode()
+
+
+def _refused(desk: Desk, error: Exception, request_id: str) -> Reply:
+    if isinstance(error, BadProducer):
+        error = BadStreamRequest(error.detail)
+    refusal = report(error, request_id=request_id)
+    told = (
+        *_PROBLEM,
+        *h.refusal_facts(refusal.facts),
+        *refusal_headers(refusal, desk.settings.issuer),
+    )
+    return Reply(refusal.status, told, encode(problem_tree(refusal, request_id)))
+
+
+async def _send(reply: Reply, request_id: str, scope: HTTPScope, send: Send) -> None:
+    body = b"" if scope["method"] == "HEAD" else reply.body
+    told = [*reply.headers, *h.SHARED, (b"x-request-id", request_id.encode())]
+    if reply.status not in (204, 304):
+        told.append((b"content-length", str(len(body)).encode()))
+    await send({"type": "http.response.start", "status": reply.status, "headers": told})
+    await send({"type": "http.response.body", "body": body, "more_body": False})

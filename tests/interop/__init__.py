@@ -1,0 +1,1 @@
+"""Our streams read and written by clients that others wrote, unchanged."""
