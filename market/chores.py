@@ -18,6 +18,9 @@ from market.base.store import Store
 MAX_EXPIRED: Final = 100
 """Orders whose deadline one turn looks after, at most; the rest waits for the next turn."""
 
+MAX_SIGNED: Final = 100
+"""Checkpoints that one unit of work signs: a signature takes 50 µs of the writer's time."""
+
 Pause = Callable[[float], Awaitable[None]]
 log: Final = structlog.get_logger("market.chores")
 
@@ -57,6 +60,11 @@ async def sweep_presence(store: Store) -> int:
     return await store.write(sessions.sweep_presence)
 
 
+async def answer_unheard(store: Store) -> int:
+    """Answer for the actors of runs that let a steer's deadline pass."""
+    return await store.write(sessions.answer_unheard)
+
+
 async def fold_house(store: Store) -> int:
     """Take fee and issuance postings into the house's balances."""
     return await store.write(ledger.fold_house)
@@ -67,6 +75,11 @@ async def forget_assertions(store: Store) -> int:
     return await store.write(identity.forget_assertions)
 
 
+async def forget_delegations(store: Store) -> int:
+    """Remove delegations that nobody could use any more."""
+    return await store.write(identity.forget_delegations)
+
+
 async def forget_idempotency(store: Store) -> int:
     """Remove answers that were kept for repeats long enough."""
     return await store.write(forget_answers)
@@ -75,6 +88,17 @@ async def forget_idempotency(store: Store) -> int:
 async def forget_quotes(store: Store) -> int:
     """Remove quotes that nobody took up."""
     return await store.write(catalog.forget_quotes)
+
+
+async def sign_logs(store: Store) -> int:
+    """Sign the checkpoints that logs lack: those of stores that are older than checkpoints."""
+    signed, after = 0, ""
+    while (found := await store.scan(sessions.checkpoints_missing, after=after)).last_id:
+        for first in range(0, len(found.marks), MAX_SIGNED):
+            marks = found.marks[first : first + MAX_SIGNED]
+            signed += await store.write(sessions.sign_missing, marks=marks)
+        after = found.last_id
+    return signed
 
 
 async def sweep_memory(store: Store) -> int:
@@ -90,11 +114,14 @@ async def sweep_streams(store: Store) -> int:
 CHORES: Final = (
     Chore("orders.expire", 1, expire_orders),
     Chore("controls.answer", 1, answer_unanswered),
+    Chore("runs.answer", 1, answer_unheard),
     Chore("presence.sweep", 1, sweep_presence),
     Chore("house.fold", 1, fold_house),
     Chore("assertions.forget", 60, forget_assertions),
+    Chore("delegations.forget", 60, forget_delegations),
     Chore("answers.forget", 600, forget_idempotency),
     Chore("quotes.forget", 60, forget_quotes),
+    Chore("logs.sign", 600, sign_logs),
     Chore("notes.sweep", 60, sweep_memory),
     Chore("streams.sweep", 1, sweep_streams),
 )

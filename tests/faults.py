@@ -251,7 +251,7 @@ class BadNetwork:
             await self.until_answered(hold.until)
         for double in self._taken(Double, request):
             double.fired += 1
-            self._in_background(self._send_apart(request))
+            self._in_background(self.send_apart(request))
 
     async def _send(self, request: Request, forth: asyncio.StreamWriter) -> None:
         wire = self._wire(forth, request, "server")
@@ -317,7 +317,7 @@ class BadNetwork:
         async with asyncio.timeout(LIMIT_SECONDS), self._answered:
             await self._answered.wait_for(lambda: any(map(is_it, self.exchanges)))
 
-    async def _send_apart(self, request: Request) -> None:
+    async def send_apart(self, request: Request) -> None:
         """Send a request over a connection of its own, and keep the answer."""
         reader, writer = await asyncio.open_connection(*self._place)
         writer.write(request.raw)

@@ -35,7 +35,7 @@ class Reference(Served):
         if self._folder is not None:
             self._folder.mkdir(parents=True, exist_ok=True)
             command.append(str(self._folder))
-        return subprocess.Popen(command, cwd=ROOT)
+        return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
 
 
 @contextmanager

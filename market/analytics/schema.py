@@ -101,7 +101,10 @@ EVENTS: Final = Frame(
     ("session_id", "offset"),
     {
         "session_id": _SESSION,
-        "offset": _whole("place in the log, from 0 without gaps"),
+        "offset": _whole(
+            "place in the log, from 0 without gaps; a fork's begin behind what it shares with its"
+            " source, where that stands once"
+        ),
         "kind": _text("kind of event, noun.verb"),
         "stage": _stage("stage it belongs to; null for those of none"),
         "actor_id": _text("agent that wrote it, or market"),
@@ -122,6 +125,8 @@ SESSIONS: Final = Frame(
         "principal_id": _text("human or firm that it buys for; null for none"),
         "need": _text("what it is after, in its words"),
         "labels": _text("JSON object of the buyer's own labels"),
+        "source_session_id": _text("session whose history a fork shares; null for others"),
+        "source_offset": _whole("last offset of that history; null for others"),
         "opened_at": _moment("its entry: decides the cohort"),
         "closed_at": _moment("when its log was completed; null while open"),
         "next_offset": _whole("events in its log"),

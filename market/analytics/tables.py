@@ -59,6 +59,8 @@ def _sessions(dialect: Dialect) -> Select[Any]:
         sessions.c.principal_id,
         sessions.c.need,
         sessions.c.labels,
+        sessions.c.source_session_id,
+        sessions.c.source_offset,
         sessions.c.opened_at,
         sessions.c.closed_at,
         streams.c.next_offset,

@@ -1,66 +1,69 @@
-"""Reading one session's log from the first event to the last, page by page."""
+"""Reading one session's log from the first event to the last, page by page, and proving it."""
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
-from typing import Final
 
-import msgspec
-
-from market.audit.findings import MAX_FINDINGS, Finding
+from market.audit.findings import Finding
 from market.audit.told import Told, hear
 from market.base import streams
-from market.base.work import Entry, Snapshot
-from market.protocol.chain import BrokenChain, link
-from market.protocol.events import GENESIS, Event
-
-_EVENT: Final = msgspec.json.Decoder(Event)
+from market.base.work import Snapshot
+from market.protocol.proving import Anchor, Flaw, LogProof, LogReport
 
 
 @dataclass
 class Log:
     """What a log holds. ``hashes`` are those at the offsets that were asked for."""
 
+    report: LogReport
+    hashes: dict[int, frozenset[str]]
+    head: str | None
     told: dict[str, Told] = field(default_factory=dict)
-    hashes: dict[int, str] = field(default_factory=dict)
-    findings: list[Finding] = field(default_factory=list)
-    next_offset: int = 0
-    head: str | None = GENESIS
     last_kind: str = ""
 
 
-def read_log(snapshot: Snapshot, *, session_id: str, wanted: frozenset[int]) -> Log:
-    """Return what a session's log says, with a finding for each place where it does not hold."""
-    log = Log()
-    while len(log.findings) < MAX_FINDINGS:
-        page = streams.read(snapshot, stream_id=session_id, after=log.next_offset - 1)
-        for entry in page.entries:
-            _take(log, session_id, entry, wanted)
-        if not page.entries:
-            break
-    return log
+def read_log(
+    snapshot: Snapshot, *, session_id: str, anchors: Sequence[Anchor], wanted: Collection[int]
+) -> Log:
+    """Return what a session's log says, and whether it is what it was.
+
+    Raises:
+        StreamNotFound: the session has no log.
+    """
+    proof = LogProof(session_id, wanted={*wanted, *(anchor.offset for anchor in anchors)})
+    told: dict[str, Told] = {}
+    last_kind, strays, after = "", [], -1
+    while page := streams.read(snapshot, stream_id=session_id, after=after).entries:
+        for entry in page:
+            event = proof.take_bytes(entry.data, is_stored=True)
+            if event is None:
+                continue
+            last_kind = event.kind
+            if event.offset != entry.offset:
+                strays.append(entry.offset)
+            if event.session_id == session_id:
+                # What was ordered in a history that it shares stays its source's.
+                hear(told, event)
+        after = page[-1].offset
+    report = proof.report(anchors)
+    if strays and not report.flaws:
+        detail = "the entry is stored under another offset than its own"
+        report.flaws.append(Flaw(offset=strays[0], since=strays[0], detail=detail))
+    return Log(report, proof.hashes, proof.head, told, last_kind)
 
 
-def _take(log: Log, session_id: str, entry: Entry, wanted: frozenset[int]) -> None:
-    where = f"{session_id}:{entry.offset}"
-    try:
-        event = _EVENT.decode(entry.data)
-    except msgspec.DecodeError as error:
-        _go_on(log, entry.offset, None)
-        log.findings.append(Finding(rule="log", where=where, detail=f"it is no event: {error}"))
-        return
-    try:
-        link(event, offset=log.next_offset, prev_hash=log.head)
-    except BrokenChain as broken:
-        log.findings.append(Finding(rule="log", where=where, detail=broken.reason))
-    if (event.session_id, event.offset) != (session_id, entry.offset):
-        detail = f"it says that it is {event.session_id}:{event.offset}"
-        log.findings.append(Finding(rule="log", where=where, detail=detail))
-    _go_on(log, entry.offset, event.hash)
-    log.last_kind = event.kind
-    if entry.offset in wanted:
-        log.hashes[entry.offset] = event.hash
-    hear(log.told, event)
+def findings_in(report: LogReport) -> list[Finding]:
+    """Return the flaws of a log as findings; ``where`` names the first place that may be bad."""
+    return [
+        Finding(rule="log", where=f"{report.session_id}:{flaw.offset}", detail=said(flaw))
+        for flaw in report.flaws
+    ]
 
 
-def _go_on(log: Log, offset: int, head: str | None) -> None:
-    log.next_offset = offset + 1
-    log.head = head
+def said(flaw: Flaw) -> str:
+    """Return what is wrong at a place, as a line."""
+    parts = [flaw.detail]
+    if flaw.expected is not None:
+        parts.append(f"expected {flaw.expected}, found {flaw.found}")
+    if flaw.since < flaw.offset:
+        parts.append(f"it was changed at #{flaw.since} or after")
+    return "; ".join(parts)

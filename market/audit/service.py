@@ -36,15 +36,17 @@ _counted = (
     .subquery()
 )
 _found = func.coalesce(_counted.c.entries, 0)
+_first = func.coalesce(streams.c.forked_at, 0)
 _UNCOUNTED: Final = Sql(
     select(streams.c.id, streams.c.next_offset, _found.label("entries"), _counted.c.last)
     .outerjoin_from(streams, _counted, _counted.c.stream_id == streams.c.id)
     .where(
+        streams.c.is_gone == 0,
         or_(
-            _found != streams.c.next_offset,
-            _counted.c.first != 0,
+            _found != streams.c.next_offset - _first,
+            _counted.c.first != _first,
             _counted.c.last != streams.c.next_offset - 1,
-        )
+        ),
     )
     .limit(MAX_FINDINGS)
 )
@@ -87,7 +89,7 @@ def _checks(snapshot: Snapshot) -> Iterator[list[Finding]]:
 
 
 def _uncounted(snapshot: Snapshot) -> list[Finding]:
-    """V9: streams whose entries are not 0 to next_offset - 1."""
+    """V9: streams whose entries are not 0 to next_offset - 1; a fork's begin where it forked."""
     return [
         Finding(
             rule="streams",

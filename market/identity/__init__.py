@@ -27,6 +27,22 @@ from market.identity.callers import (
     redeem_assertion,
     verifying_key,
 )
+from market.identity.delegates import (
+    MAX_DELEGATIONS,
+    caller_behind,
+    forget_delegations,
+    redeem_delegation,
+    revoke_delegation,
+)
+from market.identity.delegation import (
+    DELEGATED_SCOPES,
+    MAX_DELEGATION_SECONDS,
+    Handed,
+    claimed_delegator,
+    delegated_scopes,
+    read_actor,
+    read_delegation,
+)
 from market.identity.errors import (
     BadKeyStatement,
     DelegationExpired,
@@ -81,22 +97,6 @@ from market.identity.tokens import (
     issue_access_token,
     issue_delegated_token,
     read_access_token,
-)
-from market.identity.delegates import (
-    MAX_DELEGATIONS,
-    caller_behind,
-    forget_delegations,
-    redeem_delegation,
-    revoke_delegation,
-)
-from market.identity.delegation import (
-    DELEGATED_SCOPES,
-    MAX_DELEGATION_SECONDS,
-    Handed,
-    claimed_delegator,
-    delegated_scopes,
-    read_actor,
-    read_delegation,
 )
 
 __all__ = [

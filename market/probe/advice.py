@@ -61,14 +61,14 @@ _REMEDIES: Final = (
         " stream by it.",
     ),
     _Remedy(
-        frozenset({"own_work", "dies", "no_position", "past_lost", "refused"}),
+        frozenset({"own_work", "no_position", "past_lost", "refused"}),
         "Keep every event, under a number",
         "Append each event to a log before it is sent, under an offset without gaps, and carry that"
         " offset as {id}.",
         "Remember the offset of the last event that was handled, together with what it did.",
     ),
     _Remedy(
-        frozenset({"own_work", "dies", "no_position", "position_ignored", "past_lost"}),
+        frozenset({"own_work", "no_position", "position_ignored", "past_lost"}),
         "Resume behind the reader's last offset",
         "Take the offset from {position}; send what follows it from the log, then what comes, with"
         " nothing between the two. Without one, begin at the first event.",

@@ -94,5 +94,5 @@ def ending_lost(capability: str, seen: str, cause: Cause) -> Finding:
 
 def modes_of(findings: list[Finding]) -> list[Mode]:
     """Return the failure modes that were found, the one with most findings first."""
-    found = [one.mode for one in findings if one.mode != "none"]
+    found: list[Mode] = [one.mode for one in findings if one.mode != "none"]
     return sorted(set(found), key=lambda mode: (-found.count(mode), list(MODES).index(mode)))

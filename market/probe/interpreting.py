@@ -11,10 +11,11 @@ from market.probe.form import MarkPart, Probe, steps_of
 from market.probe.frames import Frame
 from market.protocol.text import one_line
 
-END_WORDS: Final = frozenset(
-    ["done", "end", "ended", "eof", "complete", "completed", "finished", "close", "closed"]
-    + ["aborted", "canceled", "cancelled"]
+_OVER: Final = frozenset(
+    {"done", "end", "ended", "eof", "complete", "completed", "finished", "close", "closed"}
 )
+_STOPPED: Final = frozenset({"aborted", "canceled", "cancelled"})
+END_WORDS: Final = _OVER | _STOPPED
 """Types (and members that are true) that say the end, where the probe file says nothing."""
 
 _END_TEXT: Final = b"[DONE]"

@@ -6,6 +6,7 @@ from market.probe.findings import Finding, holds, trapped, unclear, untried
 from market.probe.observed import Observed
 from market.probe.recording import LIVE_MS, SLOW_SECONDS
 from market.probe.sequences import (
+    Worker,
     longest_silence_ms,
     match,
     missed,
@@ -27,22 +28,28 @@ def workers(seen: Observed) -> Finding:
     if seen.together is None:
         return untried("workers", "the work was not read")
     whole = seen.together.uncut
+    # What was there before the reader came says nothing of the pace at which it was made.
     from_ms = whole.opened_ms + (0.0 if seen.is_fresh else LIVE_MS)
     found = workers_of(whole, from_ms=from_ms)
+    if not found:
+        return unclear("workers", "no live event names an author")
     if len(found) < seen.workers:
-        told = f"{count(len(found), 'author')} of {seen.workers}"
-        if not found:
-            return unclear("workers", f"{told}: no live event names one")
-        return _relayed(f"{told}: {', '.join(one.author for one in found)} speaks for the others")
+        names = ", ".join(one.author for one in found)
+        told = f"{count(len(found), 'author')} of {seen.workers}: {names} speaks for all"
+        return _relayed(told)
+    return _judged(found, turns(whole, from_ms=from_ms))
+
+
+def _judged(found: list[Worker], changes: int) -> Finding:
+    """Judge how the events of all expected workers came."""
+    told = f"{len(found)} authors, {count(changes, 'change')} between them"
     measured = [one for one in found if one.events >= _MEANS_SOMETHING]
     bursts = [one for one in measured if one.spread < _BURST]
-    changes = turns(whole, from_ms=from_ms)
-    told = f"{len(found)} authors, {count(changes, 'change')} between them"
-    if len(measured) < 2:
+    if len(measured) < len(found):
         return unclear("workers", f"{told}: too few events to tell")
-    if len(bursts) * 2 >= len(measured) and len(bursts) >= 2:
-        shares = ", ".join(f"{one.author} {one.events} in {one.spread:.0%}" for one in bursts[:3])
-        return _relayed(f"{told}; each comes in one burst ({shares} of its time)")
+    if len(bursts) * 2 >= len(measured):
+        shares = ", ".join(f"{one.author}'s {one.events}" for one in bursts[:3])
+        return _relayed(f"{told}; {shares} came in one burst each")
     if changes < len(found):
         return unclear("workers", f"{told}: one after the other, so not in parallel")
     return holds("workers", f"{told}: each event came as it was made")

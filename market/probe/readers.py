@@ -134,13 +134,14 @@ class Reader:
         for one in self._interpreter.read(frame):
             event = Seen(one.key, self._desk.now_ms(), one.id, one.author, one.says_stop)
             if one.end:
+                # Who saw the end need not come back: the place before it is one to resume from.
                 self._release()
                 seen.end_label, seen.says_stop = one.end, one.says_stop
                 self._held.append(event)
             elif one.is_event:
                 self._release()
                 seen.events.append(event)
-            if one.position:
+            if one.position and not one.end:
                 seen.place = Place(one.position, len(seen.events))
         self._notify()
 

@@ -5,6 +5,7 @@ from typing import Final
 from market.probe.endings import apart, cancel, end
 from market.probe.findings import (
     CAPABILITIES,
+    Cause,
     Finding,
     conflicting,
     holds,
@@ -26,7 +27,6 @@ from market.probe.sequences import (
 )
 from market.probe.words import count, ended_as, ms
 
-_SHORT: Final = "the work was over before that; audit a longer one"
 _PART_OF_IT: Final = 0.7
 
 
@@ -47,7 +47,7 @@ def disconnect(seen: Observed) -> Finding:
     """Judge whether the work went on without a reader."""
     trial = seen.alone
     if trial is None or trial.later is None:
-        return untried("disconnect", _no_time(seen) or _SHORT)
+        return untried("disconnect", _no_time(seen) or _short(trial.first if trial else None))
     first, later = trial.first, trial.later
     away = f"left at {count(len(first.events), 'event')}, away for {ms(trial.absent_ms)}"
     if later.ending in ("refused", "broken"):
@@ -126,7 +126,7 @@ def _unresumed(seen: Observed) -> Finding:
     if trial is not None and trial.torn.ending in ("refused", "broken"):
         told = f"a connection beside the first got {ended_as(trial.torn)}"
         return trapped("resume", told, "refused")
-    return untried("resume", _no_time(seen) or _SHORT)
+    return untried("resume", _no_time(seen) or _short(trial.torn if trial else None))
 
 
 def _resumed(trial: Together, expected: int, found: Match | None, cut_at: str) -> Finding:
@@ -184,47 +184,39 @@ def _not_told(
 def devices(seen: Observed) -> Finding:
     """Judge whether two readers at the same time see the same."""
     trial = seen.together
-    if trial is None or not trial.second.opened_ms:
-        return untried("devices", _no_time(seen) or _SHORT)
+    if trial is None or trial.second.ending is None:
+        return untried("devices", _no_time(seen) or _short(trial.uncut if trial else None))
     uncut, second = trial.uncut, trial.second
-    if second.ending in ("refused", "broken"):
-        return trapped("devices", f"the second got {ended_as(second)}", "refused")
+    if alien := _alien(uncut, second):
+        return trapped("devices", f"the second {alien[0]}", alien[1])
     found = match(uncut.keys, second.keys)
-    if found is None and second.events:
-        return trapped("devices", "the two share no event: each has work of its own", "own_work")
-    if is_anew(uncut, second):
-        told = "the second began anew: each connection has work of its own"
-        return trapped("devices", told, "own_work")
     if found is None:
         due = len(uncut.events) - past_of(uncut, second)
         if due <= 0:
-            return untried("devices", _SHORT)
+            return untried("devices", _short(uncut))
         return trapped("devices", f"the second got none of {count(due, 'event')}", "refused")
     if wrong := strays(uncut, second, found) + missed(uncut, second, found):
         return trapped("devices", f"{count(wrong, 'event')} were not the same", "past_lost")
     lag = ms(lag_ms(uncut, second, found))
-    told = f"both saw the same {count(found.length, 'event')}, {lag} apart"
-    return holds("devices", told)
+    return holds("devices", f"both saw the same {count(found.length, 'event')}, {lag} apart")
 
 
 def late(seen: Observed) -> Finding:
     """Judge whether a reader that comes late gets the past, and then what comes."""
     trial = seen.together
     if trial is None or trial.late is None:
-        return untried("late", _no_time(seen) or _SHORT)
+        return untried("late", _no_time(seen) or _short(trial.uncut if trial else None))
     uncut, reader = trial.uncut, trial.late
     past = past_of(uncut, reader)
     came = f"came at event {past}"
-    if reader.ending in ("refused", "broken"):
-        return trapped("late", f"{came} and got {ended_as(reader)}", "refused")
-    if is_anew(uncut, reader):
-        return trapped("late", f"{came}; the work began anew for it", "own_work")
     found = match(uncut.keys, reader.keys)
-    if found is None:
+    if found is None and reader.events:
         return _snapshot(uncut, reader, past, came)
-    if found.start > 0:
-        told = f"{came}; {found.start} of {count(past, 'past event')} never came"
-        return trapped("late", told, "past_lost")
+    if alien := _alien(uncut, reader):
+        return trapped("late", f"{came} and {alien[0]}", alien[1])
+    if found is None or found.start > 0:
+        lost = past if found is None else found.start
+        return trapped("late", f"{came}; {lost} of {past} past events never came", "past_lost")
     if wrong := strays(uncut, reader, found) + missed(uncut, reader, found):
         told = f"{came}; {count(wrong, 'event')} differ or never came"
         return trapped("late", told, "past_lost")
@@ -233,16 +225,32 @@ def late(seen: Observed) -> Finding:
     return holds("late", f"{came}; the past came in {ms(took)}, then {live} live")
 
 
+def _alien(uncut: Recording, reader: Recording) -> tuple[str, Cause] | None:
+    """Return why a reader has no part in the stream of the others; None if it has."""
+    if reader.ending in ("refused", "broken"):
+        return f"got {ended_as(reader)}", "refused"
+    if reader.events and match(uncut.keys, reader.keys) is None:
+        return "shares no event with the first: each connection has work of its own", "own_work"
+    if is_anew(uncut, reader):
+        return "saw the work begin anew: each connection has work of its own", "own_work"
+    return None
+
+
 def _snapshot(uncut: Recording, reader: Recording, past: int, came: str) -> Finding:
     """Judge a first event that nobody else had: it may stand for the past."""
     tail = match(uncut.keys, reader.keys[1:], past)
     if tail and abs(tail.start - past) <= 1:
         return holds("late", f"{came}; got a snapshot, then {tail.length} live")
-    if reader.events:
-        told = f"{came}; shares no event with the others: it has work of its own"
-        return trapped("late", told, "own_work")
-    return trapped("late", f"{came}; nothing came", "past_lost")
+    told = f"{came} and shares no event with the first: each connection has work of its own"
+    return trapped("late", told, "own_work")
 
 
 def _no_time(seen: Observed) -> str:
     return "the time of the audit was over" if seen.is_out_of_time else ""
+
+
+def _short(reader: Recording | None) -> str:
+    """Return why the work could not be caught in its middle."""
+    if reader is not None and reader.ending == "full":
+        return f"{reader.end_label} came before that: the bound of [limits]"
+    return "the work was over before that; audit a longer one"

@@ -233,9 +233,9 @@ class LogProof:
         """A log is of one session; a fork begins with what it shares with its source."""
         if not isinstance(entry, Event) or entry.session_id == self._of:
             return
-        body = entry.body
-        branch = (body.get("source_session_id"), body.get("source_offset"))
-        is_branch = entry.kind == FORKED and branch == (self._of, entry.offset - 1)
+        # The source that it names may share these events with a source of its own.
+        branch = (entry.body.get("source_offset"), entry.body.get("source_hash"))
+        is_branch = entry.kind == FORKED and branch == (entry.offset - 1, entry.prev_hash)
         if not is_branch:
             if self._of is not None and not self._last.is_withheld:
                 self._flaws.append(_strange(entry.offset, self._of, entry.session_id))

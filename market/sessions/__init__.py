@@ -9,6 +9,7 @@ there is today has **caught up**. A disconnect changes nothing. A **checkpoint**
 signature over the hash at an offset: made in the same commit, kept for ever, fetched by anyone.
 """
 
+from market.sessions.admitting import check_delegation, tell_delegation, tell_revocation
 from market.sessions.checkpoints import (
     CHECKPOINT_EVERY,
     Unsigned,
@@ -41,7 +42,7 @@ from market.sessions.errors import (
     TooManyRuns,
 )
 from market.sessions.folding import Folds, Standing, snapshot
-from market.sessions.forking import fork
+from market.sessions.forking import MAX_GENERATIONS, fork
 from market.sessions.pausing import check_running, lock_pause, may_lift, pause, resume
 from market.sessions.presence import be_present, present, sweep_presence
 from market.sessions.reading import Reading, Shown, events, follow
@@ -53,6 +54,8 @@ from market.sessions.rights import (
     need_to_write,
     shown,
 )
+from market.sessions.run_control import answer_run, answer_unheard, control_run, waits_for_run
+from market.sessions.runs import MAX_RUNS
 from market.sessions.service import begin, close, join, open_session
 from market.sessions.views import (
     buyers_open_session,
@@ -66,13 +69,11 @@ from market.sessions.views import (
     viewer_of,
 )
 from market.sessions.writing import MAX_EVENT_BYTES, NewEvent, append, write
-from market.sessions.admitting import check_delegation, tell_delegation, tell_revocation
-from market.sessions.run_control import answer_run, answer_unheard, control_run, waits_for_run
-from market.sessions.runs import MAX_RUNS
 
 __all__ = [
     "CHECKPOINT_EVERY",
     "MAX_EVENT_BYTES",
+    "MAX_GENERATIONS",
     "MAX_RUNS",
     "BadControl",
     "BadEvent",

@@ -1,7 +1,8 @@
 """Checkpoints: the market's signature under a place of a log, so that no history is rewritten.
 
-One is made at every ``CHECKPOINT_EVERY``th event and where a session closes, in the unit of work that appends
-the event. Whoever keeps one can hold it against any later reading, and against those of others.
+One is made after every ``CHECKPOINT_EVERY`` events and where a session closes, in the unit of work
+that appends the event. Whoever keeps one can hold it against any later reading, and against what
+others were shown.
 """
 
 from typing import Any, Final, NamedTuple
@@ -45,13 +46,12 @@ _kept = (
     .group_by(checkpoints.c.session_id)
     .subquery()
 )
-_is_odd_end = and_(
-    streams.streams.c.is_closed == 1, streams.streams.c.next_offset % CHECKPOINT_EVERY != 0
-)
-_due = streams.streams.c.next_offset // CHECKPOINT_EVERY + case((_is_odd_end, 1), else_=0)
+_stream = streams.streams.c
+_ends_between = and_(_stream.is_closed == 1, _stream.next_offset % CHECKPOINT_EVERY != 0)
+_due = _stream.next_offset // CHECKPOINT_EVERY + case((_ends_between, 1), else_=0)
 _BEHIND: Final = Sql(
     select(sessions.c.id)
-    .join_from(sessions, streams.streams, streams.streams.c.id == sessions.c.id)
+    .join_from(sessions, streams.streams, _stream.id == sessions.c.id)
     .outerjoin(_kept, _kept.c.session_id == sessions.c.id)
     .where(sessions.c.id > bindparam("after"), _due > func.coalesce(_kept.c.number, 0))
     .order_by(sessions.c.id)
@@ -159,9 +159,8 @@ def _unsigned_in(snapshot: Snapshot, session_id: str) -> list[Mark]:
     stream = streams.stream(snapshot, stream_id=session_id)
     assert stream is not None, "it was counted in this very snapshot"
     wanted = checkpoints_due(next_offset=stream.next_offset, is_closed=stream.is_closed)
-    known = [
-        Anchor(one.offset, one.hash) for one in checkpoints_kept(snapshot, session_id=session_id)
-    ]
+    signed = checkpoints_kept(snapshot, session_id=session_id)
+    known = [Anchor(one.offset, one.hash) for one in signed]
     proof = LogProof(session_id, wanted={*wanted, *(anchor.offset for anchor in known)})
     after = -1
     while page := streams.read(snapshot, stream_id=session_id, after=after).entries:

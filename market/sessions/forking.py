@@ -35,9 +35,7 @@ _SOURCE: Final = Sql(
 )
 
 
-def fork(
-    uow: UnitOfWork, *, caller: Caller, session_id: str, request: ForkSession
-) -> SessionView:
+def fork(uow: UnitOfWork, *, caller: Caller, session_id: str, request: ForkSession) -> SessionView:
     """Open a session whose log begins with another's events, up to ``request.after``.
 
     It belongs to the buyer of the source and its principal, whichever owner forks it.

@@ -190,8 +190,9 @@ def _take_effect(uow: UnitOfWork, row: Any, action: Action, offset: int) -> Ruli
     elif row.cancelled_offset is not None:
         ruling = "too_late", "The run was cancelled."
     elif action == "steer":
-        unread = "refused", "The run has not begun: nobody would read it."
-        ruling = (None, "") if has_begun else unread
+        ruling = None, ""
+        if not has_begun:
+            ruling = "refused", "The run has not begun: nobody would read it."
     elif action == "cancel":
         change = _CANCEL
         ruling = "accepted", "It takes no more steps." if has_begun else "It will not begin."

@@ -24,8 +24,9 @@ def upgrade() -> None:
         sa.Column("is_gone", sa.Integer, nullable=False, server_default="0"),
     ):
         op.add_column("streams", column)
+    with op.batch_alter_table("stream_producers") as producers:
+        producers.alter_column("producer_id", type_=sa.String(256), existing_nullable=False)
     if op.get_bind().dialect.name == "postgresql":
-        op.alter_column("stream_producers", "producer_id", type_=sa.String(256))
         op.execute(
             "CREATE FUNCTION refuse_unless_gone() RETURNS trigger LANGUAGE plpgsql AS "
             f"$$ BEGIN IF {_GONE} THEN RETURN OLD; END IF; "
@@ -102,5 +103,7 @@ def downgrade() -> None:
             "CREATE TRIGGER stream_entries_no_delete BEFORE DELETE ON stream_entries "
             "BEGIN SELECT RAISE(ABORT, 'stream_entries is append-only'); END"
         )
+    with op.batch_alter_table("stream_producers") as producers:
+        producers.alter_column("producer_id", type_=sa.String(64), existing_nullable=False)
     for column in ("is_gone", "forked_at", "source_id"):
         op.drop_column("streams", column)

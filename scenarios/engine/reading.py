@@ -1,15 +1,15 @@
-"""Reading a scenario file: every mistake with its file, its line, and what may be meant."""
+"""Reading a TOML file of ours: every mistake with its file, its line, and what may be meant."""
 
 import re
 import tomllib
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 
 from market.protocol.text import PLAIN, PLAIN_LINE
 from scenarios.engine.checks import AMOUNTS, check, near
-from scenarios.engine.form import Scenario, schema
+from scenarios.engine.form import Scenario
 from scenarios.engine.places import Place, line_at, lines_of
 from scenarios.engine.story import BadScenario, Story, Trouble, dotted
 
@@ -20,12 +20,24 @@ _MISSING: Final = re.compile(r"^Object missing required field `(.*)`$")
 _FORMS: Final = {PLAIN_LINE: "one line of plain text", PLAIN: "plain text"}
 _FORMAT_ERROR: Final = re.compile(r"^(.*) \(at line (\d+), column \d+\)$", re.DOTALL)
 
+Form = TypeVar("Form", bound=msgspec.Struct)
+
 
 def load(path: Path) -> Story:
     """Read and check a scenario file.
 
     Raises:
         BadScenario: it cannot be read, or not be run.
+    """
+    scenario, lines = read_form(path, Scenario)
+    return check(Story(scenario, path.parent, str(path), lines))
+
+
+def read_form(path: Path, form: type[Form]) -> tuple[Form, dict[Place, int]]:
+    """Read a TOML file of a form; return what it says, and the line of each member.
+
+    Raises:
+        BadScenario: it cannot be read, or is not of the form.
     """
     try:
         text = path.read_text("utf-8")
@@ -42,11 +54,10 @@ def load(path: Path) -> Story:
         raise BadScenario(Trouble(f"{path}:{line}", f"not TOML: {detail}")) from error
     lines = lines_of(text)
     try:
-        scenario = msgspec.convert(tree, Scenario, strict=True)
+        return msgspec.convert(tree, form, strict=True), lines
     except msgspec.ValidationError as error:
-        place, detail, hint = _explain(str(error), tree)
+        place, detail, hint = _explain(str(error), tree, msgspec.json.schema(form))
         raise BadScenario(Trouble(f"{path}:{line_at(lines, place)}", detail, hint)) from error
-    return check(Story(scenario, path.parent, str(path), lines))
 
 
 def _format_error(message: str) -> tuple[str, int]:
@@ -57,7 +68,7 @@ def _format_error(message: str) -> tuple[str, int]:
 # What msgspec says, in words that help
 
 
-def _explain(message: str, tree: dict[str, Any]) -> tuple[Place, str, str]:
+def _explain(message: str, tree: dict[str, Any], whole: dict[str, Any]) -> tuple[Place, str, str]:
     """Return the path, the mistake and a hint of a validation error in what was read."""
     found = _ERROR.match(message)
     assert found is not None, "the pattern matches every text"
@@ -66,7 +77,7 @@ def _explain(message: str, tree: dict[str, Any]) -> tuple[Place, str, str]:
         name or (int(number) if number.isdecimal() else number)
         for name, number in _STEP.findall(found[2] or "")
     )
-    here = _schema_at(path)
+    here = _schema_at(path, whole)
     if unknown := _UNKNOWN.match(detail):
         name = unknown[1]
         known = list(here.get("properties", {}))
@@ -103,9 +114,8 @@ def _amount_trouble(value: Any) -> str:
     return 'must be a decimal, such as "0.40"'
 
 
-def _schema_at(path: Place) -> dict[str, Any]:
-    """Return the part of the format's schema that describes a path."""
-    whole = schema()
+def _schema_at(path: Place, whole: dict[str, Any]) -> dict[str, Any]:
+    """Return the part of a form's whole schema that describes a path."""
     here = whole
     for step in (None, *path):
         if isinstance(step, int):

@@ -20,7 +20,7 @@ from market.protocol.canonical import canonical
 from market.protocol.chain import read_entry, verify_chain
 from market.protocol.commitments import ReviewClaims
 from market.protocol.events import MARKET
-from market.protocol.wire import OpenSession, OrderView, WriteEvent, WriteEvents
+from market.protocol.wire import ForkSession, OpenSession, OrderView, WriteEvent, WriteEvents
 from market.sessions import NewEvent
 from tests.factories import Town, build_town
 
@@ -84,6 +84,37 @@ async def shopping(town: Town) -> str:
             events=WriteEvents(events=[event]),
         )
     return opened.id
+
+
+async def test_what_a_fork_shares_with_its_source_is_exported_once(town: Town, facts_of):
+    source_id = await shopping(town)
+    fork = await town.store.write(
+        sessions.fork,
+        caller=town.buyer.caller,
+        session_id=source_id,
+        request=ForkSession(after=5),
+    )
+    decision = {"stage": "evaluating", "outcome": "advance"}
+    await town.store.write(
+        sessions.write,
+        caller=town.buyer.caller,
+        session_id=fork.id,
+        events=WriteEvents(events=[WriteEvent(kind="decision.made", body=decision)]),
+    )
+
+    facts = facts_of(town.store)
+
+    events = facts.events.filter(pl.col("session_id") == fork.id).collect()
+    assert events["offset"].to_list() == [6, 7]
+    assert events["kind"].to_list() == ["session.forked", "decision.made"]
+    sources = facts.sessions.select("session_id", "source_session_id", "source_offset").collect()
+    assert set(sources.rows()) == {(source_id, None, None), (fork.id, source_id, 5)}
+    stages = facts.stages.filter(pl.col("session_id") == fork.id).collect()
+    assert stages.select("stage", "outcome").rows() == [
+        ("finding", "passed"),
+        ("evaluating", "passed"),
+        ("trust_checking", "open"),
+    ]
 
 
 async def review(town: Town, order: OrderView) -> None:
@@ -342,11 +373,11 @@ async def test_facts_are_opened_without_the_store_they_came_from(shop: Path):
 async def test_an_export_of_another_version_is_made_anew(shop: Path):
     analytics.open(shop)
     note = shop / "facts" / "export.json"
-    note.write_text(note.read_text().replace('"format": 1', '"format": 0'))
+    note.write_text(note.read_text().replace('"format": 2', '"format": 0'))
 
     analytics.open(shop)
 
-    assert '"format": 1' in note.read_text()
+    assert '"format": 2' in note.read_text()
 
 
 def test_where_there_is_nothing_the_refusal_says_what_was_looked_for(tmp_path: Path):

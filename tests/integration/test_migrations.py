@@ -17,6 +17,7 @@ from market import (
     mandates,
     memory,
     orders,
+    rawstreams,
     recommendations,
     reviews,
     sessions,
@@ -29,7 +30,8 @@ from market.base.settings import Settings
 from market.base.tables import metadata
 
 ROOMS = (
-    catalog, identity, inbox, ledger, mandates, memory, orders, recommendations, reviews,
+    catalog, identity, inbox, ledger, mandates, memory, orders, rawstreams,
+    recommendations, reviews,
     sessions, trust, once, streams,
 )  # fmt: skip
 """Importing a room declares its tables."""
@@ -95,7 +97,12 @@ def test_no_statement_changes_a_recorded_entry(settings: Settings, statement: st
         "VALUES ('s', 0, 0, '')"
     )
     with connected(settings) as connection:
-        connection.execute(text("INSERT INTO streams VALUES ('s', 1, '', 0, 0)"))
+        connection.execute(
+            text(
+                "INSERT INTO streams (id, next_offset, head, is_closed, created_at) "
+                "VALUES ('s', 1, '', 0, 0)"
+            )
+        )
         connection.execute(text(entry))
 
         with pytest.raises(DBAPIError, match="append-only"):

@@ -192,7 +192,7 @@ def test_the_log_of_another_session_shows(place: int):
 def fork_of(log: Log, at: int, **changes: Any) -> Log:
     """A session that shares the events of ``log`` up to offset ``at``."""
     fork = log_of(OTHER, start=log[: at + 1], length=at + 2)
-    branch = {"source_session_id": log[at].session_id, "source_offset": at, **changes}
+    branch = {"source_offset": at, "source_hash": log[at].hash, **changes}
     fork[-1] = changed(fork[-1], kind="session.forked", body=branch)
     return log_of(OTHER, start=fork, length=LENGTH + 2)
 
@@ -202,6 +202,7 @@ def test_a_fork_is_whole_with_the_events_of_its_source(at: int):
     assert proven(fork_of(LOG, at), of=OTHER).flaws == []
     assert proven(fork_of(LOG, at), of=None).session_id == OTHER
     assert first_bad(proven(fork_of(LOG, at, source_offset=at + 1), of=OTHER)) == at + 1
+    assert first_bad(proven(fork_of(LOG, at, source_hash=""), of=OTHER)) == at + 1
 
 
 def withheld(log: Log, hidden: Callable[[int], bool]) -> list[Event | Withheld]:

@@ -18,6 +18,7 @@ from market.base.settings import Settings
 from market.faces.http.agents import AgentController, MeController
 from market.faces.http.answers import Answer
 from market.faces.http.call import Call
+from market.faces.http.checkpoints import CheckpointController
 from market.faces.http.desk import Desk
 from market.faces.http.documents import make_documents
 from market.faces.http.doors import Doorkeeper
@@ -58,6 +59,7 @@ _CONTROLLERS: tuple[type[Controller], ...] = (
     ServiceController,
     QuoteController,
     SessionController,
+    CheckpointController,
     PresenceController,
     SocketController,
     OrderController,

@@ -5,7 +5,7 @@ from market.base.caller import Caller, Signed
 from market.base.errors import NotFound
 from market.base.work import Snapshot, UnitOfWork
 from market.protocol.commitments import RegistrationClaims
-from market.protocol.wire import AgentView, Fund, Page, WalletView
+from market.protocol.wire import AgentView, DelegationView, Fund, Page, WalletView
 
 
 def enter(uow: UnitOfWork, *, signed: Signed[RegistrationClaims]) -> AgentView:
@@ -39,6 +39,31 @@ def reinstate(uow: UnitOfWork, *, caller: Caller, agent_id: str) -> AgentView:
     agent = identity.reinstate(uow, caller=caller, agent_id=agent_id)
     catalog.reinstate_seller(uow, seller_id=agent_id)
     return agent
+
+
+def admit_delegate(
+    uow: UnitOfWork, *, handed: identity.Handed, assertion: identity.Assertion
+) -> None:
+    """Let a sub-agent into its session; the log tells of it at the delegation's first use."""
+    claims = handed.claims
+    delegator = identity.caller_of(uow, agent_id=claims.iss, scopes=())
+    sessions.check_delegation(uow, delegator=delegator, claims=claims)
+    if identity.redeem_delegation(uow, handed=handed, assertion=assertion):
+        sessions.tell_delegation(uow, delegator=delegator, claims=claims, token=handed.token)
+
+
+def revoke_delegation(
+    uow: UnitOfWork, *, caller: Caller, jti: str, reason: str
+) -> DelegationView:
+    """Take a delegation of the caller's back, used or not; a repeat changes nothing."""
+    sessions.need_to_act(caller)
+    view, ended = identity.revoke_delegation(uow, caller=caller, jti=jti)
+    if ended is not None:
+        assert view.delegate_id is not None, "it was used"
+        sessions.tell_revocation(
+            uow, delegator=caller, grant=ended, delegate_id=view.delegate_id, reason=reason
+        )
+    return view
 
 
 def fund(uow: UnitOfWork, *, caller: Caller, request: Fund, idempotency_key: str) -> WalletView:

@@ -97,7 +97,7 @@ def bind(handler: Handler, operation: Operation) -> Callable[..., Awaitable[ASGI
 
     async def handle(self: Any, request: Call) -> ASGIResponse:
         if needs_caller:
-            await request.identify()
+            await request.identify(delegates=says.delegates)
         values = _read_parameters(request, takes)
         if decoder is not None:
             await request.load(says.max_body, JSON)

@@ -64,13 +64,15 @@ class Call(Request[Any, Any, Any]):
             self._headers = dict(pairs)
         return self._headers.get(name)
 
-    async def identify(self) -> None:
-        """Find out who calls, by the bearer token.
+    async def identify(self, *, delegates: bool = False) -> None:
+        """Find out who calls, by the bearer token; ``delegates`` lets sub-agents call, too.
 
         Raises:
             Unauthenticated: nobody known.
+            InsufficientScope: a sub-agent, where none may call.
         """
-        self._visitor = await self.desk.doors.admit(self.header(b"authorization"))
+        header = self.header(b"authorization")
+        self._visitor = await self.desk.doors.admit(header, delegates=delegates)
 
     @property
     def visitor(self) -> Visitor:

@@ -12,6 +12,7 @@ from market.base.store import Store
 from market.faces.http import limits
 from market.faces.http.documents import Documents
 from market.faces.http.doors import Doorkeeper
+from market.faces.http.metering import Meter
 from market.faces.http.problems import TooManyStreams
 from market.protocol.ids import Ids
 from market.sessions import Folds
@@ -82,6 +83,7 @@ class Desk:
     doors: Doorkeeper
     documents: Documents
     gate: StreamGate = field(default_factory=StreamGate)
+    checkpoints: Meter = field(default_factory=lambda: Meter(limits.CHECKPOINTS_PER_MINUTE))
     folds: Folds = field(default_factory=Folds)
     request_ids: Ids = field(default_factory=lambda: Ids(milliseconds, Random()))  # noqa: S311
     """A source of its own: what is asked must not change the ids of a simulated market."""

@@ -2,7 +2,9 @@
 
 Checking a token costs a signature; a token that was checked is remembered until it expires
 (``performance.md`` rule 12). What it rests on is looked up again every second, so that a
-suspension or a revoked key ends it everywhere within that time, and at once in this process.
+suspension, a revoked key or a revoked delegation ends it everywhere within that time, and at once
+in this process. A sub-agent passes only where its session is: who does not ask for sub-agents
+does not get them.
 """
 
 from datetime import datetime, timedelta
@@ -11,7 +13,7 @@ from typing import Final, NamedTuple
 from market import identity
 from market.base.caller import CLOCK_SKEW_SECONDS, Caller
 from market.base.clock import EPOCH, Clock
-from market.base.errors import Forbidden, Unauthenticated
+from market.base.errors import Forbidden, InsufficientScope, Unauthenticated
 from market.base.store import Store
 from market.faces.http import limits
 from market.identity import AccessClaims
@@ -50,12 +52,19 @@ class Doorkeeper:
         """How many tokens are remembered."""
         return len(self._passes)
 
-    async def admit(self, authorization: bytes | None) -> Visitor:
-        """Return who sends this ``Authorization`` header.
+    async def admit(self, authorization: bytes | None, *, delegates: bool = False) -> Visitor:
+        """Return who sends this ``Authorization`` header; sub-agents only if they may come here.
 
         Raises:
             Unauthenticated: nobody known, always in the same words.
+            InsufficientScope: a sub-agent, where only its delegator may go.
         """
+        visitor = await self._admit(authorization)
+        if visitor.caller.delegation is not None and not delegates:
+            raise InsufficientScope("A delegated token opens its session alone.", scope="read")
+        return visitor
+
+    async def _admit(self, authorization: bytes | None) -> Visitor:
         now = self._clock.now()
         known = self._passes.get(authorization) if authorization is not None else None
         if known is not None and now < known.fresh_until:
@@ -75,13 +84,13 @@ class Doorkeeper:
         if self._clock.now() >= visitor.expires_at:
             return "expired"
         try:
-            await self.admit(visitor.authorization)
+            await self._admit(visitor.authorization)
         except (Unauthenticated, Forbidden):
             return "revoked"
         return None
 
     def forget(self, agent_id: str) -> None:
-        """Have every token of this agent examined anew at its next use: its standing changed."""
+        """Have every token of this agent and its sub-agents examined anew at its next use."""
         for authorization in self._headers_of.pop(agent_id, ()):
             self._passes.pop(authorization, None)
 
@@ -101,21 +110,21 @@ class Doorkeeper:
         expires_at = EPOCH + timedelta(seconds=claims.exp) + _SKEW
         if now >= expires_at:
             raise Unauthenticated(_REFUSED)
-        caller = await self._store.read(
-            identity.caller_of, agent_id=claims.sub, key_id=claims.key_id, scopes=claims.scopes
-        )
+        caller = await self._store.read(identity.caller_behind, claims=claims)
         visitor = Visitor(caller, authorization, expires_at)
         self._drop(authorization)
         if len(self._passes) >= limits.CALLERS:
             self._drop(next(iter(self._passes)))
         self._passes[authorization] = _Pass(visitor, claims, min(expires_at, now + RECHECK))
-        self._headers_of.setdefault(caller.agent_id, set()).add(authorization)
+        # The subject of a sub-agent's token is its delegator, on whose standing it rests.
+        self._headers_of.setdefault(claims.sub, set()).add(authorization)
         return visitor
 
     def _drop(self, authorization: bytes) -> None:
         dropped = self._passes.pop(authorization, None)
         if dropped is not None:
-            headers = self._headers_of.get(dropped.visitor.caller.agent_id, set())
+            agent_id = dropped.claims.sub
+            headers = self._headers_of.get(agent_id, set())
             headers.discard(authorization)
             if not headers:
-                self._headers_of.pop(dropped.visitor.caller.agent_id, None)
+                self._headers_of.pop(agent_id, None)

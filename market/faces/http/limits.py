@@ -13,6 +13,7 @@ long poll         ``WAIT_SECONDS``
 live streams      ``STREAMS_PER_AGENT`` and ``STREAMS`` in all, on SSE and WebSocket together;
                   a reader that takes nothing for ``STALL_SECONDS`` is cut
 WebSocket frame   ``FRAME`` bytes, ``FRAMES_PER_MINUTE`` from the client
+checkpoint        ``CHECKPOINTS_PER_MINUTE`` signed for one agent on demand
 ================  ==========================================================================
 """
 
@@ -37,6 +38,8 @@ STREAMS_PER_AGENT: Final = 64
 STREAMS: Final = 4_096
 FRAME: Final = 64 * 1024
 FRAMES_PER_MINUTE: Final = 120
+CHECKPOINTS_PER_MINUTE: Final = 60
+"""Heads of logs that the market signs for one agent on demand."""
 HEARTBEAT_SECONDS: Final = 15.0
 STALL_SECONDS: Final = 30.0
 """How long a reader may leave a frame in the server's hands before its stream is cut."""

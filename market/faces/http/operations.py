@@ -34,6 +34,7 @@ class HeaderField:
 class Declared:
     """What a handler's decorator says of it, beyond its signature.
 
+    ``delegates`` lets sub-agents call: only for what lies in the one session of their delegation.
     ``refuses`` are the statuses of refusals beyond those that follow from the signature;
     ``location`` is the address of what was made, with fields of the answer in braces; ``answer``
     and ``media`` say what is sent, where the function returns the finished bytes of it. ``form``
@@ -43,6 +44,7 @@ class Declared:
 
     status: int = 200
     refuses: tuple[int, ...] = ()
+    delegates: bool = False
     max_body: int = limits.BODY
     location: str = ""
     answer: Any = None

@@ -81,6 +81,11 @@ class TooManyStreams(Limited):
     title = "Too many live streams are open"
 
 
+class TooOften(Limited):
+    code = "too_often"
+    title = "This was asked for too often"
+
+
 class ForeignOrigin(Forbidden):
     code = "foreign_origin"
     title = "Another site may not open this socket"

@@ -97,7 +97,7 @@ class SessionController(Controller):
             sessions.sessions_of, caller=caller, state=state, cursor=cursor, limit=limit
         )
 
-    @get("/{session_id:str}", refuses=(404,))
+    @get("/{session_id:str}", refuses=(404,), delegates=True)
     async def read_session(
         self,
         session_id: FromPath[SessionId],
@@ -105,10 +105,10 @@ class SessionController(Controller):
         store: NamedDependency[Store],
     ) -> SessionView:
         """Say where a session stands. A seller sees its own part."""
-        caller.need("read")
+        sessions.need_to_read(caller)
         return await store.read(sessions.session, caller=caller, session_id=session_id)
 
-    @post("/{session_id:str}/events", max_body=INPUT_BODY, refuses=(403, 404, 409))
+    @post("/{session_id:str}/events", max_body=INPUT_BODY, refuses=(403, 404, 409), delegates=True)
     async def write_events(
         self,
         session_id: FromPath[SessionId],
@@ -128,7 +128,7 @@ class SessionController(Controller):
             producer=_producer(producer_id, producer_epoch, producer_seq),
         )
 
-    @get("/{session_id:str}/events", refuses=(404,))
+    @get("/{session_id:str}/events", refuses=(404,), delegates=True)
     async def read_events(
         self,
         session_id: FromPath[SessionId],
@@ -139,7 +139,7 @@ class SessionController(Controller):
         wait_seconds: FromQuery[Wait] = 0,
     ) -> EventsView:
         """Read what follows an offset; with ``wait_seconds``, wait for it."""
-        caller.need("read")
+        sessions.need_to_read(caller)
         found = await store.read(
             sessions.events, caller=caller, session_id=session_id, after=after, limit=limit
         )
@@ -162,7 +162,7 @@ class SessionController(Controller):
             closed=found.is_end,
         )
 
-    @get("/{session_id:str}/snapshot", refuses=(404,), answer=SnapshotView)
+    @get("/{session_id:str}/snapshot", refuses=(404,), answer=SnapshotView, delegates=True)
     async def read_snapshot(
         self,
         session_id: FromPath[SessionId],
@@ -174,13 +174,15 @@ class SessionController(Controller):
 
         Read or follow what comes after it with ``after = next_offset - 1``.
         """
-        caller.need("read")
+        sessions.need_to_read(caller)
         found = await sessions.snapshot(
             desk.store, desk.folds, caller=caller, session_id=session_id
         )
         return Answer(found.json, request_id=call.request_id)
 
-    @get("/{session_id:str}/stream", refuses=(404, 429), answer=str, media=(EVENTS,))
+    @get(
+        "/{session_id:str}/stream", refuses=(404, 429), answer=str, media=(EVENTS,), delegates=True
+    )
     async def stream_session(
         self,
         session_id: FromPath[SessionId],
@@ -199,7 +201,7 @@ class SessionController(Controller):
         is an event ``closed`` (the log is complete), or ``drain``, ``expired`` or ``revoked``: go
         on with a new connection, or a new token, from ``next_offset - 1``.
         """
-        caller.need("read")
+        sessions.need_to_read(caller)
         await store.read(sessions.viewer_of, caller=caller, session_id=session_id)
         seen = after if last_event_id is None else last_event_id
         first = b""
@@ -229,7 +231,7 @@ class SessionController(Controller):
             once, sessions.fork, caller=caller, session_id=session_id, request=request
         )
 
-    @post("/{session_id:str}/controls", refuses=(403, 404, 409))
+    @post("/{session_id:str}/controls", refuses=(403, 404, 409), delegates=True)
     async def control_session(
         self,
         session_id: FromPath[SessionId],
@@ -238,12 +240,14 @@ class SessionController(Controller):
         caller: NamedDependency[Caller],
         store: NamedDependency[Store],
     ) -> list[ControlView]:
-        """Cancel, pause, resume, steer, approve or deny, one order or all that are open."""
+        """Cancel, pause, resume, steer, approve or deny: one order, all that are open, or a run."""
         return await store.write_once(
             once, orders.control, caller=caller, session_id=session_id, request=request
         )
 
-    @post("/{session_id:str}/controls/{offset:str}/answer", status=200, refuses=(403, 404))
+    @post(
+        "/{session_id:str}/controls/{offset:str}/answer", status=200, refuses=(403, 404), delegates=True
+    )
     async def answer_control(
         self,
         session_id: FromPath[SessionId],
@@ -253,7 +257,7 @@ class SessionController(Controller):
         caller: NamedDependency[Caller],
         store: NamedDependency[Store],
     ) -> ControlView:
-        """Answer a steer as the seller that it was meant for.
+        """Answer a steer as the one that it was meant for: a seller, or the actor of a run.
 
         With an Idempotency-Key a repeat gets the first answer; without, a steer is open no more.
         """

@@ -174,7 +174,8 @@ class _Line:
     async def _answer(self, frame: bytes) -> dict[str, Any]:
         try:
             request = _decode(frame)
-            visitor = await self._desk.doors.admit(self._visitor.authorization)
+            authorization = self._visitor.authorization
+            visitor = await self._desk.doors.admit(authorization, delegates=True)
             views = await self._desk.store.write(
                 orders.control,
                 caller=visitor.caller,
@@ -203,8 +204,8 @@ async def _admit(desk: Desk, scope: Scope, session_id: str) -> Visitor:
     """
     headers = dict(scope["headers"])
     _check_origin(headers, desk.settings.issuer)
-    visitor = await desk.doors.admit(headers.get(b"authorization"))
-    visitor.caller.need("read")
+    visitor = await desk.doors.admit(headers.get(b"authorization"), delegates=True)
+    sessions.need_to_read(visitor.caller)
     try:
         msgspec.convert(session_id, SessionId)
     except msgspec.ValidationError as error:
