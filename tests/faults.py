@@ -22,6 +22,7 @@ from urllib.parse import urlsplit
 from tests.http_bytes import HungUp, Request, Source, read_request, unless
 
 LIMIT_SECONDS = 10.0
+LINGER_SECONDS = 1.0
 
 Span = int | tuple[int, int]
 """A number, or the ends between which chance takes one."""
@@ -40,18 +41,22 @@ class Exchange(NamedTuple):
 class Rule:
     """Something that happens to the requests that ``on`` is found in ("POST /v1/orders").
 
-    The first ``skip`` of them pass, then it happens ``times`` times; None is every time.
+    The first ``skip`` of them pass, then it happens to a ``share`` of them, ``times`` times in all
+    (None: without end).
     """
 
     on: str = ""
+    share: float = field(default=1.0, kw_only=True)
     skip: int = field(default=0, kw_only=True)
     times: int | None = field(default=1, kw_only=True)
     fired: int = field(default=0, init=False)
     taken: int = field(default=0, init=False)
 
-    def takes(self, request: Request) -> bool:
+    def takes(self, request: Request, chance: Random) -> bool:
         """Whether it happens to this request."""
         if self.taken == self.times or not re.search(self.on, request.line):
+            return False
+        if chance.random() >= self.share:
             return False
         if self.skip:
             self.skip -= 1
@@ -72,8 +77,8 @@ class LoseEveryAnswerOnce(Rule):
     times: int | None = field(default=None, kw_only=True)
     known: set[str] = field(default_factory=set, init=False)
 
-    def takes(self, request: Request) -> bool:
-        if request.key in self.known or not super().takes(request):
+    def takes(self, request: Request, chance: Random) -> bool:
+        if request.key in self.known or not super().takes(request, chance):
             return False
         self.known.add(request.key)
         return True
@@ -106,6 +111,7 @@ class Hold(Rule):
     """The request arrives after one in which ``until`` is found was answered: out of order."""
 
     until: str = field(default="", kw_only=True)
+    happens: asyncio.Event = field(default_factory=asyncio.Event, init=False)
 
 
 @dataclass
@@ -238,9 +244,8 @@ class BadNetwork:
         except (OSError, HungUp, asyncio.IncompleteReadError):
             pass
         finally:
-            # What was written still goes out; then the other side sees the end.
             for writer in writers:
-                writer.close()
+                await _end(writer)
 
     async def _before(self, request: Request) -> None:
         for delay in self._taken(Delay, request):
@@ -248,6 +253,7 @@ class BadNetwork:
             await asyncio.sleep(self._pick(delay.milliseconds) / 1_000)
         for hold in self._taken(Hold, request):
             hold.fired += 1
+            hold.happens.set()
             await self.until_answered(hold.until)
         for double in self._taken(Double, request):
             double.fired += 1
@@ -324,7 +330,7 @@ class BadNetwork:
         server = Source(reader)
         head = await server.head()
         pieces = [piece async for piece in server.body(head)]
-        writer.close()
+        await _end(writer)
         await self._keep(request, int(head.split(b" ", 2)[1]), pieces, [])
 
     async def _refuse(self, seconds: float) -> None:
@@ -339,13 +345,13 @@ class BadNetwork:
         cuts = (rule for rule in self._rules if isinstance(rule, Cut) and rule.toward == toward)
         stops = (rule for rule in self._rules if isinstance(rule, HalfOpen) and toward == "client")
         for rule in (*cuts, *stops):
-            if rule.takes(request):
+            if rule.takes(request, self._chance):
                 return Wire(writer, rule, self._pick(rule.at))
         return Wire(writer)
 
     def _taken(self, kind: type[Kind], request: Request) -> Iterator[Kind]:
         rules = (rule for rule in self._rules if isinstance(rule, kind))
-        return (rule for rule in rules if rule.takes(request))
+        return (rule for rule in rules if rule.takes(request, self._chance))
 
     def _pick(self, span: Span) -> int:
         return span if isinstance(span, int) else self._chance.randint(*span)
@@ -354,6 +360,16 @@ class BadNetwork:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+async def _end(writer: asyncio.StreamWriter) -> None:
+    """Let what was written go out, and then the other side see the end."""
+    writer.close()
+    try:
+        async with asyncio.timeout(LINGER_SECONDS):
+            await writer.wait_closed()
+    except OSError:  # TimeoutError is one: nobody takes it.
+        writer.transport.abort()
 
 
 async def _copy(source: Source, wire: Wire) -> None:

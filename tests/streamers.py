@@ -5,7 +5,7 @@ that are hostile. Raw asyncio on loopback; each broken one has one fault, and no
 import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import asynccontextmanager, suppress
 from itertools import cycle, islice
 from typing import Any, Literal, NamedTuple
 from urllib.parse import parse_qs, urlsplit
@@ -116,16 +116,25 @@ Handle = Callable[[Call], Awaitable[None]]
 async def http_server(handle: Handle) -> AsyncIterator[str]:
     """Serve ``handle`` within the block, at the address that it gives."""
 
-    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    lines: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
+
+    async def serve_one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(ConnectionError, asyncio.IncompleteReadError):
             await handle(await read_call(reader, writer))
         writer.close()
+
+    def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        lines[asyncio.create_task(serve_one(reader, writer))] = writer
 
     server = await asyncio.start_server(connected, "127.0.0.1", 0)
     try:
         yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     finally:
         server.close()
+        for task, writer in lines.items():
+            task.cancel()
+            writer.transport.abort()
+        await asyncio.gather(*lines, return_exceptions=True)
 
 
 async def read_call(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Call:
@@ -283,13 +292,3 @@ async def squeezed(call: Call) -> None:
 
 async def refusing(call: Call) -> None:
     await call.answer(403, {})
-
-
-HOSTILE = (endless_line, huge_frame, garbage, silent, squeezed, refusing)
-
-
-@asynccontextmanager
-async def all_of(*servers: Any) -> AsyncIterator[list[str]]:
-    """Serve several at once."""
-    async with AsyncExitStack() as stack:
-        yield [await stack.enter_async_context(one) for one in servers]

@@ -9,7 +9,6 @@ from market.base.streams import Stream
 from market.base.work import Snapshot
 from market.protocol.proving import Anchor
 from market.protocol.vouching import read_checkpoints
-from market.protocol.wire import CheckpointView
 
 
 class Signed(NamedTuple):
@@ -32,7 +31,7 @@ def check_checkpoints(
     findings += [
         _finding(session_id, row.offset, "its row says something else than was signed")
         for row in rows
-        if _is_read(row, vouched.bad) and Anchor(row.offset, row.hash) not in signed
+        if Anchor(row.offset, row.hash) not in signed
     ]
     due = sessions.checkpoints_due(next_offset=stream.next_offset, is_closed=stream.is_closed)
     kept = {row.offset for row in rows}
@@ -43,3 +42,7 @@ def check_checkpoints(
         if offset not in kept and offset >= (stream.forked_at or 0)
     ]
     return Signed(vouched.anchors, findings)
+
+
+def _finding(session_id: str, offset: int, detail: str) -> Finding:
+    return Finding(rule="checkpoints", where=f"checkpoint {session_id}:{offset}", detail=detail)

@@ -6,7 +6,16 @@ from typing import Final, Literal
 import msgspec
 
 Rule = Literal[
-    "ledger", "escrow", "movements", "mandates", "orders", "receipts", "log", "streams", "trust"
+    "ledger",
+    "escrow",
+    "movements",
+    "mandates",
+    "orders",
+    "receipts",
+    "log",
+    "checkpoints",
+    "streams",
+    "trust",
 ]
 
 RULES: Final[dict[Rule, str]] = {
@@ -16,7 +25,8 @@ RULES: Final[dict[Rule, str]] = {
     "mandates": "a mandate's counters are what its orders cost, less what came back",
     "orders": "an order's row, its chunks and its log agree",
     "receipts": "receipts are signed by the market and agree with the order and the log",
-    "log": "a session's events chain their hashes from the first to the head, without a gap",
+    "log": "a session's events chain from the first to the head, as the market once signed them",
+    "checkpoints": "every 1,000th event of a session, and its last, bear the market's signature",
     "streams": "every stream has exactly the entries that it counted",
     "trust": "a seller's standing is what the recorded facts amount to",
 }

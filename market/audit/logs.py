@@ -1,12 +1,13 @@
 """One session's log against everything it speaks of: order rows, chunks, money and receipts."""
 
-from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import bindparam, func, select
 
+from market.audit.checkpoints import check_checkpoints
 from market.audit.findings import Finding
-from market.audit.reading import Log, read_log
+from market.audit.reading import Log, findings_in, read_log
 from market.audit.receipts import check_receipts, read_receipts
 from market.audit.told import Movement, Told
 from market.base import streams
@@ -15,6 +16,7 @@ from market.base.sql import Sql
 from market.base.work import Snapshot
 from market.ledger.tables import postings, transactions
 from market.orders.tables import orders, receipts
+from market.protocol.proving import LogReport
 from market.sessions.tables import sessions
 
 ACTS: Final = ("hold", "capture", "void", "refund")
@@ -52,40 +54,60 @@ _MOVEMENTS: Final = Sql(
 )
 
 
-def audit_log(snapshot: Snapshot, *, session_id: str) -> list[Finding]:
-    """Return every way in which one session's log, orders, money and receipts disagree.
+class ProvenLog(NamedTuple):
+    """One session's log proven: what it is by itself, and all that disagrees with it."""
 
-    The log is read in pages; its orders are held in memory.
+    report: LogReport | None
+    findings: list[Finding]
+
+
+def audit_log(snapshot: Snapshot, *, session_id: str) -> list[Finding]:
+    """Return every way in which one session's log, orders, money and receipts disagree."""
+    return prove_log(snapshot, session_id=session_id).findings
+
+
+def prove_log(snapshot: Snapshot, *, session_id: str, tokens: Sequence[str] = ()) -> ProvenLog:
+    """Hold one session's log against itself, its checkpoints, its orders, money and receipts.
+
+    ``tokens`` are checkpoints that somebody kept elsewhere. The log is read in pages; its orders
+    are held in memory. Without a log there is no report.
     """
+    stream = streams.stream(snapshot, stream_id=session_id)
+    if stream is None:
+        lost = Finding(rule="log", where=session_id, detail="the session has no log")
+        return ProvenLog(None, [lost])
     rows = {row.id: row for row in snapshot.all(_ORDERS, session_id=session_id)}
     signed, findings = read_receipts(
         snapshot.all(_RECEIPTS, session_id=session_id), snapshot.signer.public
     )
-    wanted = frozenset(receipt.last_offset for receipt in signed)
-    try:
-        log = read_log(snapshot, session_id=session_id, wanted=wanted)
-    except streams.StreamNotFound:
-        return [Finding(rule="log", where=session_id, detail="the session has no log")]
+    checkpoints = check_checkpoints(snapshot, session_id=session_id, stream=stream, tokens=tokens)
+    log = read_log(
+        snapshot,
+        session_id=session_id,
+        anchors=checkpoints.anchors,
+        wanted=[receipt.last_offset for receipt in signed],
+    )
     closed_at = snapshot.one(_SESSION, session_id=session_id).closed_at
     moved: dict[str, list[Movement]] = {}
     for row in snapshot.all(_MOVEMENTS, session_id=session_id):
         at = rfc3339(row.recorded_at)
         movement = Movement(row.reason, row.amount_minor, row.fee_minor, at)
         moved.setdefault(row.order_id, []).append(movement)
-    return [
-        *findings,
-        *log.findings,
-        *_check_end(snapshot, session_id, log, is_closed=closed_at is not None),
+    findings += [
+        *findings_in(log.report),
+        *checkpoints.findings,
+        *_check_end(stream, session_id, log, is_closed=closed_at is not None),
         *_check_orders(rows, log.told),
         *_check_movements(moved, log.told, rfc3339(closed_at) if closed_at else None),
         *check_receipts(signed, rows, log.hashes),
     ]
+    return ProvenLog(log.report, findings)
 
 
-def _check_end(snapshot: Snapshot, session_id: str, log: Log, *, is_closed: bool) -> list[Finding]:
+def _check_end(
+    stream: streams.Stream, session_id: str, log: Log, *, is_closed: bool
+) -> list[Finding]:
     """The log must end where its stream and its session say that it ends."""
-    stream = streams.stream(snapshot, stream_id=session_id)
-    assert stream is not None, "its log was read in this very snapshot"
     details = []
     if log.head != stream.head:
         details.append("the last event's hash is not the head of the log")

@@ -9,7 +9,7 @@ import asyncio
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final
+from typing import Final, Protocol
 
 from market.base.work import Entry
 
@@ -17,14 +17,28 @@ MAX_BUFFER: Final = 256 * 1024
 """Bytes that wait in memory for one reader, at most."""
 
 
+class Listener(Protocol):
+    """Who waits for a stream. Only its own event loop touches it."""
+
+    loop: asyncio.AbstractEventLoop
+
+    def hear(self, entries: list[Entry]) -> None:
+        """Take new entries in; none mean that something else happened to the stream."""
+
+    def wake(self) -> None:
+        """Let the reader look around."""
+
+
 class Ear:
     """One reader's place in the hub. Only its own event loop touches it."""
 
-    __slots__ = ("_bell", "_entries", "_held", "_must_look", "loop")
+    __slots__ = ("_entries", "_held", "_is_called", "_is_rung", "_must_look", "_waiter", "loop")
 
     def __init__(self) -> None:
         self.loop = asyncio.get_running_loop()
-        self._bell = asyncio.Event()
+        self._waiter: asyncio.Future[bool] | None = None
+        self._is_rung = False
+        self._is_called = False
         self._entries: deque[Entry] = deque()
         self._held = 0
         self._must_look = True
@@ -43,11 +57,11 @@ class Ear:
             self._entries.extend(entries)
             self._held += size
             self._must_look |= not entries
-        self._bell.set()
+        self._ring()
 
     def take(self, after: int) -> list[Entry]:
         """Return the entries that follow offset ``after`` without a gap, if they are at hand."""
-        self._bell.clear()
+        self._is_rung = False
         taken = []
         for entry in self._entries:
             if entry.offset == after + 1:
@@ -72,22 +86,43 @@ class Ear:
 
     async def wait(self, seconds: float) -> bool:
         """Wait until something is said; False when nothing was within ``seconds``."""
+        if self._is_rung:
+            return True
+        # One bare timer: asyncio.timeout costs five times as much, for each entry and reader.
+        self._waiter = self.loop.create_future()
+        timer = self.loop.call_later(seconds, _settle, self._waiter, False)
         try:
-            async with asyncio.timeout(seconds):
-                return await self._bell.wait()
-        except TimeoutError:
-            return False
+            return await self._waiter
+        finally:
+            timer.cancel()
+            self._waiter = None
 
     def wake(self) -> None:
-        """Let the reader look around: the stream was closed, or the market drains."""
-        self._bell.set()
+        """Let the reader look around: it may have to leave, or the market drains."""
+        self._is_called = True
+        self._ring()
+
+    def was_called(self) -> bool:
+        """Whether somebody woke the reader for its own sake; asking once answers it."""
+        called, self._is_called = self._is_called, False
+        return called
+
+    def _ring(self) -> None:
+        self._is_rung = True
+        if self._waiter is not None:
+            _settle(self._waiter, True)
+
+
+def _settle(waiter: "asyncio.Future[bool]", answer: bool) -> None:
+    if not waiter.done():
+        waiter.set_result(answer)
 
 
 class Hub:
     """All waiting readers of this process, by stream."""
 
     def __init__(self) -> None:
-        self._ears: dict[str, set[Ear]] = {}
+        self._ears: dict[str, set[Listener]] = {}
         self._loops: dict[asyncio.AbstractEventLoop, int] = {}
         self.is_draining = False
 
@@ -95,19 +130,27 @@ class Hub:
     def listen(self, stream_id: str) -> Iterator[Ear]:
         """Wait for ``stream_id`` within the block."""
         ear = Ear()
-        self._ears.setdefault(stream_id, set()).add(ear)
-        self._loops[ear.loop] = self._loops.get(ear.loop, 0) + 1
+        self.join(stream_id, ear)
         try:
             yield ear
         finally:
             # Synchronous, so that a cancelled reader leaves nothing behind.
-            ears = self._ears[stream_id]
-            ears.discard(ear)
-            if not ears:
-                del self._ears[stream_id]
-            self._loops[ear.loop] -= 1
-            if not self._loops[ear.loop]:
-                del self._loops[ear.loop]
+            self.leave(stream_id, ear)
+
+    def join(self, stream_id: str, listener: Listener) -> None:
+        """Let a listener hear of ``stream_id`` until it leaves."""
+        self._ears.setdefault(stream_id, set()).add(listener)
+        self._loops[listener.loop] = self._loops.get(listener.loop, 0) + 1
+
+    def leave(self, stream_id: str, listener: Listener) -> None:
+        """Let a listener that has joined hear no more."""
+        ears = self._ears[stream_id]
+        ears.discard(listener)
+        if not ears:
+            del self._ears[stream_id]
+        self._loops[listener.loop] -= 1
+        if not self._loops[listener.loop]:
+            del self._loops[listener.loop]
 
     def loops(self) -> list[asyncio.AbstractEventLoop]:
         """Return the loops that have readers waiting."""
@@ -125,6 +168,10 @@ class Hub:
     def drain(self) -> None:
         """Ask every stream to end itself with a resumable last frame; called within the loop."""
         self.is_draining = True
+        self.wake_everyone()
+
+    def wake_everyone(self) -> None:
+        """Let every reader ask whether it may still be here; called within the loop."""
         for ears in self._ears.values():
             for ear in ears:
                 ear.wake()

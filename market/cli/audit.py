@@ -5,7 +5,6 @@ import shlex
 import rich_click as click
 
 from market import audit as room
-from market import sessions
 from market.audit import RULES, Finding, Summary
 from market.cli.failures import BROKEN, Failure, reported
 from market.cli.local import looking, settings_of
@@ -16,25 +15,17 @@ from market.protocol.money import decimal_text
 
 @click.command()
 @click.argument("place", metavar="[STORE]", required=False)
-@click.option("--session", "session_id", help="Only this session's log.")
 @json_option
 @reported
-def audit(place: str | None, session_id: str | None, as_json: bool) -> None:
-    """Prove a store: every posting, every log's hash chain, every receipt, every hold.
+def audit(place: str | None, as_json: bool) -> None:
+    """Prove a store: every posting, every log's chain and checkpoints, every receipt, every hold.
 
     STORE is a run's folder, a market's home (default: that of MARKET_HOME), or a postgresql://
     address. The market may be running. Exit code 5: something is broken.
     """
     settings = settings_of(place)
     with looking(settings) as snapshot:
-        if session_id:
-            if not sessions.is_known(snapshot, session_id=session_id):
-                raise Failure(
-                    f"there is no session {session_id} in this run", code="session_not_found"
-                )
-            findings, counted = room.audit_log(snapshot, session_id=session_id), None
-        else:
-            findings, counted = room.audit(snapshot), room.summary(snapshot)
+        findings, counted = room.audit(snapshot), room.summary(snapshot)
     if as_json:
         emit({"findings": findings, "summary": counted})
     else:
@@ -46,19 +37,16 @@ def audit(place: str | None, session_id: str | None, as_json: bool) -> None:
             title="The market broke one of its laws",
             exit_code=BROKEN,
         )
-    if not as_json and session_id is None:
+    if not as_json:
         hint(f"market export {shlex.quote(place or str(settings.home))} FACTS")
 
 
-def _print(findings: list[Finding], counted: Summary | None) -> None:
+def _print(findings: list[Finding], counted: Summary) -> None:
     broken = {finding.rule for finding in findings}
     for rule, promise in RULES.items():
-        if counted is not None or rule in broken or rule == "log":
-            say(f"{'✗' if rule in broken else '✓'} {rule:<10} {promise}")
+        say(f"{'✗' if rule in broken else '✓'} {rule:<11} {promise}")
     for finding in findings:
         say(f"    {finding.where}: {finding.detail}")
-    if counted is None:
-        return
     states = ", ".join(f"{number} {state}" for state, number in counted.orders.items())
     say()
     say(

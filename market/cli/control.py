@@ -10,14 +10,20 @@ from buyer_agents import MarketClient
 from market.cli.failures import WRONG_STATE, Failure, reported
 from market.cli.options import client_options, confirm, reason_option, with_client, yes_option
 from market.cli.output import CLIENT, emit, hint, say
-from market.protocol.events import Action
+from market.protocol.events import Action, Scope
 from market.protocol.wire import ControlView
 
 _UNHEARD: Final = ("too_late", "refused")
 _OPTIONS: Final[list[Callable[[Any], Any]]] = [
     click.argument("session_id", metavar="SESSION"),
     click.option("--order", "order_id", help="Which order; needed if there are several."),
-    click.option("--all", "is_all", is_flag=True, help="Every open order of the session."),
+    click.option(
+        "--scope",
+        type=click.Choice(["order", "own", "all"]),
+        default="order",
+        show_default=True,
+        help="One order, all open ones of yours, or all there are.",
+    ),
     reason_option,
     client_options,
 ]
@@ -29,7 +35,7 @@ def _command(action: Action, summary: str, *extra: Callable[[Any], Any]) -> clic
     def act(
         session_id: str,
         order_id: str | None,
-        is_all: bool,
+        scope: Scope,
         reason: str,
         url: str,
         key_file: Path | None,
@@ -44,7 +50,7 @@ def _command(action: Action, summary: str, *extra: Callable[[Any], Any]) -> clic
                 session_id,
                 action,
                 order_id=order_id,
-                scope="all" if is_all else "order",
+                scope=scope,
                 reason=reason,
                 text=text,
             )
@@ -67,7 +73,7 @@ def _report(views: list[ControlView], action: Action, session_id: str, *, as_jso
         if not as_json:
             mark = "✗" if view.answer in _UNHEARD else "✓"
             said = view.answer or "asked; the seller answers in the log"
-            say(f"{mark} {action} {view.order_id}: {said}. {view.detail}".rstrip())
+            say(f"{mark} {action} {view.order_id or session_id}: {said}. {view.detail}".rstrip())
     if not views or all(view.answer in _UNHEARD for view in views):
         detail = "; ".join(view.detail for view in views) or "the session has no open order"
         raise Failure(

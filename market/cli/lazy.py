@@ -16,11 +16,28 @@ class Lazy(NamedTuple):
 
 
 class LazyGroup(RichGroup):
-    """A group that knows its commands by name, place and summary alone."""
+    """A group that knows its commands by name, place and summary alone.
 
-    def __init__(self, *args: Any, tree: Mapping[str, "Lazy | LazyGroup"], **kwargs: Any) -> None:
+    ``default`` is the command that is meant where none of them is named.
+    """
+
+    def __init__(
+        self,
+        *args: Any,
+        tree: Mapping[str, "Lazy | LazyGroup"],
+        default: str | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(*args, **kwargs)
         self.tree = tree
+        self.default = default
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the arguments; those that name no command are the default command's."""
+        named = (*self.tree, *ctx.help_option_names)
+        if self.default is not None and (not args or args[0] not in named):
+            args = [self.default, *args]
+        return super().parse_args(ctx, args)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names in the order of the tree."""

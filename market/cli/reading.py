@@ -59,7 +59,7 @@ class LogPrinter:
 def ids_in(event: Event) -> list[str]:
     """Return the agents that an event names."""
     body = event.body
-    named = [body.get(name) for name in ("buyer_id", "principal_id", "seller_id")]
+    named = [body.get(name) for name in ("buyer_id", "principal_id", "seller_id", "agent_id")]
     found = [event.actor_id, *named, *body.get("recipient_ids", ())]
     return [agent_id for agent_id in found if agent_id]
 

@@ -10,6 +10,7 @@ import rich_click as click
 from market.cli.failures import reported
 from market.cli.output import emit, hint, say
 from market.faces.http.openapi import portable
+from market.probe import schema as probe_schema
 from market.protocol.events import KINDS, Event
 from market.protocol.manifest import Manifest
 from scenarios.engine import schema as scenario_schema
@@ -37,6 +38,7 @@ _SCHEMAS: Final[dict[str, Callable[[], dict[str, Any]]]] = {
     "scenario": scenario_schema,
     "manifest": _manifest,
     "event": _event,
+    "probe": probe_schema,
 }
 
 
@@ -47,7 +49,7 @@ _SCHEMAS: Final[dict[str, Callable[[], dict[str, Any]]]] = {
 )
 @reported
 def schema(name: str, file: Path | None) -> None:
-    """Print the JSON Schema of a scenario, a manifest or an event.
+    """Print the JSON Schema of a scenario, a manifest, an event or a probe file.
 
     In a TOML file, name it in the first line: #:schema ./scenario.schema.json
     """

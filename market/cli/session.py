@@ -1,18 +1,22 @@
-"""``market session list``, ``show`` and ``events``."""
+"""``market session list``, ``show``, ``events`` and ``presence``."""
 
+import shlex
+from contextlib import aclosing
 from pathlib import Path
 
+import msgspec
 import rich_click as click
 
 from buyer_agents import MarketClient
 from market.cli.failures import reported
+from market.cli.keys import keys_beside
 from market.cli.options import client_options, limit_option, with_client
 from market.cli.output import CLIENT, emit, emit_line, facts, hint, say, table
 from market.cli.reading import LogPrinter, entries_of, ids_in, newest_session, state_of
 from market.cli.timeline import ticks
 from market.protocol.events import Event
 from market.protocol.money import decimal_text
-from market.protocol.wire import OrderView, Page, SessionView
+from market.protocol.wire import OrderView, Page, PresenceView, SessionView
 from scenarios.engine.facts import journey_of
 
 
@@ -86,6 +90,7 @@ async def _print_session(
     facts(
         [
             ("session", f"{session.id}   {state_of(session)}"),
+            ("paused", f"by the {session.paused_by}" if session.paused_by else ""),
             ("buyer", printer.teller.name(session.buyer_id)),
             ("for", printer.teller.name(session.principal_id) if session.principal_id else ""),
             ("need", session.need),
@@ -108,16 +113,71 @@ async def _print_session(
 
 @click.command()
 @click.argument("session_id", metavar="[SESSION]", required=False)
+@client_options
+@reported
+def presence(session_id: str | None, url: str, key_file: Path | None, as_json: bool) -> None:
+    """Show who is in SESSION (or your newest) now, by device."""
+
+    async def act(market: MarketClient) -> tuple[str, list[PresenceView], LogPrinter]:
+        read = await newest_session(market, session_id)
+        present = await market.presence(read)
+        printer = LogPrinter(market)
+        if not as_json:
+            await printer.learn(one.agent_id for one in present)
+        return read, present, printer
+
+    read, present, printer = with_client(url, key_file, act)
+    if as_json:
+        emit(present)
+        return
+    rows = [
+        (
+            printer.teller.name(one.agent_id),
+            one.device,
+            one.status,
+            one.joined_at[11:19],
+            one.seen_at[11:19],
+            one.order_id or "",
+        )
+        for one in present
+    ]
+    if rows:
+        table(("Who", "Device", "Does", "Joined", "Seen", "Order"), rows)
+    else:
+        say("nobody says to be there")
+    hint(f"market watch {read}", carry=CLIENT)
+
+
+@click.command()
+@click.argument("session_id", metavar="[SESSION]", required=False)
 @click.option("--after", type=click.IntRange(-1), default=-1, help="Begin behind this offset.")
+@click.option(
+    "--out",
+    "file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Keep the whole log, with its checkpoints, in this file.",
+)
 @client_options
 @reported
 def events(
-    session_id: str | None, after: int, url: str, key_file: Path | None, as_json: bool
+    session_id: str | None,
+    after: int,
+    file: Path | None,
+    url: str,
+    key_file: Path | None,
+    as_json: bool,
 ) -> None:
-    """Print the log of SESSION (or your newest) up to now. With --json, one event a line."""
+    """Print the log of SESSION (or your newest) up to now. With --json, one event a line.
+
+    With --out FILE it is kept: entries and checkpoints as JSON lines, and beside it the market's
+    keys. `market audit log --file FILE` proves it without the market.
+    """
 
     async def act(market: MarketClient) -> str:
         read = await newest_session(market, session_id)
+        if file is not None:
+            await _keep(market, read, file)
+            return read
         printer = LogPrinter(market)
         for entry in await entries_of(market, read, after):
             if as_json:
@@ -127,5 +187,18 @@ def events(
         return read
 
     read = with_client(url, key_file, act)
-    if not as_json:
+    if file is not None:
+        hint(shlex.join(["market", "audit", "log", "--file", str(file)]))
+    elif not as_json:
         hint(f"market watch {read}", carry=CLIENT)
+
+
+async def _keep(market: MarketClient, session_id: str, file: Path) -> None:
+    """Write a log with its checkpoints to a file, and the keys that signed them beside it."""
+    keys = await market.published_keys("/.well-known/jwks.json")
+    with file.open("wb") as opened:
+        async with aclosing(market.kept_log(session_id)) as lines:
+            async for line in lines:
+                opened.write(line)
+    jwks = {"keys": [{**key.jwk, "name": "the market"} for key in keys.values()]}
+    keys_beside(file).write_bytes(msgspec.json.format(msgspec.json.encode(jwks), indent=2) + b"\n")

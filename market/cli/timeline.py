@@ -116,6 +116,22 @@ def _chunk(teller: Teller, event: Event) -> tuple[str, str]:
     return f"chunk {event.body['index']}", _preview(event.body["output"])
 
 
+def _stalled(teller: Teller, event: Event) -> tuple[str, str]:
+    return "● stalled", f"no sign of life of the seller; fails at {event.body['fails_at'][11:19]}"
+
+
+def _present(teller: Teller, event: Event) -> tuple[str, str]:
+    body = event.body
+    word = "joined" if event.kind == "presence.joined" else "present"
+    return word, f"{teller.name(body['agent_id'])} on {body['device']}: {body['status']}"
+
+
+def _gone(teller: Teller, event: Event) -> tuple[str, str]:
+    body = event.body
+    how = "left" if body["reason"] == "left" else "no sign any more"
+    return "gone", f"{teller.name(body['agent_id'])} on {body['device']}: {how}"
+
+
 def _completed(teller: Teller, event: Event) -> tuple[str, str]:
     chunks, units = _count(event.body["chunks"], "chunk"), _count(event.body["units"], "unit")
     return "complete", f"{chunks}, {units}, digest {event.body['digest'][:_SHORT]}…"
@@ -215,6 +231,7 @@ _WORDS: Final[dict[str, Callable[[Teller, Event], tuple[str, str]]]] = {
     "decision.made": _decided,
     "order.placed": _placed,
     "order.started": _started,
+    "order.stalled": _stalled,
     "order.accepted": _accepted,
     "order.settled": _settled,
     "order.cancelled": _cancelled,
@@ -228,6 +245,9 @@ _WORDS: Final[dict[str, Callable[[Teller, Event], tuple[str, str]]]] = {
     "approval.granted": _approval_given,
     "approval.denied": _approval_given,
     "approval.expired": _approval_given,
+    "presence.joined": _present,
+    "presence.changed": _present,
+    "presence.left": _gone,
     "review.posted": _reviewed,
     "recommendation.sent": _recommended,
 }

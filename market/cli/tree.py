@@ -18,9 +18,11 @@ _HELP: Final = rich_click.RichHelpConfiguration(
 )
 
 
-def _group(name: str, summary: str, tree: Mapping[str, Lazy | LazyGroup]) -> LazyGroup:
+def _group(
+    name: str, summary: str, tree: Mapping[str, Lazy | LazyGroup], *, default: str | None = None
+) -> LazyGroup:
     settings = {"rich_help_config": _HELP, "help_option_names": ["-h", "--help"]}
-    return LazyGroup(name, help=summary, tree=tree, context_settings=settings)
+    return LazyGroup(name, help=summary, tree=tree, default=default, context_settings=settings)
 
 
 SESSION: Final = _group(
@@ -30,12 +32,14 @@ SESSION: Final = _group(
         "list": Lazy("market.cli.session:list_sessions", "List sessions, newest first."),
         "show": Lazy("market.cli.session:show", "Show where a session stands."),
         "events": Lazy("market.cli.session:events", "Print a session's log."),
+        "presence": Lazy("market.cli.session:presence", "Show who is in a session now."),
         "pause": Lazy("market.cli.control:pause", "Hold a delivery until it is resumed."),
         "resume": Lazy("market.cli.control:resume", "Let a paused delivery go on."),
         "steer": Lazy("market.cli.control:steer", "Say something to the seller at work."),
         "cancel": Lazy("market.cli.control:cancel", "Cancel an order; what came is paid."),
         "approve": Lazy("market.cli.control:approve", "Let an order that waits be placed."),
         "deny": Lazy("market.cli.control:deny", "Refuse an order that waits for approval."),
+        "audit": Lazy("market.cli.probe:audit", "Tell whether a stream is a durable session."),
     },
 )
 SELLER: Final = _group(
@@ -66,6 +70,17 @@ IDENTITY: Final = _group(
         "revoke": Lazy("market.cli.identity:revoke", "Revoke a key."),
     },
 )
+AUDIT: Final = _group(
+    "audit",
+    "Prove a store, or one session's log.",
+    {
+        "store": Lazy(
+            "market.cli.audit:audit", "Prove ledger, logs and holds (or: market audit STORE)."
+        ),
+        "log": Lazy("market.cli.auditlog:audit_log", "Find what was altered in a session's log."),
+    },
+    default="store",
+)
 ROOT: Final = _group(
     "market",
     "A marketplace sandbox whose customers are agents.\n\n"
@@ -81,7 +96,7 @@ ROOT: Final = _group(
         "identity": IDENTITY,
         "why": Lazy("market.cli.why:why", "Tell why a seller's buyers bought, or did not."),
         "export": Lazy("market.cli.export:export", "Write a run's facts as Parquet."),
-        "audit": Lazy("market.cli.audit:audit", "Prove ledger, logs and holds."),
+        "audit": AUDIT,
         "verify": Lazy("market.cli.verify:verify", "Check signatures, offline."),
         "migrate": Lazy("market.cli.migrate:migrate", "Bring a store's tables up to date."),
         "schema": Lazy("market.cli.schema:schema", "Print a JSON Schema for editors."),

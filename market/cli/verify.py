@@ -11,31 +11,21 @@ import anyio
 import msgspec
 import rich_click as click
 
-from buyer_agents import MarketClient, Refused
 from market.cli.failures import REFUSED, Failure, reported
+from market.cli.keys import KEYS_FILE, KnownKey, fetch_keys, keys_near, known_keys
+from market.cli.receipts import print_proofs, prove_receipts, refuse_unproven
 from market.cli.options import http_address, json_option
 from market.cli.output import emit, facts, hint, say, silence
 from market.protocol.commitments import CLAIMS, Claims
 from market.protocol.money import EXPONENTS, Money
 from market.protocol.signing import (
-    BadKey,
     BadSignature,
-    SigningKey,
-    VerifyingKey,
     read_header,
     read_payload,
 )
 
 _TOKEN: Final = re.compile(r"[\w-]{8,}\.[\w-]{2,}\.[\w-]{8,}")
-_KEYS_FILE: Final = "keys.json"
 _MAX_BYTES: Final = 16 * 1024 * 1024
-
-
-class KnownKey(NamedTuple):
-    """A public key that is trusted here, and what its owner is called ("" if nobody says)."""
-
-    key: VerifyingKey
-    owner: str
 
 
 class Checked(NamedTuple):
@@ -69,27 +59,42 @@ class Checked(NamedTuple):
     callback=http_address,
     help="Fetch the signers' keys from this market.",
 )
+@click.option(
+    "--log",
+    "log_file",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help="Prove the receipts from this log, which somebody kept.",
+)
 @json_option
 @reported
 def verify(
-    files: tuple[Path, ...], key_files: tuple[Path, ...], url: str | None, as_json: bool
+    files: tuple[Path, ...],
+    key_files: tuple[Path, ...],
+    url: str | None,
+    log_file: Path | None,
+    as_json: bool,
 ) -> None:
     """Check every signed commitment in FILES: receipts, orders, manifests, reviews and so on.
 
     A file is a compact JWS, or any text that holds some. Exit code 3: a signature does not hold.
+    With --log, the order's events must hash to what a receipt states, and its amounts, units and
+    digest must follow from them. Exit code 5: they do not.
     """
     tokens = [token for file in files for token in _tokens_in(file)]
-    near = _keys_near(files[0])
-    keys = _known_keys(key_files or near)
+    near = keys_near(files[0])
+    keys = known_keys(key_files or near)
     if url:
         silence()
-        keys |= anyio.run(_fetch_keys, url, tokens)
+        keys |= anyio.run(fetch_keys, url, {_issuer_of(token) for token in tokens})
     checked = [_check(token, keys) for token in tokens]
+    proofs = prove_receipts((one.claims for one in checked), log_file) if log_file else []
     if as_json:
-        emit([one._asdict() for one in checked])
+        signed = [one._asdict() for one in checked]
+        emit({"signatures": signed, "receipts": proofs} if log_file else signed)
     else:
         for one in checked:
             _print(one, keys)
+        print_proofs(proofs)
     bad = [one for one in checked if one.problem]
     if bad:
         raise Failure(
@@ -98,7 +103,8 @@ def verify(
             title="The signature does not hold",
             exit_code=REFUSED,
         )
-    if near and not as_json:
+    refuse_unproven(proofs)
+    if near and near[0].name == KEYS_FILE and not as_json:
         hint(shlex.join(["market", "audit", str(near[0].parent)]))
 
 
@@ -120,43 +126,6 @@ def _tokens_in(file: Path) -> list[str]:
     if not found:
         raise Failure(f"there is no signed commitment in {file}", code="nothing_signed")
     return found
-
-
-def _keys_near(file: Path) -> tuple[Path, ...]:
-    """Return the key set that a run left beside the file, or one folder up."""
-    near = (file.parent / _KEYS_FILE, file.parent.parent / _KEYS_FILE)
-    return tuple(path for path in near if path.exists())[:1]
-
-
-def _known_keys(files: tuple[Path, ...]) -> dict[str, KnownKey]:
-    """Read JWKs and JWK Sets; of a private key, its public half."""
-    keys = {}
-    for file in files:
-        try:
-            tree = msgspec.json.decode(file.read_bytes(), type=dict[str, Any])
-        except msgspec.DecodeError as error:
-            raise BadKey(f"{file} holds no JWK: {error}") from error
-        for jwk in tree.get("keys", [tree]):
-            key = VerifyingKey({name: value for name, value in jwk.items() if name != "d"})
-            keys[key.kid] = KnownKey(key, str(jwk.get("name", "")))
-    return keys
-
-
-async def _fetch_keys(url: str, tokens: list[str]) -> dict[str, KnownKey]:
-    """Ask a market for its own keys, and for those of the agents that the tokens name."""
-    keys = {}
-    async with MarketClient(url, SigningKey.generate(), patience_seconds=3.0) as market:
-        for key in (await market.published_keys("/.well-known/jwks.json")).values():
-            keys[key.kid] = KnownKey(key, "the market")
-        for issuer in {_issuer_of(token) for token in tokens}:
-            if re.fullmatch(r"[\w-]{43}", issuer):
-                try:
-                    published = await market.published_keys(f"/v1/agents/{issuer}/keys")
-                except Refused:
-                    continue
-                for key in published.values():
-                    keys[key.kid] = KnownKey(key, f"agent {issuer}")
-    return keys
 
 
 def _issuer_of(token: str) -> str:

@@ -30,6 +30,7 @@ from market.identity.callers import (
 from market.identity.delegates import (
     MAX_DELEGATIONS,
     caller_behind,
+    delegators_keys,
     forget_delegations,
     redeem_delegation,
     revoke_delegation,
@@ -151,6 +152,7 @@ __all__ = [
     "claimed_delegator",
     "client_keys",
     "delegated_scopes",
+    "delegators_keys",
     "forget_assertions",
     "forget_delegations",
     "granted_scopes",

@@ -11,10 +11,17 @@ from sqlalchemy import bindparam, delete, func, select, update
 
 from market.base.caller import CLOCK_SKEW_SECONDS, Caller, Delegation
 from market.base.clock import rfc3339
+from market.base.errors import NotFound
 from market.base.sql import Sql, insert_ignore
 from market.base.tables import UtcDateTime
 from market.base.work import Snapshot, UnitOfWork
-from market.identity.callers import KEEP_USED, caller_of, refuse_suspended, use_up
+from market.identity.callers import (
+    KEEP_USED,
+    active_keys,
+    caller_of,
+    refuse_suspended,
+    use_up,
+)
 from market.identity.delegation import MAX_DELEGATION_SECONDS, Handed
 from market.identity.errors import (
     DelegationRefused,
@@ -26,6 +33,7 @@ from market.identity.errors import (
 from market.identity.proofs import Assertion
 from market.identity.tables import agent_keys, agents, delegations
 from market.identity.tokens import AccessClaims
+from market.protocol.signing import VerifyingKey
 from market.protocol.wire import DelegationView
 
 MAX_DELEGATIONS: Final = 1_000
@@ -39,7 +47,7 @@ _IS_IT: Final = (
 )
 _ADD: Final = Sql(insert_ignore(delegations))
 _COUNT: Final = Sql(
-    select(func.count().label("count")).where(
+    select(func.count().label("total")).where(
         delegations.c.delegator_id == bindparam("of_agent"),
         delegations.c.expires_at > bindparam("now", type_=UtcDateTime()),
     )
@@ -125,6 +133,14 @@ def revoke_delegation(
     return view, _delegation(row) if is_revoked and was_used else None
 
 
+def delegators_keys(snapshot: Snapshot, *, agent_id: str) -> dict[str, VerifyingKey]:
+    """Return the keys that may sign a delegation of this agent's; none for one that is not here."""
+    try:
+        return active_keys(snapshot, agent_id=agent_id)
+    except NotFound:
+        return {}
+
+
 def forget_delegations(uow: UnitOfWork) -> int:
     """Remove what is known of delegations that nobody could use any more; return how many."""
     return uow.run(_FORGET, before=uow.now - KEEP_USED)
@@ -164,7 +180,7 @@ def _add(uow: UnitOfWork, delegator_id: str, jti: str, expires_at: datetime, **k
     members = {**empty, **known, "delegator_id": delegator_id, "jti": jti}
     if not uow.run(_ADD, **members, expires_at=expires_at, revoked_at=None):
         return False
-    if uow.one(_COUNT, of_agent=delegator_id, now=uow.now).count > MAX_DELEGATIONS:
+    if uow.one(_COUNT, of_agent=delegator_id, now=uow.now).total > MAX_DELEGATIONS:
         raise TooManyDelegations(
             f"An agent has at most {MAX_DELEGATIONS} delegations at a time; let some expire.",
             max_delegations=MAX_DELEGATIONS,

@@ -10,8 +10,9 @@ from typing import Final
 
 import msgspec
 
-from market.base.caller import CLOCK_SKEW_SECONDS, Delegation
+from market.base.caller import CLOCK_SKEW_SECONDS
 from market.base.clock import seconds_of
+from market.identity.delegation import Handed
 from market.identity.errors import InvalidToken
 from market.identity.scopes import REST
 from market.protocol.commitments import ACCESS_TOKEN, Claims, Nonce
@@ -88,27 +89,25 @@ def issue_delegated_token(
     *,
     signer: SigningKey,
     issuer: str,
-    delegation: Delegation,
-    delegate_id: str,
-    expires_at: datetime,
+    handed: Handed,
     scopes: Iterable[str],
     jti: str,
     now: datetime,
 ) -> TokenView:
     """Return a new access token for a sub-agent, which ends with its delegation at the latest."""
-    seconds = seconds_of(now)
+    seconds, delegate_id = seconds_of(now), handed.delegate.kid
     claims = AccessClaims(
         iss=issuer,
         aud=issuer + REST,
         iat=seconds,
-        exp=min(seconds + TOKEN_SECONDS, seconds_of(expires_at)),
+        exp=min(seconds + TOKEN_SECONDS, handed.claims.exp),
         jti=jti,
-        sub=delegation.delegator_id,
+        sub=handed.claims.iss,
         client_id=delegate_id,
         key_id=delegate_id,
         scope=" ".join(sorted(scopes)),
         act=Actor(sub=delegate_id),
-        delegation=delegation.jti,
+        delegation=handed.claims.jti,
     )
     return _signed(signer, claims)
 

@@ -93,18 +93,21 @@ def acknowledge(uow: UnitOfWork, *, caller: Caller, offset: int) -> InboxView:
 
 
 async def follow(
-    store: Store, *, caller: Caller, after: int
+    store: Store, *, caller: Caller, after: int, patience_seconds: streams.Patience = 1.0
 ) -> AsyncGenerator[list[MessageView], None]:
     """Yield the caller's messages after an offset: first the past, then live, without gap.
 
-    An empty list is a sign of life: nothing came for about a second. It ends when the market
-    drains.
+    An empty list is a sign of life: nothing came for ``patience_seconds``. It ends when the
+    market drains.
     """
     caller.need("read")
     stream_id = stream_of(caller.agent_id)
     if await store.read(streams.stream, stream_id=stream_id) is None:
         await store.write(open_inbox, agent_id=caller.agent_id)
-    async with aclosing(streams.follow(store, stream_id=stream_id, after=after)) as following:
+    following = streams.follow(
+        store, stream_id=stream_id, after=after, patience_seconds=patience_seconds
+    )
+    async with aclosing(following):
         async for found in following:
             yield _messages(found.entries)
 

@@ -48,8 +48,8 @@ def control(
     """Intervene in orders of a session; each intervention is answered by itself.
 
     ``scope``: one order, all open ones of the caller's ``own`` (placed, or to be delivered, by
-    it), or ``all`` that are open. To pause all pauses the session too: nothing more is spent in it
-    until all is resumed.
+    it), ``all`` that are open, or one ``run``. To pause all pauses the session too: nothing more is
+    spent in it until all is resumed.
 
     Raises:
         SessionNotFound: the caller takes no part in such a session.
@@ -57,6 +57,8 @@ def control(
         OrderNeeded: the session has several orders, and none was named.
         SessionPaused: nothing is approved in it now.
     """
+    if request.scope == "run":
+        return [sessions.control_run(uow, caller=caller, session_id=session_id, request=request)]
     viewer = sessions.viewer_of(uow, caller=caller, session_id=session_id)
     _allow(caller, viewer, request)
     actor = _actor_of(caller, viewer)
@@ -76,6 +78,10 @@ def answer_control(
     Raises:
         ControlNotFound: no steer waits at this offset for an answer of the caller's.
     """
+    if sessions.waits_for_run(uow, session_id=session_id, offset=offset):
+        return sessions.answer_run(
+            uow, caller=caller, session_id=session_id, offset=offset, request=request
+        )
     sessions.need_to_act(caller)
     asked = pending(uow, session_id=session_id, offset=offset)
     row = locked(uow, order_id=asked.order_id)
@@ -125,10 +131,12 @@ def close_session(uow: UnitOfWork, *, caller: Caller, session_id: str, reason: s
 
 
 def _allow(caller: Caller, viewer: Viewer, request: Control) -> None:
-    sessions.need_to_act(caller)
+    sessions.need_to_control(caller)
+    if caller.delegation is not None and caller.delegation.run is not None:
+        raise NotForThisCaller("The sub-agent's delegation is for one run alone.")
     if request.action in ("approve", "deny") and caller.kind not in ("principal", "overseer"):
         raise NotForThisCaller("Only the buyer's principal or an overseer approves or denies.")
-    if request.action == "steer" and caller.kind == "seller":
+    if request.action == "steer" and not (viewer.is_owner or viewer.is_buyers):
         raise NotForThisCaller("A seller does not steer itself.")
     if not viewer.is_owner and request.scope not in ("order", "own"):
         raise NotForThisCaller("A seller intervenes in its own orders alone.")

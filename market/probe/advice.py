@@ -2,25 +2,37 @@
 
 from typing import Final, NamedTuple
 
+import msgspec
+
 from market.probe.findings import CAPABILITIES, Cause, Finding
 
 
-class Step(NamedTuple):
-    """One change: on the server, in the client, and the rows of the audit that then hold."""
+class Step(msgspec.Struct, frozen=True):
+    """One change: on the server, in the client, and how the next audit shows that it is made.
+
+    ``check`` says what the probe file must say then ("" for nothing new), ``rows`` what holds.
+    """
 
     title: str
     server: str
     client: str
+    check: str
     rows: tuple[str, ...]
 
 
 class _Remedy(NamedTuple):
-    """A step, and the causes that ask for it."""
+    """A step, the causes that ask for it, and the capabilities that show it.
+
+    It is not asked for where ``unless`` holds already.
+    """
 
     causes: frozenset[Cause]
     title: str
     server: str
     client: str
+    shown_by: tuple[str, ...]
+    check: str = ""
+    unless: str = ""
 
 
 class Carrier(NamedTuple):
@@ -59,6 +71,8 @@ _REMEDIES: Final = (
         " reads that log: take the abort-on-disconnect handler out.",
         "Start once, keep the id where a reload finds it (the address bar will do), and open the"
         " stream by it.",
+        ("disconnect", "apart", "end"),
+        "name the request that starts the work in [start]",
     ),
     _Remedy(
         frozenset({"own_work", "no_position", "past_lost", "refused"}),
@@ -66,6 +80,7 @@ _REMEDIES: Final = (
         "Append each event to a log before it is sent, under an offset without gaps, and carry that"
         " offset as {id}.",
         "Remember the offset of the last event that was handled, together with what it did.",
+        ("late",),
     ),
     _Remedy(
         frozenset({"own_work", "no_position", "position_ignored", "past_lost"}),
@@ -74,6 +89,8 @@ _REMEDIES: Final = (
         " nothing between the two. Without one, begin at the first event.",
         "After every cut reconnect with the last offset, with growing pauses; drop an event whose"
         " offset is not higher than the last.",
+        ("resume",),
+        "name how a reader resumes in [resume]",
     ),
     _Remedy(
         frozenset({"own_work", "refused", "past_lost"}),
@@ -81,6 +98,7 @@ _REMEDIES: Final = (
         "Let every connection read the log by its own cursor; after an append only wake them. No"
         " reader takes an event away from another.",
         "Open a second tab and a second device by the same id; neither needs to know of the other.",
+        ("devices",),
     ),
     _Remedy(
         frozenset({"dies", "cancel_fails"}),
@@ -88,12 +106,18 @@ _REMEDIES: Final = (
         "Offer `POST .../cancel`, which may be repeated: it writes the cancel into the log, and the"
         " worker obeys the log. A connection that closes says nothing.",
         "Let the stop button send that request; let a closed tab send nothing.",
+        ("cancel", "disconnect"),
+        "name the request in [cancel]",
+        unless="cancel",
     ),
     _Remedy(
         frozenset({"dies", "cancel_fails", "cancel_silent"}),
         "Write into the log who stopped it, and why",
         "Append an event that names the cancel (`cancelled`, by whom, why) before the end.",
         "Go on after a cut; stop for good, and say so, after that event.",
+        ("cancel", "apart"),
+        "name the event in cancel.shows, unless a word in it says so",
+        unless="cancel",
     ),
     _Remedy(
         frozenset({"end_unsaid", "end_forgotten"}),
@@ -101,6 +125,8 @@ _REMEDIES: Final = (
         "Append the end as the last entry (completed, failed or cancelled), keep it as long as the"
         " log, and tell it to every reader that reaches it, however late, as {end}.",
         "Take only that entry for the end. A connection that closes without it was cut: resume.",
+        ("end", "cancel", "apart"),
+        "name the entry in [end]",
     ),
     _Remedy(
         frozenset({"relayed"}),
@@ -108,6 +134,7 @@ _REMEDIES: Final = (
         "Give each worker the right to append to the session's log under its own name, and let it"
         " append as it makes progress. The orchestrator writes only what it decides itself.",
         "Show the events by their author, in the order of the log; wait for no summary.",
+        ("workers",),
     ),
     _Remedy(
         frozenset({"slow_dropped"}),
@@ -115,6 +142,7 @@ _REMEDIES: Final = (
         "Give each reader a bounded queue; when it is full, forget the queue and go on from the"
         " log at the reader's offset, instead of dropping events or the reader.",
         "Nothing: a slow reader is late, and complete.",
+        ("slow",),
     ),
 )
 
@@ -122,19 +150,27 @@ _REMEDIES: Final = (
 def migration(findings: list[Finding], *, transport: str) -> list[Step]:
     """Return the steps that the findings ask for, in the order in which they are made."""
     carrier = _CARRIERS.get(transport, _CARRIERS["SSE"])._asdict()
-    steps = []
-    for remedy in _REMEDIES:
-        asking = [one.capability for one in findings if one.cause in remedy.causes]
-        if asking:
-            steps.append(
-                Step(
-                    title=remedy.title,
-                    server=_filled(remedy.server, carrier),
-                    client=_filled(remedy.client, carrier),
-                    rows=tuple(CAPABILITIES[one] for one in asking),
-                )
-            )
-    return steps
+    held = {one.capability for one in findings if one.verdict == "holds"}
+    causes = {one.cause for one in findings}
+    made = [one for one in _REMEDIES if one.causes & causes and one.unless not in held]
+    return [
+        Step(
+            title=remedy.title,
+            server=_filled(remedy.server, carrier),
+            client=_filled(remedy.client, carrier),
+            check=remedy.check,
+            rows=tuple(CAPABILITIES[one] for one in _shown(remedy, made, findings)),
+        )
+        for remedy in made
+    ]
+
+
+def _shown(remedy: _Remedy, made: list[_Remedy], findings: list[Finding]) -> list[str]:
+    """Return the capabilities that hold when a step is made: its own, and those of no other."""
+    asking = [one.capability for one in findings if one.cause in remedy.causes]
+    others = {name for one in made for name in one.shown_by}
+    own = [one for one in asking if one in remedy.shown_by or one not in others]
+    return own or asking
 
 
 def _filled(text: str, carrier: dict[str, str]) -> str:

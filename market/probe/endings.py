@@ -33,6 +33,8 @@ def cancel(seen: Observed) -> Finding:
     took = ms(watching.ended_ms - trial.asked_ms)
     if not _says_stop(trial, watching):
         told = f"ended {took} later with {ended_as(watching)}: no word of a cancel"
+        if watching.ending == "closed" and _is_never_told(seen):
+            return ending_lost("cancel", told, "end_unsaid")
         return conflicting("cancel", told, "cancel_silent")
     return holds("cancel", f"ended {took} later, and said so: {ended_as(watching)}")
 
@@ -46,6 +48,11 @@ def _says_stop(trial: Stopped, recording: Recording) -> bool:
     )
 
 
+def _is_never_told(seen: Observed) -> bool:
+    """Return whether work that ends by itself ends without a word, too."""
+    return seen.together is not None and seen.together.uncut.ending == "closed"
+
+
 def apart(seen: Observed, left: Finding, stop: Finding) -> Finding:
     """Judge whether who comes back can tell a stop from a cut."""
     if left.mode == "resume-cancel conflict":
@@ -54,7 +61,8 @@ def apart(seen: Observed, left: Finding, stop: Finding) -> Finding:
     if trial is None or trial.after is None:
         return untried("apart", "that needs a cancel that ends the work")
     if stop.verdict != "holds":
-        return conflicting("apart", "who comes back finds no word of the cancel", stop.cause)
+        told = "who comes back finds no word of the cancel"
+        return Finding("apart", "fails", told, stop.mode, stop.cause)
     for reader in _who(trial.after):
         if not reader.is_over or not _says_stop(trial, reader):
             told = f"after the cancel a reader {_fate(reader)}: nothing tells it of a stop"
@@ -78,8 +86,7 @@ def end(seen: Observed) -> Finding:
     for reader in _who(after):
         if reader.ending != "said":
             return ending_lost("end", *_lost(whole, reader))
-    told = " and ".join(f"{_words(reader)}" for reader in _who(after))
-    return holds("end", told)
+    return holds("end", "; ".join(map(_words, _who(after))))
 
 
 def _ended(seen: Observed) -> tuple[Recording | None, After | None]:
@@ -97,10 +104,9 @@ def _who(after: After) -> list[Recording]:
 
 def _words(reader: Recording) -> str:
     """Return what a reader that was told the end got."""
+    had = f"{count(len(reader.events), 'event')} and " if reader.events else ""
     took = ms(reader.ended_ms - reader.opened_ms)
-    return (
-        f"{_from(reader)} got {count(len(reader.events), 'event')} and {ended_as(reader)} in {took}"
-    )
+    return f"{_from(reader)} got {had}{ended_as(reader)} in {took}"
 
 
 def _from(reader: Recording) -> str:

@@ -1,6 +1,8 @@
 """What an audit finds: one answer for each capability of a durable session."""
 
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal
+
+import msgspec
 
 Mode = Literal[
     "single-connection trap", "resume-cancel conflict", "orchestrator relay", "lost end", "none"
@@ -10,15 +12,15 @@ Mode = Literal[
 Verdict = Literal["holds", "fails", "unclear", "not tried"]
 
 CAPABILITIES: Final = {
-    "disconnect": "a disconnect is no cancel",
+    "disconnect": "disconnect is no cancel",
     "resume": "cut and resume",
-    "devices": "a second reader",
-    "late": "a late reader",
-    "cancel": "a cancel that says so",
-    "apart": "stop and cut told apart",
-    "end": "the end is kept",
+    "devices": "second reader",
+    "late": "late reader",
+    "cancel": "cancel says so",
+    "apart": "stop told from cut",
+    "end": "end is kept",
     "workers": "parallel workers",
-    "slow": "a slow reader",
+    "slow": "slow reader",
     "alive": "keep-alive",
 }
 """What a durable session can do, in the order of the report."""
@@ -52,7 +54,7 @@ Cause = Literal[
 """Why something fails, as far as it can be seen from outside: what a migration begins with."""
 
 
-class Finding(NamedTuple):
+class Finding(msgspec.Struct, frozen=True):
     """What was seen of one capability, and what follows from it."""
 
     capability: str

@@ -51,7 +51,7 @@ async def audit(probe: Probe, url: str, *, environ: Mapping[str, str]) -> Report
 
 def report_on(url: str, seen: Observed, secrets: Secrets) -> Report:
     """Return what was seen as a report."""
-    found = [one._replace(seen=secrets.hidden(one.seen)) for one in findings(seen)]
+    found = [msgspec.structs.replace(one, seen=secrets.hidden(one.seen)) for one in findings(seen)]
     return Report(
         url=url,
         transport=seen.transport,

@@ -27,6 +27,7 @@ from market.probe.sequences import (
 )
 from market.probe.words import count, ended_as, ms
 
+_ON_THEIR_WAY: Final = 2
 _PART_OF_IT: Final = 0.7
 
 
@@ -74,13 +75,13 @@ def _gone_on(seen: Observed, trial: Alone, later: Recording, away: str) -> Findi
     had = len(trial.first.events) - found.start if found else 0
     more = len(later.events) - had
     if later.is_over and (later.says_stop or _is_too_short(seen, later)):
-        told = f"{away}; the work had ended after {count(max(more, 0), 'more event')}"
-        return conflicting("disconnect", f"{told}: {ended_as(later)}", "dies")
+        told = f"the work had ended {f'after {more} more' if more > 0 else 'at once'}"
+        return conflicting("disconnect", f"{away}; {told}: {ended_as(later)}", "dies")
     if not later.is_over and more <= later.past_events - had:
-        told = f"{away}; {count(max(more, 0), 'more event')} and then nothing"
-        return conflicting("disconnect", told, "dies")
+        told = f"{count(more, 'more event')}, then nothing" if more > 0 else "nothing more came"
+        return conflicting("disconnect", f"{away}; {told}", "dies")
     meanwhile = max(later.past_events - had, 0)
-    return holds("disconnect", f"{away}; meanwhile {count(meanwhile, 'event')} were made")
+    return holds("disconnect", f"{away}; {meanwhile:,} were made meanwhile")
 
 
 def _is_too_short(seen: Observed, later: Recording) -> bool:
@@ -107,7 +108,7 @@ def resume(seen: Observed) -> Finding:
         return trapped("resume", told, "own_work")
     place = torn.place or Place("", len(torn.events))
     expected = begun.start + place.events
-    if seen.stopped is None and uncut.says_stop and expected >= len(uncut.events) - 2:
+    if _is_ended_by_cut(seen, uncut, expected):
         told = f"{cut_at}: that ended the work for all, with {ended_as(uncut)}"
         return conflicting("resume", told, "dies")
     if resumed.ending in ("refused", "broken"):
@@ -119,6 +120,12 @@ def resume(seen: Observed) -> Finding:
         if can_say
         else _not_told(seen, trial, expected, found, cut_at)
     )
+
+
+def _is_ended_by_cut(seen: Observed, uncut: Recording, expected: int) -> bool:
+    """Return whether the work was stopped when one reader was cut, and by nobody else."""
+    is_stopped = uncut.says_stop and (seen.stopped is None or seen.is_fresh)
+    return is_stopped and len(uncut.events) - expected <= _ON_THEIR_WAY
 
 
 def _unresumed(seen: Observed) -> Finding:

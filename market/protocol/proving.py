@@ -87,7 +87,7 @@ class LogProof:
     """Checks a log entry by entry; ``report`` says what came of it.
 
     Without ``session_id`` the log is of the session that its last event is of. ``hashes`` are
-    those found at the offsets in ``wanted``.
+    those found at the offsets in ``wanted``; ``head`` is the one that the last entry says it has.
     """
 
     def __init__(
@@ -95,8 +95,9 @@ class LogProof:
     ) -> None:
         self.session_id = session_id
         self.hashes: dict[int, frozenset[str]] = {}
+        self.head: str | None = GENESIS
         self._wanted = frozenset(wanted)
-        self._next = first_offset
+        self._first = self._next = first_offset
         # Who starts midway cannot know what the first entry follows.
         start = frozenset({GENESIS}) if first_offset == 0 else frozenset[str]()
         self._last = _Seen(first_offset - 1, start)
@@ -110,13 +111,8 @@ class LogProof:
         self._of: str | None = None
         self._of_since = first_offset
 
-    @property
-    def head(self) -> str | None:
-        """The hash that the last entry says it has; None if that could not be read."""
-        return next(iter(self._last.hashes)) if len(self._last.hashes) == 1 else None
-
     def take_bytes(self, data: bytes, *, is_stored: bool = False) -> Event | None:
-        """Check the next entry, as text; return it if it is an event that is what its hash says.
+        """Check the next entry, as text; return it if it can be read as an event.
 
         A store holds exactly the market's bytes (``is_stored``); a file may have written the same
         members in another way.
@@ -134,7 +130,7 @@ class LogProof:
         return self._take(entry, text)
 
     def take(self, entry: Entry) -> Event | None:
-        """Check the next entry; return it if it is an event that is what its hash says."""
+        """Check the next entry; return it if it is an event."""
         try:
             text = text_of(entry)
         except NotAnEntry as error:
@@ -167,6 +163,7 @@ class LogProof:
 
     def _take(self, entry: Entry, text: bytes) -> Event | None:
         self._entries += 1
+        self.head = entry.hash
         hashes = frozenset({entry.hash})
         if isinstance(entry, Withheld):
             self._withheld += 1
@@ -176,13 +173,14 @@ class LogProof:
         if made != entry.hash:
             self._flaw("the event is not what its hash says", expected=entry.hash, found=made)
             self._go_on(_Seen(self._next, hashes | {made}, is_bad=True))
-            return None
-        self._place(entry, hashes)
+        else:
+            self._place(entry, hashes)
         return entry
 
     def _skip(self, detail: str) -> None:
         """Go on behind something that cannot be read."""
         self._entries += 1
+        self.head = None
         self._flaw(detail)
         self._go_on(_Seen(self._next, frozenset(), is_bad=True))
 
@@ -224,7 +222,7 @@ class LogProof:
             return
         self._flaw(
             "the event does not follow the one before",
-            since=self._next if self._last.is_bad or self._last.is_astray else 0,
+            since=self._next if self._last.is_bad or self._last.is_astray else self._first,
             expected=min(self._last.hashes),
             found=entry.prev_hash if isinstance(entry, Event) else None,
         )
@@ -281,12 +279,12 @@ class LogProof:
         run = next((run for run in self._runs if run.first == flaw.offset), None)
         is_sure = run is not None and any(run.first <= at <= run.last for at in sure)
         offset = flaw.offset - 1 if is_sure and flaw.since < flaw.offset else flaw.offset
-        known = max((at + 1 for at in sure if at < offset), default=0)
+        known = max((at + 1 for at in sure if at < offset), default=self._first)
         return msgspec.structs.replace(flaw, offset=offset, since=max(flaw.since, known))
 
     def _against(self, given: Sequence[Anchor]) -> Iterator[Flaw]:
         """Yield where anchors and the log part, and the end if it was cut."""
-        known, has_parted = -1, False
+        known, has_parted = self._first - 1, False
         for anchor in given:
             found = self.hashes.get(anchor.offset)
             if anchor.offset >= self._next or not found:

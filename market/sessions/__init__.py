@@ -24,6 +24,7 @@ from market.sessions.errors import (
     BadControl,
     BadEvent,
     BadForkPoint,
+    FeedFull,
     KindReserved,
     NotDelegated,
     OrderNeeded,
@@ -41,6 +42,7 @@ from market.sessions.errors import (
     TooManyDevices,
     TooManyRuns,
 )
+from market.sessions.feeding import MAX_FOLLOWED, Feed, FeedTurn
 from market.sessions.folding import Folds, Standing, snapshot
 from market.sessions.forking import MAX_GENERATIONS, fork
 from market.sessions.pausing import check_running, lock_pause, may_lift, pause, resume
@@ -73,11 +75,15 @@ from market.sessions.writing import MAX_EVENT_BYTES, NewEvent, append, write
 __all__ = [
     "CHECKPOINT_EVERY",
     "MAX_EVENT_BYTES",
+    "MAX_FOLLOWED",
     "MAX_GENERATIONS",
     "MAX_RUNS",
     "BadControl",
     "BadEvent",
     "BadForkPoint",
+    "Feed",
+    "FeedFull",
+    "FeedTurn",
     "Folds",
     "KindReserved",
     "NewEvent",

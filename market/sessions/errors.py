@@ -38,6 +38,11 @@ class TooManyDevices(Limited):
     title = "The session has as many devices present as it may"
 
 
+class FeedFull(Limited):
+    code = "feed_full"
+    title = "The feed follows as many sessions as it may"
+
+
 class BadForkPoint(Invalid):
     code = "bad_fork_point"
     title = "The session cannot be forked there"

@@ -41,7 +41,12 @@ def events(
 
 
 async def follow(
-    store: Store, *, caller: Caller, session_id: str, after: int, patience_seconds: float = 1.0
+    store: Store,
+    *,
+    caller: Caller,
+    session_id: str,
+    after: int,
+    patience_seconds: streams.Patience = 1.0,
 ) -> AsyncGenerator[Reading, None]:
     """Yield what follows ``after``, first the past, then live; empty after each quiet moment.
 

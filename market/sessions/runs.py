@@ -39,7 +39,7 @@ _IS_IT: Final = (runs.c.session_id == bindparam("in_session"), runs.c.run == bin
 _FIND: Final = Sql(select(runs).where(*_IS_IT))
 _ADD: Final = Sql(insert(runs))
 _COUNT: Final = Sql(
-    select(func.count().label("count")).where(runs.c.session_id == bindparam("in_session"))
+    select(func.count().label("total")).where(runs.c.session_id == bindparam("in_session"))
 )
 _START: Final = Sql(
     update(runs)
@@ -78,10 +78,11 @@ def expect_run(
     Raises:
         TooManyRuns: the session has as many as it may.
     """
-    if uow.one(_COUNT, in_session=session_id).count >= MAX_RUNS:
+    if uow.one(_COUNT, in_session=session_id).total >= MAX_RUNS:
         raise TooManyRuns(f"A session has at most {MAX_RUNS} runs.", max_runs=MAX_RUNS)
-    columns = {column.name: None for column in runs.columns}
-    uow.run(_ADD, **{**columns, **known}, session_id=session_id, run=run, audience=audience)
+    empty = dict.fromkeys(column.name for column in runs.columns)
+    named = {"session_id": session_id, "run": run, "audience": audience}
+    uow.run(_ADD, **{**empty, **known, **named})
 
 
 def is_theirs(row: Any, viewer: Viewer) -> bool:

@@ -74,7 +74,8 @@ async def test_an_unknown_audience_gets_no_token(market: Market):
 
     assert answer.status_code == 400
     assert answer.json()["error"] == "invalid_target"
-    assert set(answer.json()) == {"error", "error_description"}
+    assert set(answer.json()) == {"error", "error_description", "error_uri"}
+    assert (await market.http.get(answer.json()["error_uri"])).status_code == 200
 
 
 async def test_an_assertion_is_good_for_one_use(market: Market):

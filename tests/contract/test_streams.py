@@ -282,5 +282,5 @@ async def generated(market: Market, agent: Agent, session_id: str) -> AsyncItera
     """The frames of a session as they are made, before any server sends them."""
     desk = market.app.state.desk
     visitor = await desk.doors.admit(agent.bearer["authorization"].encode())
-    batches = follow_session(desk.store, caller=visitor.caller, session_id=session_id, after=-1)
+    batches = follow_session(desk, visitor, session_id=session_id, after=-1)
     return event_frames(steps(batches, doors=desk.doors, visitor=visitor, after=-1))

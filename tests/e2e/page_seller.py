@@ -17,9 +17,10 @@ seller = Seller(sys.argv[1], key=sys.argv[2])
 
 @seller.handle
 async def rows(order: Order) -> AsyncIterator[Chunk]:
-    """Yield the words of each page as rows."""
+    """Yield the words of each page as rows; listen to who steers, and change nothing by it."""
     for page in order.input["pages"]:
         await asyncio.sleep(PAGE_SECONDS)
+        order.steering.take()
         yield Chunk({"rows": page.split()}, units=1)
 
 

@@ -95,6 +95,15 @@ async def test_an_operator_holds_watches_and_ends_a_delivery(
         shown = await shell.json("session", "show", session_id)
         assert shown["orders"][0]["is_paused"]
         await shell.ok("session", "resume", session_id)
+        assert "nobody" in await shell.ok("session", "presence", session_id)
+        await buyer.be_present(session_id, "idle", device="phone")
+        [present] = await shell.json("session", "presence", session_id)
+        assert (present["device"], present["status"]) == ("phone", "idle")
+        assert "walker" in await shell.ok("session", "presence", session_id)
+        held = await shell.ok("session", "pause", session_id, "--scope", "all")
+        assert f"pause {session_id}: accepted" in held
+        assert "by the overseer" in await shell.ok("session", "show", session_id)
+        await shell.ok("session", "resume", session_id, "--scope", "all")
 
         watching = await anyio.open_process(
             [COMMAND, "watch", session_id], env=shell.environ, stdin=None

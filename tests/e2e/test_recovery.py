@@ -189,10 +189,11 @@ async def test_a_deadline_that_passed_while_the_market_was_dead_is_kept_when_it_
         market_process.restart()
 
         async with aclosing(follow_session(buyer, order.session_id)) as log:
-            kinds = [entry.kind async for entry in log if isinstance(entry, Event)]
+            async for entry in log:
+                if isinstance(entry, Event) and entry.kind == "order.failed":
+                    break
         [after] = (await buyer.wallet()).balances
 
-        assert kinds[-2:] == ["order.failed", "session.closed"]
         assert after == before
     assert_whole(market_process)
 
@@ -221,12 +222,12 @@ async def test_a_journey_over_a_bad_network_is_a_journey(sqlite_settings: Settin
 def bad_weather() -> list[Any]:
     """Every connection may be cut anywhere, requests come late and twice, the door is shut."""
     return [
-        Cut(at=(1, 900), times=8),
-        Cut(at=(1, 600), toward="server", times=4),
-        Delay(milliseconds=(1, 30), times=6),
-        Double("^POST", times=6, skip=2),
-        LoseAnswer("^POST", times=3, skip=4),
-        Refuse("^POST", milliseconds=(20, 80), skip=6),
+        Cut(at=(1, 900), share=0.2, times=8),
+        Cut(at=(1, 600), toward="server", share=0.2, times=4),
+        Delay(milliseconds=(1, 30), share=0.3, times=6),
+        Double("^POST", share=0.3, times=6),
+        LoseAnswer("^POST", share=0.3, times=4),
+        Refuse("^POST", milliseconds=(20, 80), skip=4),
     ]
 
 
@@ -239,8 +240,7 @@ async def test_requests_that_arrive_out_of_order_land_in_the_order_of_their_prod
         session_id = (await buyer.open_session("notes")).id
 
         late = asyncio.create_task(write(buyer, session_id, 0))
-        while not first_comes_late.fired:
-            await asyncio.sleep(0)
+        await first_comes_late.happens.wait()
         with pytest.raises(Refused) as refused:
             await write(buyer, session_id, 1)
         await late

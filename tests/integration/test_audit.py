@@ -24,6 +24,7 @@ from market.orders.tables import orders as order_rows
 from market.protocol.chain import event_hash
 from market.protocol.commitments import RECEIPT
 from market.protocol.events import GENESIS, Event
+from market.protocol.logfile import stored, text_of
 from market.protocol.signing import SigningKey, read_payload
 from market.protocol.wire import AskSupport, Control, OrderView, WriteEvent, WriteEvents
 from market.trust.tables import standings
@@ -89,7 +90,7 @@ async def rewrite(store: Store, event: dict[str, Any]) -> None:
         .values(data=bindparam("event")),
         session_id=event["session_id"],
         place=event["offset"],
-        event=json.dumps(event).encode(),
+        event=stored(entry := msgspec.convert(event, Event), text_of(entry)),
     )
 
 
@@ -386,7 +387,7 @@ async def test_a_missing_event_is_named(town: Town):
 
     found = await findings_of(town.store)
     assert {"streams", "log"} <= {finding.rule for finding in found}
-    assert f"{order.session_id}:4" in {finding.where for finding in found}
+    assert f"{order.session_id}:3" in {finding.where for finding in found}
 
 
 async def test_a_log_cut_off_at_its_end_is_named(town: Town):

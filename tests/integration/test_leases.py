@@ -49,6 +49,12 @@ async def beat(town: Town, order: OrderView, by: Party | None = None) -> LeaseVi
     return await town.store.write(orders.heartbeat, caller=caller, order_id=order.id)
 
 
+async def give_up(town: Town, order: OrderView) -> OrderView:
+    return await town.store.write(
+        orders.fail, caller=town.seller.caller, order_id=order.id, reason="no paper"
+    )
+
+
 async def control(town: Town, order: OrderView, action: str, by: Party | None = None) -> Any:
     [answer] = await town.store.write(
         orders.control,
@@ -278,14 +284,11 @@ async def test_nobody_gives_signs_of_life_for_another(town: Town):
 async def test_a_worker_that_comes_after_a_cancel_learns_at_which_offset_it_was(town: Town):
     order = await town.place()
     asked = await control(town, order, "cancel")
-    fail = town.store.write(
-        orders.fail, caller=town.seller.caller, order_id=order.id, reason="late"
-    )
 
-    acts = [start(town, order), beat(town, order), town.deliver(order), town.complete(order), fail]
+    acts = (start, beat, give_up, Town.deliver)
     for act in acts:
         with pytest.raises(orders.OrderCancelled) as refusal:
-            await act
+            await act(town, order)
         assert refusal.value.facts == {"state": "cancelled", "cancel_offset": asked.offset}
 
     again = await control(town, order, "cancel")
@@ -293,11 +296,22 @@ async def test_a_worker_that_comes_after_a_cancel_learns_at_which_offset_it_was(
     assert await town.available(town.buyer) == 10_000_000
 
 
+async def test_a_worker_that_completes_after_a_cancel_learns_where_it_was(town: Town):
+    order = await town.place()
+    chunk = await town.deliver(order)
+    asked = await control(town, order, "cancel")
+
+    again = await town.deliver(order)
+    with pytest.raises(orders.OrderCancelled) as refusal:
+        await town.complete(order)
+
+    assert (again.offset, again.repeated) == (chunk.offset, True)
+    assert refusal.value.facts["cancel_offset"] == asked.offset
+
+
 async def test_an_order_that_failed_is_not_said_to_be_cancelled(town: Town):
     order = await town.place()
-    await town.store.write(
-        orders.fail, caller=town.seller.caller, order_id=order.id, reason="no paper"
-    )
+    await give_up(town, order)
 
     with pytest.raises(orders.WrongState) as refusal:
         await start(town, order)
@@ -318,25 +332,24 @@ async def test_a_thousand_renewed_leases_are_noted_in_one_turn(town: Town, clock
     assert await town.store.read(orders.due) == [placed[-1].id]
 
 
-async def test_a_chunk_racing_the_end_of_a_lease_has_one_winner(
+async def test_a_sign_of_life_racing_the_end_of_a_lease_has_one_winner(
     postgres_settings: Settings, clock: ManualClock
 ):
     with two_workers(postgres_settings, clock=clock) as (left, right):
         town = await build_town(left)
         order = await town.place()
         await start(town, order)
-        for _ in range(2):
-            clock.advance(LEASE)
-            if _ == 0:
-                await expire_orders(left)
-        chunk = Hold(orders.heartbeat)
+        clock.advance(LEASE)
+        await expire_orders(left)
+        clock.advance(LEASE)
+        sign = Hold(orders.heartbeat)
         beating = asyncio.create_task(
-            left.write(chunk, caller=town.seller.caller, order_id=order.id)
+            left.write(sign, caller=town.seller.caller, order_id=order.id)
         )
-        await chunk.has_worked()
+        await sign.has_worked()
         expiring = asyncio.create_task(right.write(orders.expire, order_id=order.id))
         await somebody_waits(postgres_settings)
-        chunk.let_go()
+        sign.let_go()
 
         await beating
         assert await expiring == "nothing"

@@ -8,7 +8,7 @@ import pytest
 from durable_streams import (
     AsyncDurableStream,
     DurableStream,
-    FetchError,
+    DurableStreamError,
     SeqConflictError,
     StreamExistsError,
     StreamNotFoundError,
@@ -91,7 +91,7 @@ def test_writes_that_come_out_of_sequence_are_refused(place: Place):
 
 
 def test_nobody_reads_without_a_token(place: Place):
-    with created(place, "text/plain") as handle, pytest.raises(FetchError) as refusal:
+    with created(place, "text/plain") as handle, pytest.raises(DurableStreamError) as refusal:
         stream(handle.url, live=False)
 
     assert refusal.value.status == 401

@@ -129,6 +129,26 @@ def event(kind: str, body: dict[str, Any], actor_id: str = BUYER) -> Event:
             {"slug": "clerk", "recipient_ids": [BUYER]},
             ("Recommend", "told", "recommends clerk to walker"),
         ),
+        (
+            "order.stalled",
+            {"lease_until": "2026-11-22T12:00:30.000000Z", "fails_at": "2026-11-22T12:01:00.000Z"},
+            ("Use", "● stalled", "no sign of life of the seller; fails at 12:01:00"),
+        ),
+        (
+            "presence.joined",
+            {"agent_id": BUYER, "device": "phone", "status": "idle"},
+            ("", "joined", "walker on phone: idle"),
+        ),
+        (
+            "presence.changed",
+            {"agent_id": BUYER, "device": "phone", "status": "thinking"},
+            ("", "present", "walker on phone: thinking"),
+        ),
+        (
+            "presence.left",
+            {"agent_id": BUYER, "device": "phone", "reason": "lost"},
+            ("", "gone", "walker on phone: no sign any more"),
+        ),
         ("note.written", {"text": "a\nb"}, ("", "note.written", "text: a b")),
     ],
 )

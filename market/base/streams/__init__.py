@@ -13,6 +13,7 @@ from market.base.streams.errors import (
     StreamClosed,
     StreamNotFound,
 )
+from market.base.streams.gathering import Gathering, Place
 from market.base.streams.log import (
     Stream,
     append,
@@ -25,13 +26,16 @@ from market.base.streams.log import (
     stream,
 )
 from market.base.streams.producers import Producer, check_producer, keep_producer
-from market.base.streams.reading import MAX_PAGE, MAX_PAGE_BYTES, Read, follow, read
+from market.base.streams.reading import MAX_PAGE, MAX_PAGE_BYTES, Patience, Read, follow, read
 from market.base.streams.tables import entries, producers, streams
 
 __all__ = [
     "MAX_PAGE",
     "MAX_PAGE_BYTES",
     "BadProducer",
+    "Gathering",
+    "Patience",
+    "Place",
     "Producer",
     "ProducerFenced",
     "ProducerGap",

@@ -1,6 +1,7 @@
 """Reading: the past page by page, then live, without gap or repeat."""
 
-from collections.abc import AsyncGenerator
+import math
+from collections.abc import AsyncGenerator, Callable
 from typing import Final, NamedTuple
 
 from sqlalchemy import bindparam, select
@@ -35,6 +36,10 @@ _PAGE: Final = Sql(
     .order_by(entries.c.offset)
     .limit(bindparam("limit"))
 )
+
+
+Patience = float | Callable[[], float]
+"""How many seconds a reader waits before it wants a sign; asked anew each time if callable."""
 
 
 class Read(NamedTuple):
@@ -88,37 +93,42 @@ def _place(snapshot: Snapshot, stream_id: str, now: Stream, after: int) -> tuple
 
 
 async def follow(
-    store: Store, *, stream_id: str, after: int, patience_seconds: float = POLL_SECONDS
+    store: Store, *, stream_id: str, after: int, patience_seconds: Patience = POLL_SECONDS
 ) -> AsyncGenerator[Read, None]:
     """Yield what follows ``after``: first the past, then live, without gap or repeat.
 
-    An empty ``Read`` comes every ``patience_seconds`` in which nothing happened, so that the
-    caller may send a sign of life or give up. The last one has ``is_end``; it also ends when the
-    market drains. Nothing is read ahead of the consumer.
+    An empty ``Read`` comes every ``patience_seconds`` in which nothing happened, and when somebody
+    wakes the readers, so that the caller may send a sign of life or give up. The last one has
+    ``is_end``; it also ends when the market drains. Nothing is read ahead of the consumer.
 
     Raises:
         StreamNotFound: there is no such stream.
     """
-    is_alone = store.settings.dialect == "sqlite"
-    turns = 1 if is_alone else max(1, round(patience_seconds / POLL_SECONDS))
-    quiet = 0
+    # Another worker of a shared database may write without ringing here.
+    longest = math.inf if store.settings.dialect == "sqlite" else POLL_SECONDS
     with store.hub.listen(stream_id) as ear:
+        until: float | None = None
         while not store.hub.is_draining:
             found = await _at_hand(store, ear, stream_id, after)
             if found is not None:
-                quiet = 0
+                until = None
                 if found.entries:
                     after = found.entries[-1].offset
                 yield found
                 if found.is_end:
                     return
-            elif not await ear.wait(patience_seconds / turns):
-                quiet += 1
-                if not is_alone:
-                    # Another worker may have written without ringing here.
-                    ear.look()
-                if quiet % turns == 0:
-                    yield Read([], after + 1, is_end=False)
+                continue
+            now = ear.loop.time()
+            until = now + _seconds(patience_seconds) if until is None else until
+            if ear.was_called() or now >= until:
+                until = None
+                yield Read([], after + 1, is_end=False)
+            elif not await ear.wait(min(until - now, longest)) and longest < math.inf:
+                ear.look()
+
+
+def _seconds(patience: Patience) -> float:
+    return patience() if callable(patience) else patience
 
 
 async def _at_hand(store: Store, ear: Ear, stream_id: str, after: int) -> Read | None:

@@ -19,9 +19,11 @@ from market.faces.http.agents import AgentController, MeController
 from market.faces.http.answers import Answer
 from market.faces.http.call import Call
 from market.faces.http.checkpoints import CheckpointController
+from market.faces.http.delegations import DelegationController
 from market.faces.http.desk import Desk
 from market.faces.http.documents import make_documents
 from market.faces.http.doors import Doorkeeper
+from market.faces.http.feed import FeedController
 from market.faces.http.inbox import InboxController
 from market.faces.http.mandates import MandateController
 from market.faces.http.memory import MemoryController
@@ -54,6 +56,7 @@ _CONTROLLERS: tuple[type[Controller], ...] = (
     AgentController,
     MeController,
     OAuthController,
+    DelegationController,
     WalletController,
     MandateController,
     ServiceController,
@@ -62,6 +65,7 @@ _CONTROLLERS: tuple[type[Controller], ...] = (
     CheckpointController,
     PresenceController,
     SocketController,
+    FeedController,
     OrderController,
     ReceiptController,
     ReviewController,

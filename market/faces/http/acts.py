@@ -1,6 +1,6 @@
 """Acts that touch two rooms of one floor: verbs put together, each still one unit of work."""
 
-from market import catalog, identity, inbox, ledger, orders
+from market import catalog, identity, inbox, ledger, orders, sessions
 from market.base.caller import Caller, Signed
 from market.base.errors import NotFound
 from market.base.work import Snapshot, UnitOfWork
@@ -52,9 +52,7 @@ def admit_delegate(
         sessions.tell_delegation(uow, delegator=delegator, claims=claims, token=handed.token)
 
 
-def revoke_delegation(
-    uow: UnitOfWork, *, caller: Caller, jti: str, reason: str
-) -> DelegationView:
+def revoke_delegation(uow: UnitOfWork, *, caller: Caller, jti: str, reason: str) -> DelegationView:
     """Take a delegation of the caller's back, used or not; a repeat changes nothing."""
     sessions.need_to_act(caller)
     view, ended = identity.revoke_delegation(uow, caller=caller, jti=jti)

@@ -120,7 +120,7 @@ def _read_parameters(call: Call, takes: Arguments) -> dict[str, Any]:
     for name, field in takes.headers.items():
         values[name] = _read_header(call, field.header, field.type, field.default)
     if call.scope["query_string"] or takes.query.__struct_fields__:
-        query = _convert(InvalidParameter, "query", call.parameters(), takes.query)
+        query = _convert(InvalidParameter, "query", call.parameters(takes.repeated), takes.query)
         values.update(
             {takes.query_name: query} if takes.query_name else msgspec.structs.asdict(query)
         )
@@ -140,7 +140,7 @@ def _read_header(call: Call, header: str, kind: Any, default: Any) -> Any:
         ) from error
 
 
-def _convert(refusal: type[MarketError], where: str, texts: dict[str, str], kind: Any) -> Any:
+def _convert(refusal: type[MarketError], where: str, texts: dict[str, Any], kind: Any) -> Any:
     try:
         found = msgspec.convert(texts, kind, strict=False)
         for field, name in zip(kind.__struct_fields__, kind.__struct_encode_fields__, strict=True):

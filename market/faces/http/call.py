@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import re
+from collections.abc import Collection
 from typing import Any, Final, cast
 from urllib.parse import parse_qsl
 
@@ -85,9 +86,9 @@ class Call(Request[Any, Any, Any]):
         """Whose request this is, for the log; None before it is known."""
         return None if self._visitor is None else self._visitor.caller.agent_id
 
-    def parameters(self) -> dict[str, str]:
+    def parameters(self, repeated: Collection[str] = ()) -> dict[str, Any]:
         """Return the query's parameters, as ``read_query`` does."""
-        return read_query(self.scope["query_string"])
+        return read_query(self.scope["query_string"], repeated)
 
     async def load(self, limit: int, media: str) -> None:
         """Read the body, of at most ``limit`` bytes, into ``content``.
@@ -166,24 +167,30 @@ async def _discard(receive: Receive, left: int, *, is_over: bool) -> None:
         is_over = not message["more_body"]
 
 
-def read_query(query: bytes) -> dict[str, str]:
-    """Return the parameters of a query, each at most once.
+def read_query(query: bytes, repeated: Collection[str] = ()) -> dict[str, Any]:
+    """Return the parameters of a query, each at most once; those that may be ``repeated`` as lists.
 
     Raises:
         InvalidParameter: too many, too long, twice the same, or not UTF-8.
     """
-    if len(query) > limits.QUERY:
-        raise InvalidParameter(f"The query is longer than {limits.QUERY} bytes.")
+    max_bytes = limits.LONG_QUERY if repeated else limits.QUERY
+    if len(query) > max_bytes:
+        raise InvalidParameter(f"The query is longer than {max_bytes} bytes.")
     try:
         pairs = parse_qsl(
             query.decode("ascii"),
             keep_blank_values=True,
             errors="strict",
-            max_num_fields=limits.QUERY_FIELDS,
+            max_num_fields=limits.QUERY_FIELDS + (limits.REPEATED if repeated else 0),
         )
     except ValueError as error:
         raise InvalidParameter("The query is not text in UTF-8 of a few parameters.") from error
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise InvalidParameter("A query parameter stands twice.")
+    found: dict[str, Any] = {}
+    for name, text in pairs:
+        if name in repeated:
+            found.setdefault(name, []).append(text)
+        elif name in found:
+            raise InvalidParameter("A query parameter stands twice.")
+        else:
+            found[name] = text
     return found

@@ -1,4 +1,4 @@
-"""Delegations over HTTP: taken back here; they are given out of band, and used at the token endpoint."""
+"""Delegations over HTTP: taken back here; they are used at the token endpoint."""
 
 from litestar import Controller
 from litestar.di import NamedDependency

@@ -93,6 +93,12 @@ class Doorkeeper:
         """Have every token of this agent and its sub-agents examined anew at its next use."""
         for authorization in self._headers_of.pop(agent_id, ()):
             self._passes.pop(authorization, None)
+        self._store.hub.wake_everyone()
+
+    def patience(self, visitor: Visitor) -> float:
+        """Return for how many seconds a visitor's live stream may be left alone."""
+        left = (visitor.expires_at - self._clock.now()).total_seconds()
+        return min(limits.HEARTBEAT_SECONDS, max(0.0, left))
 
     def _read(self, authorization: bytes, now: datetime) -> AccessClaims:
         scheme, _, token = authorization.decode("latin-1").partition(" ")

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from functools import partial
 
 from litestar import Controller
 from litestar.di import NamedDependency
@@ -15,6 +16,8 @@ from market.base.store import Store
 from market.faces.http.answers import encode
 from market.faces.http.binding import get, post
 from market.faces.http.call import Call
+from market.faces.http.desk import Desk
+from market.faces.http.doors import Visitor
 from market.faces.http.limits import After, Wait
 from market.faces.http.sessions import LastEventId
 from market.faces.http.streaming import EVENTS, Batch, Item, open_stream
@@ -45,7 +48,6 @@ class InboxController(Controller):
     async def stream_inbox(
         self,
         caller: NamedDependency[Caller],
-        store: NamedDependency[Store],
         call: NamedDependency[Call],
         after: FromQuery[After] = -1,
         last_event_id: LastEventId = None,
@@ -53,7 +55,7 @@ class InboxController(Controller):
         """Follow the inbox live, as server-sent events; each ``data`` is a message."""
         caller.need("read")
         start = after if last_event_id is None else last_event_id
-        return open_stream(call, _follow(store, caller, start), after=start)
+        return open_stream(call, _follow(call.desk, call.visitor, start), after=start)
 
     @post("/acknowledge", status=200)
     async def acknowledge_inbox(
@@ -66,9 +68,15 @@ class InboxController(Controller):
         return await store.write(inbox.acknowledge, caller=caller, offset=request.offset)
 
 
-async def _follow(store: Store, caller: Caller, after: int) -> AsyncGenerator[Batch, None]:
+async def _follow(desk: Desk, visitor: Visitor, after: int) -> AsyncGenerator[Batch[Item], None]:
     next_offset = after + 1
-    async with aclosing(inbox.follow(store, caller=caller, after=after)) as following:
+    following = inbox.follow(
+        desk.store,
+        caller=visitor.caller,
+        after=after,
+        patience_seconds=partial(desk.doors.patience, visitor),
+    )
+    async with aclosing(following):
         async for messages in following:
             items = [Item(message.offset, encode(message)) for message in messages]
             next_offset = items[-1].offset + 1 if items else next_offset

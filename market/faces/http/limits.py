@@ -7,7 +7,8 @@ body              ``BODY`` bytes; ``INPUT_BODY`` where a service's input or outp
                   within ``BODY_SECONDS``
 header block      ``HEADERS`` fields; the servers stop at ``HEADER_BYTES``
 bearer token      ``TOKEN`` characters
-query             ``QUERY`` bytes and ``QUERY_FIELDS`` parameters
+query             ``QUERY`` bytes and ``QUERY_FIELDS`` parameters; where one may stand many times,
+                  ``LONG_QUERY`` bytes and ``REPEATED`` more
 page              1 to 100 items (``base.paging``)
 long poll         ``WAIT_SECONDS``
 live streams      ``STREAMS_PER_AGENT`` and ``STREAMS`` in all, on SSE and WebSocket together;
@@ -33,9 +34,11 @@ HEADER_BYTES: Final = 32 * 1024
 TOKEN: Final = 8 * 1024
 QUERY: Final = 4 * 1024
 QUERY_FIELDS: Final = 20
+LONG_QUERY: Final = 8 * 1024
+REPEATED: Final = 100
 WAIT_SECONDS: Final = 30
-STREAMS_PER_AGENT: Final = 64
-STREAMS: Final = 4_096
+STREAMS_PER_AGENT: Final = 256
+STREAMS: Final = 16_384
 FRAME: Final = 64 * 1024
 FRAMES_PER_MINUTE: Final = 120
 CHECKPOINTS_PER_MINUTE: Final = 60

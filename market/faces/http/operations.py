@@ -58,12 +58,13 @@ class Arguments:
     """A handler's arguments by where they come from; maps are by name.
 
     ``query`` holds the query's parameters; its fields are arguments of their own, unless
-    ``query_name`` says that the whole is one argument.
+    ``query_name`` says that the whole is one argument. Those in ``repeated`` are lists.
     """
 
     paths: dict[str, Any]
     query: type[msgspec.Struct]
     query_name: str
+    repeated: frozenset[str]
     headers: dict[str, HeaderField]
     body_name: str
     body: Any
@@ -124,6 +125,7 @@ def _read_arguments(handler: Callable[..., Any], hints: dict[str, Any]) -> Argum
     dependencies: dict[str, Any] = {}
     body_name, body = "", None
     query_name, whole_query = "", None
+    repeated: set[str] = set()
     for name, parameter in inspect.signature(handler).parameters.items():
         if name == "self":
             continue
@@ -138,6 +140,8 @@ def _read_arguments(handler: Callable[..., Any], hints: dict[str, Any]) -> Argum
                 is_required = default is inspect.Parameter.empty
                 query.append((name, kind) if is_required else (name, kind, default))
                 called[name] = marker.name or name
+                if _is_list(kind):
+                    repeated.add(called[name])
             case HeaderParameter():
                 headers[name] = HeaderField(str(marker.name), kind, default)
             case BodyKwarg():
@@ -155,11 +159,17 @@ def _read_arguments(handler: Callable[..., Any], hints: dict[str, Any]) -> Argum
             rename=called,
         ),
         query_name=query_name,
+        repeated=frozenset(repeated),
         headers=headers,
         body_name=body_name,
         body=body,
         dependencies=dependencies,
     )
+
+
+def _is_list(kind: Any) -> bool:
+    plain = get_args(kind)[0] if get_origin(kind) is Annotated else kind
+    return get_origin(plain) is list
 
 
 def _split(hint: Any) -> tuple[Any, Any]:

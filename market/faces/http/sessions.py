@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from functools import partial
 from typing import Annotated, Literal
 
 import msgspec
@@ -21,6 +22,7 @@ from market.faces.http.answers import Answer
 from market.faces.http.binding import get, post
 from market.faces.http.call import Call
 from market.faces.http.desk import Desk
+from market.faces.http.doors import Visitor
 from market.faces.http.limits import INPUT_BODY, After, Wait
 from market.faces.http.streaming import EVENTS, Batch, Item, open_stream, snapshot_frame
 from market.protocol.folded import SnapshotView
@@ -210,7 +212,7 @@ class SessionController(Controller):
                 store, call.desk.folds, caller=caller, session_id=session_id
             )
             seen, first = found.offset, snapshot_frame(found.json, found.offset)
-        batches = follow_session(store, caller=caller, session_id=session_id, after=seen)
+        batches = follow_session(call.desk, call.visitor, session_id=session_id, after=seen)
         return open_stream(call, batches, after=seen, first=first)
 
     @post("/{session_id:str}/fork", refuses=(403, 404), location="/v1/sessions/{id}")
@@ -246,7 +248,10 @@ class SessionController(Controller):
         )
 
     @post(
-        "/{session_id:str}/controls/{offset:str}/answer", status=200, refuses=(403, 404), delegates=True
+        "/{session_id:str}/controls/{offset:str}/answer",
+        status=200,
+        refuses=(403, 404),
+        delegates=True,
     )
     async def answer_control(
         self,
@@ -285,10 +290,16 @@ class SessionController(Controller):
 
 
 async def follow_session(
-    store: Store, *, caller: Caller, session_id: str, after: int
-) -> AsyncGenerator[Batch, None]:
-    """Yield a session's log as ``caller`` sees it, for any live transport."""
-    following = sessions.follow(store, caller=caller, session_id=session_id, after=after)
+    desk: Desk, visitor: Visitor, *, session_id: str, after: int
+) -> AsyncGenerator[Batch[Item], None]:
+    """Yield a session's log as ``visitor`` sees it, for any live transport."""
+    following = sessions.follow(
+        desk.store,
+        caller=visitor.caller,
+        session_id=session_id,
+        after=after,
+        patience_seconds=partial(desk.doors.patience, visitor),
+    )
     async with aclosing(following) as readings:
         async for reading in readings:
             items = [Item(*event) for event in reading.events]

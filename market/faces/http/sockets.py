@@ -125,10 +125,7 @@ class _Line:
         if query.start == "snapshot" and after < 0:
             after = await self._send_snapshot()
         batches = follow_session(
-            self._desk.store,
-            caller=self._visitor.caller,
-            session_id=self._session_id,
-            after=after,
+            self._desk, self._visitor, session_id=self._session_id, after=after
         )
         sequence = steps(batches, doors=self._desk.doors, visitor=self._visitor, after=after)
         async with aclosing(sequence):

@@ -9,7 +9,7 @@ its own socket and never in our memory.
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
-from typing import Final, Literal, NamedTuple, cast
+from typing import Final, Generic, Literal, NamedTuple, Protocol, TypeVar, cast
 
 import structlog
 from litestar.response.streaming import ASGIStreamingResponse
@@ -26,8 +26,8 @@ Ending = Literal["closed", "drain", "expired", "revoked"]
 
 EVENTS: Final = "text/event-stream"
 _EVENT_STREAM: Final = fixed_headers(EVENTS, PRIVATE)
-_OPENED: Final = b": open\n\n"
-_ALIVE: Final = b": alive\n\n"
+OPENED: Final = b": open\n\n"
+ALIVE: Final = b": alive\n\n"
 
 
 class Item(NamedTuple):
@@ -37,25 +37,36 @@ class Item(NamedTuple):
     json: bytes
 
 
-class Batch(NamedTuple):
+class Placed(Protocol):
+    """What can be sent: it has a place among the others."""
+
+    @property
+    def offset(self) -> int:
+        """The place, one more for each."""
+
+
+Sent = TypeVar("Sent", bound=Placed)
+
+
+class Batch(NamedTuple, Generic[Sent]):
     """What came next; nothing after a quiet moment. ``is_end``: the log is complete."""
 
-    items: list[Item]
+    items: list[Sent]
     next_offset: int
     is_end: bool
 
 
-class Step(NamedTuple):
+class Step(NamedTuple, Generic[Sent]):
     """What to send next: entries, a sign of life (no entries, no ending), or the last frame."""
 
-    items: list[Item]
+    items: list[Sent]
     next_offset: int
     ending: Ending | None
 
 
 async def steps(
-    batches: AsyncGenerator[Batch, None], *, doors: Doorkeeper, visitor: Visitor, after: int
-) -> AsyncGenerator[Step, None]:
+    batches: AsyncGenerator[Batch[Sent], None], *, doors: Doorkeeper, visitor: Visitor, after: int
+) -> AsyncGenerator[Step[Sent], None]:
     """Yield what to send to ``visitor`` of what follows ``after``; the last step has an ending."""
     loop = asyncio.get_running_loop()
     next_offset, last_sent = after + 1, loop.time()
@@ -66,7 +77,7 @@ async def steps(
                 return
             if batch.items:
                 next_offset = batch.items[-1].offset + 1
-            if batch.items or loop.time() - last_sent >= limits.HEARTBEAT_SECONDS:
+            if batch.items or loop.time() - last_sent >= limits.HEARTBEAT_SECONDS - 1:
                 yield Step(batch.items, next_offset, None)
                 last_sent = loop.time()
                 # A client that left makes sends return at once; without a pause this would spin.
@@ -78,16 +89,16 @@ async def steps(
 
 
 async def event_frames(
-    sequence: AsyncGenerator[Step, None], first: bytes = b""
+    sequence: AsyncGenerator[Step[Item], None], first: bytes = b""
 ) -> AsyncGenerator[bytes, None]:
     """Yield steps as server-sent events (WHATWG HTML 9.2), behind a ``first`` frame."""
     async with aclosing(sequence):
-        yield _OPENED + first
+        yield OPENED + first
         async for step in sequence:
             if step.items:
                 yield b"".join([b"id: %d\ndata: %b\n\n" % item for item in step.items])
             elif step.ending is None:
-                yield _ALIVE
+                yield ALIVE
             else:
                 last = b'event: %b\ndata: {"next_offset":%d}\n\n'
                 yield last % (step.ending.encode(), step.next_offset)
@@ -142,7 +153,7 @@ def impatient(send: Send) -> Send:
 
 
 def open_stream(
-    call: Call, batches: AsyncGenerator[Batch, None], *, after: int, first: bytes = b""
+    call: Call, batches: AsyncGenerator[Batch[Item], None], *, after: int, first: bytes = b""
 ) -> EventStream:
     """Return the live answer to ``call``, which begins with a ``first`` frame.
 

@@ -35,7 +35,7 @@ from market.faces.streams.reading import (
     next_offset,
     touch,
 )
-from market.rawstreams import ANYONE, Append, BadStreamRequest, NewStream
+from market.rawstreams import Append, BadStreamRequest, NewStream
 
 MAX_BODY: Final = 4 * 1024 * 1024
 """Bytes of one request's content."""
@@ -62,7 +62,8 @@ class _Ask(NamedTuple):
 
     @property
     def gate_id(self) -> str:
-        return ANYONE if self.visitor is None else self.visitor.caller.agent_id
+        # Without a token nobody can be told from anybody: each counts for itself.
+        return self.request_id if self.visitor is None else self.visitor.caller.agent_id
 
 
 class StreamFace:

@@ -78,8 +78,6 @@ class _Reader:
         self._known_cursor = wanted.cursor
         self._after = log.stream.next_offset - 1 if wanted.after is None else wanted.after
         self._has_left = False
-        ttl = log.stream.ttl_seconds
-        self._patience = limits.HEARTBEAT_SECONDS if ttl is None else min(15.0, ttl / 2 or 0.5)
 
     def leave(self, ear: Ear) -> None:
         """Note that nobody reads any more."""
@@ -104,7 +102,7 @@ class _Reader:
                 if is_end:
                     return
                 await asyncio.sleep(0)
-            elif not await ear.wait(self._patience):
+            elif not await ear.wait(self._patience()):
                 await touch(store, self._log)
                 ear.look()
                 yield control_frame(
@@ -138,6 +136,13 @@ class _Reader:
             self._after + 1, self._cursor(), is_up_to_date=is_tail, is_closed=is_end
         )
         return data + control, is_end
+
+    def _patience(self) -> float:
+        ttl = self._log.stream.ttl_seconds
+        longest = limits.HEARTBEAT_SECONDS if ttl is None else ttl / 2
+        if self._visitor is not None:
+            longest = min(longest, self._desk.doors.patience(self._visitor))
+        return min(max(longest, 0.1), limits.HEARTBEAT_SECONDS)
 
     async def _may_stay(self) -> bool:
         if self._visitor is None:
