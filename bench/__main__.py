@@ -1,10 +1,10 @@
-"""``python -m bench [order|journey|live|streams|idle]``: run all benches, or some."""
+"""``python -m bench [order|journey|live|streams|idle|control]``: run all benches, or some."""
 
 import sys
 from collections.abc import Callable
 from typing import Final
 
-from bench import idle, journey, live, order, streams
+from bench import control, idle, journey, live, order, streams
 from bench.harness import Report
 from market.app import configure_logging
 
@@ -14,6 +14,7 @@ BENCHES: Final[dict[str, Callable[[], Report]]] = {
     "live": live.run,
     "streams": streams.run,
     "idle": idle.run,
+    "control": control.run,
 }
 
 

@@ -17,7 +17,7 @@ import msgspec
 
 from bench.cast import SETTINGS, Agent
 from bench.harness import SLICES, Figure, Report, Server, compared, workplace
-from bench.streams.sockets import Socket, opened
+from bench.streams.sockets import Refused, Socket, opened
 from bench.wire import dealt, drive_all, lines, request_of
 from market.protocol.wire import OpenSession, SessionView, WriteEvent, WriteEvents
 
@@ -35,6 +35,9 @@ WITHIN: Final = 1.2
 """How much more than in a short session an operation may cost in a long one."""
 
 SESSIONS: Final = 10_000
+SLEEPERS: Final = 50
+"""Agents that wait, each at many sessions: an agent may hold 256 streams."""
+
 REST_SECONDS: Final = 30.0
 SETTLE_SECONDS: Final = 3.0
 SPARE_FILES: Final = 500
@@ -67,6 +70,8 @@ class Waiting(Socket):
         self.send(self._opening)
 
     def received(self, data: bytes) -> None:
+        if not data.startswith(b"HTTP/1.1 200") and not self.begun.is_set():
+            raise Refused(repr(data[:300]))
         self.begun.set()
 
 
@@ -85,7 +90,7 @@ async def _measure(folder: Path, sessions: int) -> Report:
     figures = [figure for what, costs in (("append", writes), ("read of the tail", reads))
                for figure in _grown(what, costs)]  # fmt: skip
     with Server("market", folder / "resting", **SETTINGS) as market:
-        figures += await _at_rest(market, Agent("sleeper", "buyer", market.issuer), sessions)
+        figures += await _at_rest(market, sessions)
     title = f"Cost at {LONG:,} events against {SHORT:,}, and {sessions:,} sessions at rest"
     return Report(title, figures, [short.cpu_seconds for _, short in writes])
 
@@ -174,16 +179,18 @@ def _grown(what: str, costs: Pairs) -> list[Figure]:
     ]  # fmt: skip
 
 
-async def _at_rest(market: Server, agent: Agent, number: int) -> list[Figure]:
-    await _enter(market, agent)
+async def _at_rest(market: Server, number: int) -> list[Figure]:
     alone = market.resident_bytes()
-    views = await _open(market, agent, [f"rest-{place}" for place in range(number)])
+    sleepers = [Agent(f"sleeper-{place}", "buyer", market.issuer) for place in range(SLEEPERS)]
+    openings: list[bytes] = []
+    for agent in sleepers:
+        await _enter(market, agent)
+        views = await _open(market, agent, [f"rest-{place}" for place in range(number // SLEEPERS)])
+        openings += [_waiting(agent, view) for view in views]
     unread = market.resident_bytes()
     readers = []
     async with asyncio.timeout(LIMIT_SECONDS):
-        for view in views:
-            path = f"/v1/sessions/{view.id}/stream?after={view.next_offset - 1}"
-            opening = request_of("GET", path, token=agent.token)
+        for opening in openings:
             readers.append(await opened(market.port, functools.partial(Waiting, opening)))
         await asyncio.gather(*(reader.begun.wait() for reader in readers))
     await asyncio.sleep(SETTLE_SECONDS)
@@ -196,11 +203,11 @@ async def _at_rest(market: Server, agent: Agent, number: int) -> list[Figure]:
         reader.close()
     return [
         Figure(
-            name=f"{number:,} waiting readers: memory of the server",
+            name=f"{len(readers):,} waiting readers: memory of the server",
             value=resident / MIB, unit="MiB", goal_accept=1_000 * 1e6 / MIB, more=False,
         ),
         Figure(
-            name="memory a reader", value=(resident - unread) / number / 1024, unit="KiB",
+            name="memory a reader", value=(resident - unread) / len(readers) / 1024, unit="KiB",
             more=False,
         ),
         Figure(name="memory before", value=alone / MIB, unit="MiB", more=False),
@@ -209,3 +216,9 @@ async def _at_rest(market: Server, agent: Agent, number: int) -> list[Figure]:
             value=busy * 100, unit="% of a core", goal_accept=5.0, more=False,
         ),
     ]  # fmt: skip
+
+
+def _waiting(agent: Agent, view: SessionView) -> bytes:
+    """Return the request that waits at the tail of a session."""
+    path = f"/v1/sessions/{view.id}/stream?after={view.next_offset - 1}"
+    return request_of("GET", path, token=agent.token)

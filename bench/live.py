@@ -94,7 +94,7 @@ async def _measure() -> Report:
         for kind in kinds:
             await _slice(market, buyer, kind, f"warm-up-{kind}")
         for number in range(SLICES):
-            bare.append(await _pace_bare(floor, placing))
+            bare.append(await pace_bare(floor, placing))
             for kind in kinds:
                 slices[kind].append(await _slice(market, buyer, kind, f"{kind}-{number}"))
     tails = [percentile(each, 0.99) for each in bare]
@@ -133,7 +133,8 @@ async def _append(line: Line, buyer: Agent, path: str) -> list[float]:
     return answers
 
 
-async def _pace_bare(floor: Server, request: bytes) -> list[float]:
+async def pace_bare(floor: Server, request: bytes) -> list[float]:
+    """Return how long a bare POST takes at the pace of the appends, in ms: the yardstick."""
     loop = asyncio.get_running_loop()
     answers = []
     async with lines(floor.port, 1) as [line]:

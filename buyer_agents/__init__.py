@@ -12,7 +12,9 @@ read a log live and resume by themselves. A ``Shopper`` walks a buying journey f
 
 from buyer_agents.client import MarketClient, every
 from buyer_agents.connection import open_http
+from buyer_agents.delegating import SubAgent
 from buyer_agents.errors import BadAnswer, MarketTrouble, MarketUnreachable, Refused
+from buyer_agents.feeding import Followed, follow_feed
 from buyer_agents.journey import Journey
 from buyer_agents.needs import Candidate, Experience, Memory, Need, Ranked
 from buyer_agents.policies import (
@@ -23,6 +25,7 @@ from buyer_agents.policies import (
     Weighing,
     policy_named,
 )
+from buyer_agents.runs import Run, RunStopped, Steer, begin_run
 from buyer_agents.session_verbs import Entries, Producer
 from buyer_agents.shopper import Shopper
 from buyer_agents.streams import follow_inbox, follow_session, follow_snapshot, follow_socket
@@ -33,6 +36,7 @@ __all__ = [
     "Candidate",
     "Entries",
     "Experience",
+    "Followed",
     "Journey",
     "Judgement",
     "MarketClient",
@@ -44,10 +48,16 @@ __all__ = [
     "Producer",
     "Ranked",
     "Refused",
+    "Run",
+    "RunStopped",
     "Shopper",
+    "Steer",
+    "SubAgent",
     "UnknownPolicy",
     "Weighing",
+    "begin_run",
     "every",
+    "follow_feed",
     "follow_inbox",
     "follow_session",
     "follow_snapshot",

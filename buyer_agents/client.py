@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import TypeVar
 
 from buyer_agents.account_verbs import AccountVerbs
+from buyer_agents.delegating import DelegationVerbs
 from buyer_agents.log_verbs import LogVerbs
 from buyer_agents.session_verbs import SessionVerbs
 from buyer_agents.trade_verbs import TradeVerbs
@@ -17,7 +18,7 @@ from market.protocol.wire import Page
 Item = TypeVar("Item")
 
 
-class MarketClient(AccountVerbs, TradeVerbs, SessionVerbs, LogVerbs):
+class MarketClient(AccountVerbs, TradeVerbs, SessionVerbs, LogVerbs, DelegationVerbs):
     """A buyer, seller, principal or overseer at one market."""
 
 

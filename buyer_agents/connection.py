@@ -36,7 +36,7 @@ HTTP_BUSY: Final = (429, 503)
 
 Answer = TypeVar("Answer")
 SignedClaims = TypeVar("SignedClaims", bound=msgspec.Struct)
-Query = Mapping[str, str | int | float | None]
+Query = Mapping[str, str | int | float | list[str] | None]
 
 
 class Metadata(msgspec.Struct, frozen=True):
@@ -276,7 +276,20 @@ class Connection:
         return await self._http.send(request, stream=stream)
 
     async def _send_assertion(self) -> httpx.Response:
-        """Ask for a token with a fresh assertion (RFC 7523): one is good for one attempt."""
+        form = await self.token_form()
+        request = self._http.build_request("POST", "/oauth/token", data=form)
+        return await self._send(request, authenticated=False)
+
+    async def token_form(self) -> dict[str, str]:
+        """Return what asks for a token: a fresh assertion, which is good for one attempt."""
+        return {
+            "grant_type": "client_credentials",
+            "client_assertion_type": ASSERTION_TYPE,
+            "client_assertion": await self.assertion(),
+        }
+
+    async def assertion(self) -> str:
+        """Return this agent's word that it is itself, to the token endpoint (RFC 7523)."""
         issued_at = self.moment()
         assertion = {
             "iss": self.agent_id,
@@ -286,16 +299,7 @@ class Connection:
             "exp": issued_at + ASSERTION_SECONDS,
             "jti": self.nonce(),
         }
-        request = self._http.build_request(
-            "POST",
-            "/oauth/token",
-            data={
-                "grant_type": "client_credentials",
-                "client_assertion_type": ASSERTION_TYPE,
-                "client_assertion": self.key.sign(assertion, typ=commitments.ASSERTION),
-            },
-        )
-        return await self._send(request, authenticated=False)
+        return self.key.sign(assertion, typ=commitments.ASSERTION)
 
 
 def wait_before_repeat(error: Exception) -> bool | float:

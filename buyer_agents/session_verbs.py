@@ -103,13 +103,21 @@ class SessionVerbs(Connection):
         action: Action,
         *,
         order_id: str | None = None,
+        run: str | None = None,
         scope: Scope = "order",
         reason: str = "",
         text: str = "",
         idempotency_key: str | None = None,
     ) -> list[wire.ControlView]:
-        """Intervene in one order, in all of one's own, or in a whole session."""
-        body = wire.Control(action=action, scope=scope, order_id=order_id, reason=reason, text=text)
+        """Intervene in one order, in all of one's own, in a whole session, or in one ``run``."""
+        body = wire.Control(
+            action=action,
+            scope="run" if run is not None else scope,
+            order_id=order_id,
+            run=run,
+            reason=reason,
+            text=text,
+        )
         path = f"/v1/sessions/{url_part(session_id)}/controls"
         return await self.create(path, list[wire.ControlView], body, idempotency_key)
 

@@ -13,9 +13,9 @@ import rich_click as click
 
 from market.cli.failures import REFUSED, Failure, reported
 from market.cli.keys import KEYS_FILE, KnownKey, fetch_keys, keys_near, known_keys
-from market.cli.receipts import print_proofs, prove_receipts, refuse_unproven
 from market.cli.options import http_address, json_option
 from market.cli.output import emit, facts, hint, say, silence
+from market.cli.receipts import print_proofs, prove_receipts, refuse_unproven
 from market.protocol.commitments import CLAIMS, Claims
 from market.protocol.money import EXPONENTS, Money
 from market.protocol.signing import (

@@ -78,7 +78,8 @@ def answer_control(
     Raises:
         ControlNotFound: no steer waits at this offset for an answer of the caller's.
     """
-    if sessions.waits_for_run(uow, session_id=session_id, offset=offset):
+    is_delegate = caller.delegation is not None
+    if is_delegate or sessions.waits_for_run(uow, session_id=session_id, offset=offset):
         return sessions.answer_run(
             uow, caller=caller, session_id=session_id, offset=offset, request=request
         )

@@ -40,12 +40,13 @@ def cancel(seen: Observed) -> Finding:
 
 
 def _says_stop(trial: Stopped, recording: Recording) -> bool:
-    """Return whether a reader was told that somebody stopped the work."""
-    return recording.says_stop or any(
-        event.says_stop
-        for event in recording.events[trial.events_before :]
-        if event.at_ms >= trial.asked_ms or recording is not trial.watching
-    )
+    """Return whether a reader was told that somebody stopped the work.
+
+    Who came back had seen what was before; the others saw it here.
+    """
+    is_back = trial.after is not None and recording is trial.after.back
+    since = recording.events if is_back else recording.events[trial.events_before :]
+    return recording.says_stop or any(event.says_stop for event in since)
 
 
 def _is_never_told(seen: Observed) -> bool:

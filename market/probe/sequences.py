@@ -9,7 +9,8 @@ from market.probe.recording import Recording
 
 _CANDIDATES: Final = 200
 _MEASURABLE_MS: Final = 200.0
-_SAME_PACE: Final = 0.6
+_SAME_PACE: Final = 0.5
+_PAUSE: Final = 0.3
 _ON_ITS_WAY_MS: Final = 1_000.0
 
 
@@ -69,11 +70,19 @@ def is_anew(reference: Recording, other: Recording) -> bool:
     if found is None or found.start != 0:
         return False
     count = min(past_of(reference, other), found.length)
-    if count == 0:
+    made, again = _gaps(reference, count), _gaps(other, count)
+    if sum(made) < _MEASURABLE_MS or sum(again) < _SAME_PACE * sum(made):
         return False
-    took = reference.events[count - 1].at_ms - reference.opened_ms
-    again = other.events[count - 1].at_ms - other.opened_ms
-    return took >= _MEASURABLE_MS and again > _SAME_PACE * took
+    # A past that is stalled on its way comes late, too, but in few pieces.
+    pause_ms = _PAUSE * sum(made) / len(made)
+    pauses, pauses_again = (sum(gap > pause_ms for gap in gaps) for gaps in (made, again))
+    return pauses_again >= _SAME_PACE * pauses
+
+
+def _gaps(recording: Recording, count: int) -> list[float]:
+    """Return the times between the first ``count`` events."""
+    moments = [event.at_ms for event in recording.events[:count]]
+    return [later - sooner for sooner, later in pairwise(moments)]
 
 
 def lag_ms(reference: Recording, other: Recording, found: Match) -> float:

@@ -18,7 +18,7 @@ from market.probe.desk import Desk, Work
 from market.probe.form import CancelPart, Probe
 from market.probe.observed import After, Alone, Observed, Stopped, Together
 from market.probe.readers import Reader
-from market.probe.recording import SLOW_SECONDS, Recording
+from market.probe.recording import SLOW_SECONDS, Place, Recording
 from market.probe.sequences import is_anew
 from market.probe.transport import CONNECT_SECONDS, Broken, Unreachable
 
@@ -115,14 +115,15 @@ class Trials:
             await self._to_the_middle(torn)
             if not torn.is_over:
                 torn.cut()
-                trial.resumed = crowd.open(work, "resumed", behind=torn.recording).recording
+                trial.resumed = crowd.open(work, "resumed", place=torn.recording.place).recording
             if not uncut.is_over:
                 late = crowd.open(work, "late")
                 trial.late = late.recording
                 await self._to_the_end(work, crowd, uncut, late)
             await crowd.until_over(self._limits.quiet_seconds if uncut.is_over else _GRACE_SECONDS)
             if uncut.recording.is_over and self._seen.stopped is None:
-                trial.after = await self._after(work, crowd, uncut.recording)
+                whole = uncut.recording
+                trial.after = await self._after(work, crowd, whole, whole.place)
 
     async def _to_the_end(self, work: Work, crowd: "Crowd", uncut: Reader, late: Reader) -> None:
         """Read to the end of the work, or cancel it where it is the only one there is."""
@@ -146,6 +147,7 @@ class Trials:
         self, work: Work, crowd: "Crowd", watching: Reader, cancel: CancelPart
     ) -> None:
         events, asked_ms = len(watching.recording.events), self._desk.now_ms()
+        place = watching.recording.place
         try:
             status = await work.cancel(cancel)
         except (Unreachable, Broken):
@@ -154,15 +156,17 @@ class Trials:
         self._seen.stopped = trial
         await watching.until_over(self._limits.quiet_seconds)
         if watching.recording.is_over:
-            trial.after = await self._after(work, crowd, watching.recording)
+            trial.after = await self._after(work, crowd, watching.recording, place)
 
-    async def _after(self, work: Work, crowd: "Crowd", whole: Recording) -> After:
-        """Let one reader come from the start, and one from the end, when all is over."""
+    async def _after(
+        self, work: Work, crowd: "Crowd", whole: Recording, place: Place | None
+    ) -> After:
+        """Let one reader come from the start, and one back to its place, when all is over."""
         await anyio.sleep(_GRACE_SECONDS)
         fresh = crowd.open(work, "after the end")
         back = None
-        if whole.place is not None and self._desk.way:
-            back = crowd.open(work, "back after the end", behind=whole)
+        if place is not None and self._desk.way:
+            back = crowd.open(work, "back after the end", place=place)
         for reader in (fresh, back):
             if reader is not None:
                 await reader.until_quiet(partial(_is_anew, whole, reader))
@@ -201,12 +205,11 @@ class Crowd:
         name: str,
         *,
         is_first: bool = False,
-        behind: Recording | None = None,
+        place: Place | None = None,
         pause_seconds: float = 0.0,
     ) -> Reader:
         """Let a reader begin: as the first one does, from the start, or where another stopped."""
-        position = behind.place.position if behind and behind.place else None
-        request = work.first() if is_first else work.again(position)
+        request = work.first() if is_first else work.again(place.position if place else None)
         reader = Reader(self._desk, request, name, pause_seconds=pause_seconds)
         self.readers.append(reader)
         self._group.start_soon(reader.run)

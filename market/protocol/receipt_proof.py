@@ -9,10 +9,11 @@ from typing import Any, Final
 
 import msgspec
 
+from market.protocol.canonical import sha256_text
 from market.protocol.commitments import ReceiptClaims
 from market.protocol.delivery import chain
 from market.protocol.events import Event
-from market.protocol.logfile import NotAnEntry, read_entry
+from market.protocol.logfile import NotAnEntry, read_entry, text_of
 from market.protocol.proving import Anchor, Flaw, LogProof
 
 _ENDINGS: Final = ("order.settled", "order.cancelled", "order.failed")
@@ -89,6 +90,8 @@ class ReceiptProof:
                 said.append("no event of the range places the order")
         if self._issued is None:
             notes.append("the event that names the receipt is not in the file: it comes after it")
+        elif sha256_text(text_of(self._issued)) != self._issued.hash:
+            said.append(f"the event that names it, #{self._issued.offset}, was changed")
         else:
             said += _differences(claims, _settled(self._issued))
         return ReceiptReport(

@@ -29,7 +29,7 @@ from market.rawstreams.rows import (
 )
 from market.rawstreams.tables import raw_streams
 
-_ADD: Final = Sql(insert(raw_streams))
+_ADD: Final = Sql(insert(raw_streams, omit=("is_watched",)))
 
 
 class Fork(NamedTuple):

@@ -1,6 +1,6 @@
 """Refusals of the raw streams room."""
 
-from market.base.errors import Conflict, Gone, Invalid
+from market.base.errors import Conflict, Gone, Invalid, Limited, NotFound, Unauthenticated
 
 
 class BadStreamRequest(Invalid):
@@ -48,3 +48,49 @@ class SequenceConflict(Conflict):
 class ForkTooDeep(Conflict):
     code = "fork_too_deep"
     title = "Too many forks lie one upon the other"
+
+
+class SubscriptionNotFound(NotFound):
+    code = "subscription_not_found"
+    title = "There is no such subscription"
+
+
+class SubscriptionAlreadyExists(Conflict):
+    code = "subscription_already_exists"
+    title = "Another subscription has this id"
+
+
+class TooManySubscriptions(Limited):
+    code = "too_many_subscriptions"
+    title = "No more can be subscribed to"
+
+
+class WebhookUrlRejected(Invalid):
+    code = "webhook_url_rejected"
+    status = 400
+    title = "The market sends nothing to this address"
+
+
+class TokenInvalid(Unauthenticated):
+    code = "token_invalid"
+    title = "The token is not of this subscription's wakes"
+
+
+class Fenced(Conflict):
+    code = "fenced"
+    title = "The wake is over; another may have begun"
+
+
+class AlreadyClaimed(Conflict):
+    code = "already_claimed"
+    title = "Another worker holds the wake"
+
+
+class NoPendingWork(Conflict):
+    code = "no_pending_work"
+    title = "Nothing waits to be acknowledged"
+
+
+class InvalidOffset(Conflict):
+    code = "invalid_offset"
+    title = "The offset cannot be acknowledged"

@@ -45,6 +45,11 @@ class Feed:
         """Return how many sessions are followed; one that ends counts until its turn is over."""
         return len(self._gathering)
 
+    @property
+    def held_bytes(self) -> int:
+        """Bytes of events that wait in memory for the reader."""
+        return self._gathering.held_bytes
+
     async def follow(self, starts: Mapping[str, int]) -> None:
         """Follow sessions, each behind its offset (-1: from the start), all or none.
 

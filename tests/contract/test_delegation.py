@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from websockets.exceptions import InvalidStatus
 
 from market import identity
 from market.faces import http
@@ -29,6 +30,7 @@ OPEN_TO_SUB_AGENTS = {
     ("GET", f"{SESSION}/stream"),
     ("POST", f"{SESSION}/controls"),
     ("POST", f"{SESSION}/controls/{{offset}}/answer"),
+    ("GET", "/v1/feed"),
 }
 STEP = {"kind": "run.step", "body": {"run": "search", "step": "page-1"}}
 START = {"kind": "run.started", "body": {"run": "search", "title": "Search three catalogs"}}
@@ -120,6 +122,7 @@ async def test_a_delegated_token_opens_nothing_but_its_session(
         answer = await sub_agent.http.request(
             place.method, path, headers={**sub_agent.bearer, "idempotency-key": nonce()},
             content=bodies().get((place.method, place.path)),
+            params={"session": other} if place.path == "/v1/feed" else {},
         )  # fmt: skip
         if (place.method, place.path) in own:
             refused(answer, 404, answer.json()["type"].rpartition("/")[2])
@@ -620,6 +623,18 @@ async def test_a_closed_session_takes_in_nobody_new_and_shows_itself_to_who_is_i
     assert code_of(refusal)[1] == "session_closed"
     assert revoked["delegate_id"] == sub_agent.id
     assert [event["kind"] for event in await events_of(buyer, session_id)][-1] == "session.closed"
+
+
+async def test_no_socket_of_another_session_opens_for_a_sub_agent(served: Market):
+    buyer, sub_agent = await served.enter("thrifty", "buyer"), served.stranger()
+    own, other = [(await buyer.made("/v1/sessions", {"need": "it"}))["id"] for _ in range(2)]
+    await let_in(buyer, sub_agent, own)
+
+    with pytest.raises(InvalidStatus) as caught:
+        async with dial(served, sub_agent, other):
+            pass
+
+    assert caught.value.response.status_code == 404
 
 
 async def test_the_live_stream_of_a_sub_agent_ends_with_its_delegation(served: Market):

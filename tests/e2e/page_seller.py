@@ -1,6 +1,6 @@
 """A seller as a program of its own, for tests that kill it: one chunk a page, with time between.
 
-``python page_seller.py MANIFEST KEY URL``
+``python page_seller.py MANIFEST KEY URL [SECONDS]``
 """
 
 import asyncio
@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 
 from seller_services import Chunk, Order, Seller
 
-PAGE_SECONDS = 0.01
+PAGE_SECONDS = float(sys.argv[4]) if len(sys.argv) > 4 else 0.01
 """How long the work on a page takes: enough to be killed in the middle of an order."""
 
 seller = Seller(sys.argv[1], key=sys.argv[2])

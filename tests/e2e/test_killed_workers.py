@@ -83,6 +83,9 @@ class Trial:
         """Follow one order to its end; intervene, and kill the worker, where chance wants it."""
         cancel_at = self._chance.choice([0, self._chance.randrange(len(BOOK)), len(BOOK)])
         steer_at = self._chance.randrange(len(BOOK))
+        if number == self._dies_at[0]:
+            # Some words are spoken to one who dies: the market answers those.
+            steer_at = self._dies_at[1]
         async with aclosing(follow_session(self._buyer, order.session_id)) as log:
             async for entry in log:
                 if not isinstance(entry, Event):

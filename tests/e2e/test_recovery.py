@@ -29,7 +29,7 @@ from buyer_agents import (
 from market.base.settings import Settings
 from market.protocol.events import Event
 from market.protocol.signing import SigningKey
-from market.protocol.wire import WriteEvent
+from market.protocol.wire import FoundView, WriteEvent
 from tests.e2e.proofs import assert_whole, log_of
 from tests.factories import PAGES as REQUEST
 from tests.factories import manifest
@@ -42,8 +42,10 @@ HERE = Path(__file__).parent
 SEEDS = int(os.environ.get("RECOVERY_SEEDS", "2"))
 LIMIT_SECONDS = 90.0
 PAGES = 40
+PACE = "0.04"
+"""Seconds that the seller takes for a page: enough to be killed in the middle of an order."""
 NOTES = 150
-KILLS = 3
+KILLS = 2
 
 Found = TypeVar("Found")
 
@@ -75,17 +77,16 @@ def key(tmp_path: Path) -> SigningKey:
 def people(
     market_process: MarketProcess, tmp_path: Path, key: SigningKey
 ) -> Iterator[list[Process]]:
-    """A seller and a buyer as processes, both at work."""
+    """A seller at work, and a buyer that is still to be started, as processes."""
     program = [sys.executable, "-m"]
     keys = [str(tmp_path / "rows.key"), str(tmp_path / "buyer.key")]
     url = market_process.url
-    selling = [*program, "tests.e2e.page_seller", str(HERE / "pages.toml"), keys[0], url]
+    selling = [*program, "tests.e2e.page_seller", str(HERE / "pages.toml"), keys[0], url, PACE]
     buying = [*program, "tests.e2e.page_buyer", keys[1], url, str(PAGES)]
-    with (
-        Process(selling, log=tmp_path / "seller.log") as seller,
-        Process(buying, log=tmp_path / "buyer.log") as buyer,
-    ):
+    buyer = Process(buying, log=tmp_path / "buyer.log")
+    with Process(selling, log=tmp_path / "seller.log") as seller:
         yield [seller, buyer]
+        buyer.kill()
 
 
 async def test_market_seller_and_buyer_are_killed_together_twice_and_finish_by_themselves(
@@ -98,7 +99,9 @@ async def test_market_seller_and_buyer_are_killed_together_twice_and_finish_by_t
         MarketClient(market_process.url, key) as device,
     ):
         await device.register("thrifty", "buyer")
-        session_id = await soon(lambda: a_session(device, buyer, seller))
+        await soon(lambda: a_listing(device))
+        buyer.start()
+        session_id = await soon(lambda: a_session(device))
         async with aclosing(follow_session(device, session_id)) as log:
             async for entry in log:
                 if isinstance(entry, Event) and entry.body.get("index") in kills:
@@ -123,14 +126,14 @@ async def test_market_seller_and_buyer_are_killed_together_twice_and_finish_by_t
     assert_whole(market_process)
 
 
-async def a_session(device: MarketClient, buyer: Process, seller: Process) -> str | None:
-    """The buyer's session with an order; a buyer that was there before the seller tries again."""
-    for session in (await device.sessions()).items:
-        if session.orders:
-            return session.id
-    if buyer.running.poll() is not None:
-        buyer.start()
-    return None
+async def a_listing(market: MarketClient) -> FoundView | None:
+    found = (await market.services(q="page rows")).items
+    return found[0] if found else None
+
+
+async def a_session(device: MarketClient) -> str | None:
+    found = (await device.sessions()).items
+    return found[0].id if found else None
 
 
 async def test_readers_by_three_transports_have_the_same_bytes_after_kills_of_the_market(

@@ -232,7 +232,7 @@ def test_all_metrics_are_listed(market: Market) -> None:
     assert "conversion(seller='name')" in json.loads(said.out)
 
 
-@pytest.mark.parametrize("name", ["scenario", "manifest", "event"])
+@pytest.mark.parametrize("name", ["scenario", "manifest", "event", "probe"])
 def test_schemas_are_for_every_editor(market: Market, name: str) -> None:
     said = market("schema", name)
 

@@ -13,18 +13,20 @@ from market.faces.http import limits
 from market.faces.http.documents import Documents
 from market.faces.http.doors import Doorkeeper
 from market.faces.http.metering import Meter
+from market.faces.http.patrol import Patrol
 from market.faces.http.problems import TooManyStreams
 from market.protocol.ids import Ids
 from market.sessions import Folds
 
 
 class StreamGate:
-    """Counts live streams, of each agent and in all."""
+    """Counts live streams, of each agent and in all; ``patrol`` cuts those that are stuck."""
 
     def __init__(self) -> None:
         self._open: Counter[str] = Counter()
         self._changed = asyncio.Event()
         self._is_shut = False
+        self.patrol = Patrol()
 
     @property
     def open_streams(self) -> int:

@@ -13,7 +13,7 @@ from typing import Final, Generic, Literal, NamedTuple, Protocol, TypeVar, cast
 
 import structlog
 from litestar.response.streaming import ASGIStreamingResponse
-from litestar.types import Message, Receive, Scope, Send
+from litestar.types import Receive, Scope, Send
 
 from market.faces.http import limits
 from market.faces.http.answers import PRIVATE, Header, fixed_headers
@@ -127,7 +127,7 @@ class EventStream(ASGIStreamingResponse):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Stream, and leave the gate whatever happens."""
         try:
-            await super().__call__(scope, receive, impatient(send))
+            await super().__call__(scope, receive, self._gate.patrol.watch(send))
         except* TimeoutError:
             log.info("stream.stalled", agent_id=self._agent_id)
         except* OSError:
@@ -137,19 +137,6 @@ class EventStream(ASGIStreamingResponse):
             log.exception("stream.failed", agent_id=self._agent_id)
         finally:
             self._gate.leave(self._agent_id)
-
-
-def impatient(send: Send) -> Send:
-    """Return ``send`` with an end to waiting for a reader that takes nothing.
-
-    It raises TimeoutError; the reader resumes, when it will, behind the last frame it took.
-    """
-
-    async def send_soon(message: Message) -> None:
-        async with asyncio.timeout(limits.STALL_SECONDS):
-            await send(message)
-
-    return send_soon
 
 
 def open_stream(

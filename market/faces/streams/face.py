@@ -4,6 +4,7 @@ import asyncio
 from typing import Final, NamedTuple
 from urllib.parse import unquote
 
+from litestar.datastructures import State
 from litestar.types import HTTPScope, Receive, Scope, Send
 
 from market import rawstreams
@@ -54,40 +55,34 @@ class _Ask(NamedTuple):
     path: str
     headers: dict[bytes, bytes]
     visitor: Visitor | None
-    request_id: str
 
     @property
     def caller(self) -> Caller | None:
         return None if self.visitor is None else self.visitor.caller
 
-    @property
-    def gate_id(self) -> str:
-        # Without a token nobody can be told from anybody: each counts for itself.
-        return self.request_id if self.visitor is None else self.visitor.caller.agent_id
-
 
 class StreamFace:
     """Serves the protocol for durable streams. One event loop uses it."""
 
-    def __init__(self) -> None:
+    def __init__(self, state: State) -> None:
+        self._state = state
         self._appender: Appender | None = None
 
     async def __call__(self, scope: HTTPScope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        desk: Desk = scope["litestar_app"].state.desk
-        request_id = desk.request_ids.new("req")
+        desk: Desk = self._state.desk
         try:
-            reply = await self._answer(desk, scope, receive, send, request_id)
+            reply = await self._answer(desk, scope, receive, send)
         except OSError:
             return  # The client has left; what it sent is on disk all the same.
         except Exception as error:
             # The edge: a refusal becomes a problem document, a bug is reported.
-            reply = _refused(desk, error, request_id)
+            reply = _refused(desk, error)
         if reply is not None:
-            await _send(reply, request_id, scope, send)
+            await _send(reply, scope["method"], send)
 
     async def _answer(
-        self, desk: Desk, scope: HTTPScope, receive: Receive, send: Send, request_id: str
+        self, desk: Desk, scope: HTTPScope, receive: Receive, send: Send
     ) -> Reply | None:
         """Return the answer, or None when it was sent as a stream."""
         method = str(scope["method"])
@@ -96,7 +91,7 @@ class StreamFace:
         path = h.stream_path(_path(scope))
         headers = h.headers_of(scope)
         visitor = await _admit(desk, headers)
-        ask = _Ask(desk, path, headers, visitor, request_id)
+        ask = _Ask(desk, path, headers, visitor)
         if method == "POST":
             return await self._append(ask, receive)
         if method == "GET":
@@ -182,15 +177,18 @@ async def _read(ask: _Ask, scope: Scope, receive: Receive, send: Send) -> Reply 
     match = ask.headers.get(b"if-none-match")
     if wanted.live is None:
         return await catch_up(store, log, wanted, match)
-    desk.gate.enter(ask.gate_id)
+    request_id = desk.request_ids.new("req")
+    # Without a token nobody can be told from anybody: each counts for itself.
+    reader_id = request_id if ask.visitor is None else ask.visitor.caller.agent_id
+    desk.gate.enter(reader_id)
     try:
         if wanted.live == "long-poll":
             return await long_poll(store, log, wanted, match, desk.clock)
-        told = (*h.SHARED, (b"x-request-id", ask.request_id.encode()))
+        told = (*h.SHARED, (b"x-request-id", request_id.encode()))
         await send_events(desk, log, wanted, ask.visitor, told, receive, send)
         return None
     finally:
-        desk.gate.leave(ask.gate_id)
+        desk.gate.leave(reader_id)
 
 
 async def _look_up(ask: _Ask) -> Log:
@@ -249,7 +247,8 @@ def _location(ask: _Ask) -> bytes:
     return f"{ask.desk.settings.issuer}{h.PREFIX}{h.quoted(ask.path)}".encode()
 
 
-def _refused(desk: Desk, error: Exception, request_id: str) -> Reply:
+def _refused(desk: Desk, error: Exception) -> Reply:
+    request_id = desk.request_ids.new("req")
     if isinstance(error, BadProducer):
         error = BadStreamRequest(error.detail)
     refusal = report(error, request_id=request_id)
@@ -257,13 +256,14 @@ def _refused(desk: Desk, error: Exception, request_id: str) -> Reply:
         *_PROBLEM,
         *h.refusal_facts(refusal.facts),
         *refusal_headers(refusal, desk.settings.issuer),
+        (b"x-request-id", request_id.encode()),
     )
     return Reply(refusal.status, told, encode(problem_tree(refusal, request_id)))
 
 
-async def _send(reply: Reply, request_id: str, scope: HTTPScope, send: Send) -> None:
-    body = b"" if scope["method"] == "HEAD" else reply.body
-    told = [*reply.headers, *h.SHARED, (b"x-request-id", request_id.encode())]
+async def _send(reply: Reply, method: str, send: Send) -> None:
+    body = b"" if method == "HEAD" else reply.body
+    told = [*reply.headers, *h.SHARED]
     if reply.status not in (204, 304):
         told.append((b"content-length", str(len(body)).encode()))
     await send({"type": "http.response.start", "status": reply.status, "headers": told})

@@ -5,7 +5,6 @@ reader that is slower than its stream waits in its own socket; what it misses it
 """
 
 import asyncio
-from collections.abc import AsyncGenerator
 from typing import Final
 
 from litestar.types import Receive, Send
@@ -16,7 +15,6 @@ from market.faces.http import limits
 from market.faces.http.answers import Header
 from market.faces.http.desk import Desk
 from market.faces.http.doors import Visitor
-from market.faces.http.streaming import impatient
 from market.faces.streams.frames import control_frame, cursor_at, data_frame, push_frames
 from market.faces.streams.headers import Wanted
 from market.faces.streams.logs import Log, read_page
@@ -41,26 +39,30 @@ async def send_events(
     send: Send,
 ) -> None:
     """Answer with a stream's events until it ends, its reader leaves, or the market drains."""
-    encoding = ((b"stream-sse-data-encoding", b"base64"),)
-    extra = () if is_text(log.stream.content_type) else encoding
-    soon = impatient(send)
-    await soon(
-        {
-            "type": "http.response.start",
-            "status": 200,
-            "headers": [*_EVENTS, *extra, *headers],
-        }
-    )
-    reader = _Reader(desk, log, wanted, visitor)
+    soon = desk.gate.patrol.watch(send)
     with desk.store.hub.listen(log.stream.id) as ear:
+        reader = _Reader(desk, log, wanted, visitor, ear)
         leaving = asyncio.create_task(_until_gone(receive))
-        leaving.add_done_callback(lambda _: reader.leave(ear))
+        leaving.add_done_callback(reader.leave)
         try:
-            async for frame in reader.frames(ear):
+            await soon(
+                {
+                    "type": "http.response.start",
+                    "status": 200,
+                    "headers": [*_EVENTS, *_encoding(log), *headers],
+                }
+            )
+            while (frame := await reader.next_frame()) is not None:
                 await soon({"type": "http.response.body", "body": frame, "more_body": True})
+            await soon({"type": "http.response.body", "body": b"", "more_body": False})
         finally:
             leaving.cancel()
-    await soon({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+def _encoding(log: Log) -> tuple[Header, ...]:
+    if is_text(log.stream.content_type):
+        return ()
+    return ((b"stream-sse-data-encoding", b"base64"),)
 
 
 async def _until_gone(receive: Receive) -> None:
@@ -71,46 +73,60 @@ async def _until_gone(receive: Receive) -> None:
 class _Reader:
     """One reader's way through one stream."""
 
-    def __init__(self, desk: Desk, log: Log, wanted: Wanted, visitor: Visitor | None) -> None:
+    __slots__ = (
+        "_after",
+        "_desk",
+        "_ear",
+        "_has_left",
+        "_is_first",
+        "_is_over",
+        "_known_cursor",
+        "_log",
+        "_visitor",
+    )
+
+    def __init__(
+        self, desk: Desk, log: Log, wanted: Wanted, visitor: Visitor | None, ear: Ear
+    ) -> None:
         self._desk = desk
         self._log = log
         self._visitor = visitor
+        self._ear = ear
         self._known_cursor = wanted.cursor
         self._after = log.stream.next_offset - 1 if wanted.after is None else wanted.after
+        self._is_first = True
+        self._is_over = False
         self._has_left = False
 
-    def leave(self, ear: Ear) -> None:
+    def leave(self, _: object) -> None:
         """Note that nobody reads any more."""
         self._has_left = True
-        ear.wake()
+        self._ear.wake()
 
-    async def frames(self, ear: Ear) -> AsyncGenerator[bytes, None]:
-        """Yield what to send, up to the end."""
-        store = self._desk.store
-        is_first = True
-        while not self._has_left and not store.hub.is_draining and await self._may_stay():
+    async def next_frame(self) -> bytes | None:
+        """Return what to send next, when there is something; None at the end."""
+        ear, store = self._ear, self._desk.store
+        while not (self._is_over or self._has_left or store.hub.is_draining):
+            if self._visitor is not None and await self._must_go(self._visitor):
+                break
             heard = ear.take(self._after)
             if heard:
                 self._after = heard[-1].offset
                 content_type = self._log.stream.content_type
-                yield push_frames(heard, content_type, self._log.view, self._cursor())
-            elif ear.must_look():
-                frame, is_end = await self._look(ear, always=is_first)
-                is_first = False
-                if frame:
-                    yield frame
-                if is_end:
-                    return
+                return push_frames(heard, content_type, self._log.view, self._cursor())
+            if ear.must_look():
+                # A pause, for who reads fast from a long log would keep all others waiting.
                 await asyncio.sleep(0)
+                if frame := await self._look():
+                    return frame
             elif not await ear.wait(self._patience()):
                 await touch(store, self._log)
                 ear.look()
-                yield control_frame(
-                    self._after + 1, self._cursor(), is_up_to_date=True, is_closed=False
-                )
+                self._is_first = True  # says where the stream stands: a sign of life
+        return None
 
-    async def _look(self, ear: Ear, *, always: bool) -> tuple[bytes, bool]:
-        """Return what the log holds next, as frames, and whether that was the end."""
+    async def _look(self) -> bytes:
+        """Return what the log holds next, as frames; nothing when there is nothing to say."""
         try:
             page = await self._desk.store.read(
                 read_page,
@@ -120,22 +136,23 @@ class _Reader:
                 max_bytes=PAGE,
             )
         except MarketError:
-            return b"", True  # deleted or expired: the next request is told so
+            self._is_over = True  # deleted or expired: the next request is told so
+            return b""
         data = b""
         if page.entries:
-            ear.look()
+            self._ear.look()
             self._after = page.entries[-1].offset
             data = data_frame(page.entries, self._log.stream.content_type, self._log.view)
-        elif self._after + 1 > page.next_offset:
-            self._after = page.next_offset - 1
+        self._after = min(self._after, page.next_offset - 1)
         is_tail = self._after + 1 >= page.next_offset
-        is_end = page.is_closed and is_tail
-        if not (data or is_end or always):
-            return b"", False
+        self._is_over = page.is_closed and is_tail
+        if not (data or self._is_over or self._is_first):
+            return b""
+        self._is_first = False
         control = control_frame(
-            self._after + 1, self._cursor(), is_up_to_date=is_tail, is_closed=is_end
+            self._after + 1, self._cursor(), is_up_to_date=is_tail, is_closed=self._is_over
         )
-        return data + control, is_end
+        return data + control
 
     def _patience(self) -> float:
         ttl = self._log.stream.ttl_seconds
@@ -144,10 +161,8 @@ class _Reader:
             longest = min(longest, self._desk.doors.patience(self._visitor))
         return min(max(longest, 0.1), limits.HEARTBEAT_SECONDS)
 
-    async def _may_stay(self) -> bool:
-        if self._visitor is None:
-            return True
-        return await self._desk.doors.reason_to_leave(self._visitor) is None
+    async def _must_go(self, visitor: Visitor) -> bool:
+        return await self._desk.doors.reason_to_leave(visitor) is not None
 
     def _cursor(self) -> int:
         return cursor_at(self._desk.clock.now(), self._known_cursor)
