@@ -1,10 +1,10 @@
-"""``python -m bench [order|journey|live|streams|idle|control]``: run all benches, or some."""
+"""``python -m bench [order|journey|live|streams|idle|control|bounds]``: run all benches, or some."""
 
 import sys
 from collections.abc import Callable
 from typing import Final
 
-from bench import control, idle, journey, live, order, streams
+from bench import bounds, control, idle, journey, live, order, streams
 from bench.harness import Report
 from market.app import configure_logging
 
@@ -15,6 +15,7 @@ BENCHES: Final[dict[str, Callable[[], Report]]] = {
     "streams": streams.run,
     "idle": idle.run,
     "control": control.run,
+    "bounds": bounds.run,
 }
 
 

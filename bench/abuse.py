@@ -8,17 +8,19 @@ import asyncio
 import os
 import socket
 import struct
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Final, NamedTuple
 
-from bench.wire import request_of
+from bench.wire import lines, request_of
 
 MIB: Final = 1 << 20
 PIECE: Final = 64 * 1024
 ANSWER_SECONDS: Final = 20.0
 TRIES: Final = 100
+PROBE_SECONDS: Final = 0.01
 CLOSED: Final = b"event: closed\n"
 
 _TEXT: Final = 1
@@ -27,11 +29,12 @@ _PING: Final = 9
 
 
 class Place(NamedTuple):
-    """Where to ask: a market's port, a token, and a closed session of some length."""
+    """Where to ask: a market's port, a token, a closed session of some length, an open one."""
 
     port: int
     token: str
     session_id: str
+    open_id: str
 
     def request(self, method: str, path: str, body: object = None) -> bytes:
         """Return the bytes of a request there."""
@@ -44,8 +47,8 @@ class Place(NamedTuple):
 
     @property
     def socket(self) -> bytes:
-        """The request for a WebSocket on the session's end."""
-        head = self.request("GET", f"/v1/sessions/{self.session_id}/socket?after=1000000")
+        """The request for a WebSocket on the open session."""
+        head = self.request("GET", f"/v1/sessions/{self.open_id}/socket")
         upgrade = (
             b"upgrade: websocket\r\nconnection: Upgrade\r\nsec-websocket-version: 13\r\n"
             b"sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
@@ -54,6 +57,16 @@ class Place(NamedTuple):
 
 
 Told = Counter[str]
+
+
+class Borne(NamedTuple):
+    """What abuse was told, how long others waited for each answer, and what it cost in memory."""
+
+    told: Told
+    waited: list[float]
+    grown_bytes: int
+
+
 Stream = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
@@ -195,6 +208,23 @@ async def big_frames(place: Place, number: int, size: int) -> Told:
         return "cut"
 
     return await _together(place, number, send)
+
+
+async def meanwhile(
+    work: Awaitable[Told], port: int, request: bytes, resident: Callable[[], int]
+) -> Borne:
+    """Let abuse happen; note what another client waits, and the memory that the market holds."""
+    waited: list[float] = []
+    before = peak = resident()
+    abuse = asyncio.ensure_future(work)
+    async with lines(port, 1) as [line]:
+        while not abuse.done():
+            began = time.perf_counter()
+            await line.call(request)
+            waited.append(time.perf_counter() - began)
+            peak = max(peak, resident())
+            await asyncio.sleep(PROBE_SECONDS)
+    return Borne(await abuse, waited, max(peak, resident()) - before)
 
 
 async def _together(

@@ -8,6 +8,9 @@ read a log live and resume by themselves. A ``Shopper`` walks a buying journey f
         await market.register("thrifty-1", "buyer")
         shopper = Shopper(market, policy_named("best-value"))
         journey = await shopper.run(Need(query="profile csv columns", input={"csv": text}))
+
+A ``SubAgent`` works in one session, by a delegation that ``MarketClient.delegate`` makes for its
+key; a ``Run`` is work that is reported step by step.
 """
 
 from buyer_agents.client import MarketClient, every

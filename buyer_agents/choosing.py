@@ -20,6 +20,10 @@ AskHuman = Callable[[TrustView], Awaitable[bool]]
 """Asks a human whether to buy from a seller with this report."""
 
 
+Choose = Callable[["Trip"], Awaitable["Chosen"]]
+"""Walks the stages up to a choice."""
+
+
 async def nobody(report: TrustView) -> bool:
     """The human who is not there: the answer is no."""
     return False
@@ -48,6 +52,15 @@ class Chosen:
 
     offer: Offer
     ranked: Ranked
+
+
+async def choose(trip: Trip) -> Chosen:
+    """Walk the first three stages and return the offer to buy.
+
+    Raises:
+        Left: there is none.
+    """
+    return await check_trust(trip, await evaluate(trip, await find(trip)))
 
 
 async def find(trip: Trip) -> list[Ranked]:

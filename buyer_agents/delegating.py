@@ -95,7 +95,7 @@ class SubAgent(SessionVerbs):
         )
 
     def follow(self, after: int = -1) -> AsyncGenerator[Entry, None]:
-        """Yield the session's entries behind offset ``after``, live, as this sub-agent sees them."""
+        """Yield the session's entries behind offset ``after``, live, as far as it may see them."""
         return follow_session(self, self.session_id, after)
 
     async def token_form(self) -> dict[str, str]:

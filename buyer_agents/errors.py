@@ -53,8 +53,8 @@ class BadAnswer(MarketTrouble):
 def refusal(status: int, body: bytes, retry_after: str | None = None) -> Refused:
     """Return the refusal in an answer with an error status.
 
-    What is no problem document gets a code all the same: the ``error`` of an OAuth answer
-    (RFC 6749 section 5.2), or ``http_<status>`` for what a proxy may say.
+    What is no problem document gets a code all the same: that of the page, or else the ``error``,
+    of an OAuth answer (RFC 6749 section 5.2), or ``http_<status>`` for what a proxy may say.
     """
     try:
         tree = msgspec.json.decode(body, type=dict[str, Any])
@@ -63,8 +63,9 @@ def refusal(status: int, body: bytes, retry_after: str | None = None) -> Refused
     try:
         problem = msgspec.convert(tree, Problem)
     except msgspec.ValidationError:
+        page = str(tree.get("error_uri", "")).partition("/problems/")[2]
         problem = Problem(
-            type=f"/problems/{tree.get('error', f'http_{status}')}",
+            type=f"/problems/{page or tree.get('error', f'http_{status}')}",
             title=HTTPStatus(status).phrase,
             status=status,
             detail=str(tree.get("error_description", tree.get("detail", ""))),

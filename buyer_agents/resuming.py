@@ -56,14 +56,16 @@ async def unfinished(
 ) -> Past | None:
     """Return the newest open journey of this buyer for the same need, or None.
 
-    Those in ``running`` are being walked; one whose order was for another input is another's.
+    Those in ``running`` are being walked; one whose order was for another input is another's; a
+    fork is there to be replayed.
     """
     sought = (market.agent_id, need.query, labels)
     sessions = every(lambda cursor: market.sessions(state="open", cursor=cursor))
     async with aclosing(sessions):
         async for session in sessions:
             is_alike = (session.buyer_id, session.need, session.labels) == sought
-            if not is_alike or session.id in running:
+            is_fork = session.source_session_id is not None
+            if not is_alike or is_fork or session.id in running:
                 continue
             past = await read_past(market, session.id)
             if _is_for(past, need) and not past.waits_for_others:
@@ -73,22 +75,26 @@ async def unfinished(
 
 async def read_past(market: MarketClient, session_id: str) -> Past:
     """Return what the log of a journey says."""
-    events: list[Event] = []
-    after = -1
-    while (page := await market.events(session_id, after=after)).items:
-        after = page.items[-1].offset
-        events += [entry for entry in page.items if isinstance(entry, Event)]
+    events = await events_of(market, session_id)
     own = [event for event in events if event.actor_id == market.agent_id]
     placed = [event for event in own if event.kind == "order.placed"]
     order = await market.order(str(placed[-1].order_id)) if placed else None
     return Past(
         session_id=session_id,
-        next_offset=after + 1,
-        decisions=_decisions(own),
+        next_offset=len(events),
+        decisions=decisions_in(own),
         kinds=frozenset(event.kind for event in events),
         order=order,
         quote_id=placed[-1].body["quote_id"] if placed else "",
     )
+
+
+async def events_of(market: MarketClient, session_id: str) -> list[Event]:
+    """Return the log of a session of one's own, up to its present end."""
+    events: list[Event] = []
+    while (page := await market.events(session_id, after=len(events) - 1)).items:
+        events += [entry for entry in page.items if isinstance(entry, Event)]
+    return events
 
 
 async def take_up(trip: Trip, past: Past, order: OrderView) -> Chosen:
@@ -99,7 +105,7 @@ async def take_up(trip: Trip, past: Past, order: OrderView) -> Chosen:
     service = await trip.market.service(order.service_id)
     quote = await trip.market.quote(past.quote_id)
     offer = Offer(
-        found=_listed(service), amount_minor=quote.amount_minor, service=service, quote=quote
+        found=listed(service), amount_minor=quote.amount_minor, service=service, quote=quote
     )
     return Chosen(offer, _ranked(offer, past.decisions))
 
@@ -108,7 +114,7 @@ def _is_for(past: Past, need: Need) -> bool:
     return past.order is None or past.order.input == dict(need.input)
 
 
-def _decisions(events: Sequence[Event]) -> dict[Stage, Decision]:
+def decisions_in(events: Sequence[Event]) -> dict[Stage, Decision]:
     made = [event.body for event in events if event.kind == "decision.made"]
     decisions = [msgspec.convert(body, Decision) for body in made]
     return {decision.stage: decision for decision in decisions}
@@ -122,7 +128,7 @@ def _ranked(offer: Offer, decisions: dict[Stage, Decision]) -> Ranked:
     return Ranked(candidate=offer, parts=weighed[-1].parts if weighed else {})
 
 
-def _listed(service: ServiceView) -> FoundView:
+def listed(service: ServiceView) -> FoundView:
     """Return a service as a search would show it, without a score."""
     manifest = check_manifest(service.manifest)
     price = manifest.price

@@ -59,6 +59,24 @@ class SessionVerbs(Connection):
     async def session(self, session_id: str) -> wire.SessionView:
         return await self.call("GET", f"/v1/sessions/{url_part(session_id)}", wire.SessionView)
 
+    async def fork_session(
+        self,
+        session_id: str,
+        after: int,
+        *,
+        need: str | None = None,
+        labels: Mapping[str, str] | None = None,
+        idempotency_key: str | None = None,
+    ) -> wire.SessionView:
+        """Open a session with the history of this one up to offset ``after``.
+
+        ``need`` and ``labels`` are the source's unless given.
+        """
+        kept = None if labels is None else dict(labels)
+        body = wire.ForkSession(after=after, need=need, labels=kept)
+        path = f"/v1/sessions/{url_part(session_id)}/fork"
+        return await self.create(path, wire.SessionView, body, idempotency_key)
+
     async def snapshot(self, session_id: str) -> SnapshotView:
         """Return what a session's log comes to now, as this agent may see it."""
         path = f"/v1/sessions/{url_part(session_id)}/snapshot"

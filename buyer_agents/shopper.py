@@ -4,6 +4,7 @@ Find, evaluate, trust-check, transact, use, recommend. Whatever it decides, and 
 the journey's session at the end of each stage, also when it leaves.
 """
 
+from functools import partial
 from typing import Final
 
 from buyer_agents.buying import (
@@ -15,15 +16,17 @@ from buyer_agents.buying import (
     use,
     watch_order,
 )
-from buyer_agents.choosing import AskHuman, Trip, check_trust, evaluate, find, nobody
+from buyer_agents.choosing import AskHuman, Choose, Trip, choose, nobody
 from buyer_agents.client import MarketClient
 from buyer_agents.errors import Refused
 from buyer_agents.experience import recall
 from buyer_agents.journey import Diary, Journey, Left
 from buyer_agents.needs import Need
 from buyer_agents.policies import Policy
+from buyer_agents.replaying import choose_again, read_history
 from buyer_agents.resuming import Past, take_up, unfinished
 from buyer_agents.streams import follow_session
+from market.protocol.wire import SessionView
 
 SHORTLIST: Final = 5
 PATIENCE_SECONDS: Final = 120.0
@@ -85,16 +88,31 @@ class Shopper:
         diary = Diary(self._market, past.session_id, past.next_offset, passed=past.decisions)
         return await self._journey(diary, need, past)
 
+    async def replay(self, fork: SessionView, need: Need) -> Journey:
+        """Shop on in a fork by this shopper's policy, from the stage where it branched off.
+
+        What was found in the history is not searched again; what it decided before the fork is
+        not decided again. Whatever follows is this shopper's own, and costs its own money.
+
+        Raises:
+            MarketUnreachable: the market stayed away; the session is still open.
+        """
+        history = await read_history(self._market, fork)
+        diary = Diary(self._market, fork.id, fork.next_offset, passed=history.passed)
+        return await self._journey(diary, need, None, partial(choose_again, history=history))
+
     def _labels(self, need: Need) -> dict[str, str]:
         return {"policy": type(self._policy).__name__, **need.labels}
 
-    async def _journey(self, diary: Diary, need: Need, past: Past | None) -> Journey:
+    async def _journey(
+        self, diary: Diary, need: Need, past: Past | None, choose: Choose = choose
+    ) -> Journey:
         self._walking.add(diary.session_id)
         try:
             if past is not None and past.farewell is not None:
                 diary.left_before(past.farewell)
             else:
-                await self._walk(diary, need, past)
+                await self._walk(diary, need, past, choose)
         except Left as left:
             await diary.leave(left)
         except Refused as refused:
@@ -104,7 +122,7 @@ class Shopper:
         await self._close(diary)
         return diary.journey()
 
-    async def _walk(self, diary: Diary, need: Need, past: Past | None) -> None:
+    async def _walk(self, diary: Diary, need: Need, past: Past | None, choose: Choose) -> None:
         trip = Trip(
             market=self._market,
             policy=self._policy,
@@ -119,7 +137,7 @@ class Shopper:
             order, after = past.order, -1
             chosen = await take_up(trip, past, order)
         else:
-            chosen = await check_trust(trip, await evaluate(trip, await find(trip)))
+            chosen = await choose(trip)
             after = diary.last_offset
             order = await place(trip, chosen, mandate_id=self._mandate_id)
         watch = watch_order(

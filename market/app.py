@@ -31,7 +31,7 @@ from market.base.settings import Settings
 from market.base.store import Store
 from market.chores import Pause, keep_house
 from market.faces import http, streams
-from market.faces.http.serve import CannotServe, serving
+from market.faces.http.serve import CannotServe, raise_file_limit, serving
 from market.protocol.ids import Ids
 
 log: Final = structlog.get_logger("market.app")
@@ -151,6 +151,7 @@ def run(settings: Settings, *, ready: Callable[[], None] = lambda: None) -> None
         StoreBusy: another process writes the store.
     """
     configure_logging(settings.log_level)
+    raise_file_limit()
     asyncio.run(_run(settings, ready))
 
 

@@ -26,7 +26,7 @@ RULES: Final[dict[Rule, str]] = {
     "orders": "an order's row, its chunks and its log agree",
     "receipts": "receipts are signed by the market and agree with the order and the log",
     "log": "a session's events chain from the first to the head, as the market once signed them",
-    "checkpoints": "every 1,000th event of a session, and its last, bear the market's signature",
+    "checkpoints": "every 1,000th event and every close of a session bear the market's signature",
     "streams": "every stream has exactly the entries that it counted",
     "trust": "a seller's standing is what the recorded facts amount to",
 }

@@ -130,14 +130,15 @@ def _print(report: room.Report, file: Path | None) -> None:
         return
     untried = [CAPABILITIES[one.capability] for one in report.findings if one.verdict != "holds"]
     marked("✓", "no failure mode" + (f"; not proven: {', '.join(untried)}" if untried else ""))
-    hint("market schema probe" if file is None else f"{command} --json")
+    if untried:
+        hint("market schema probe")
 
 
 def _print_summary(report: room.Report) -> None:
     resumes = f"resumed by {report.resumes_by}" if report.resumes_by else "no known way to resume"
-    works = f"{report.works} piece{'s' if report.works > 1 else ''} of work"
+    works = f" of {report.works} pieces of work" if report.works > 1 else ""
     say(
-        f"{report.transport}, {resumes}; {report.readers} readers of {works} saw"
+        f"{report.transport}, {resumes}; {report.readers} readers{works} saw"
         f" {report.events:,} events in {report.took_ms / 1_000:.1f} s"
     )
 

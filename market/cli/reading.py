@@ -17,10 +17,14 @@ _PAGE: Final = 100
 
 
 class LogPrinter:
-    """Prints a log's entries as lines; the names of agents are asked for when they come up."""
+    """Prints a log's entries as lines; the names of agents are asked for when they come up.
 
-    def __init__(self, market: MarketClient) -> None:
+    ``label`` stands before each offset.
+    """
+
+    def __init__(self, market: MarketClient, *, label: str = "") -> None:
         self._market = market
+        self._label = label
         self._names = {MARKET: MARKET}
         self._began_at: float | None = None
         self.teller = Teller(self._names)
@@ -40,7 +44,7 @@ class LogPrinter:
             line_text(
                 self.teller.line(entry),
                 seconds=seconds,
-                offset=f"#{entry.offset}",
+                offset=f"{self._label}#{entry.offset}",
                 width=console.width if console.is_terminal else 0,
             )
         )

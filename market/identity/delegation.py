@@ -74,9 +74,9 @@ def claimed_delegator(delegation: str) -> str:
 
 
 def read_delegation(
-    token: str, *, keys: Mapping[str, VerifyingKey], issuer: str, now: datetime
+    token: str, *, delegator_id: str, keys: Mapping[str, VerifyingKey], issuer: str, now: datetime
 ) -> Handed:
-    """Return a delegation that one of its maker's active ``keys`` signed for this market.
+    """Return a delegation that its maker signed for this market, with one of its active ``keys``.
 
     Raises:
         DelegationRefused: key, form, market or time is wrong; the detail says which.
@@ -91,7 +91,7 @@ def read_delegation(
         delegate = VerifyingKey(claims.cnf.jwk)
         if claims.exp <= seconds_of(now):
             raise DelegationExpired("Ask for a new delegation: this one has expired (exp).")
-        check_claims(claims, agent_id=claims.iss, issuer=issuer, now=now)
+        check_claims(claims, agent_id=delegator_id, issuer=issuer, now=now)
     except (BadSignature, BadKey) as error:
         raise DelegationRefused(f"The delegation is refused: {error}.") from error
     except BadCommitment as refusal:

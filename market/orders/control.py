@@ -55,6 +55,7 @@ def control(
         SessionNotFound: the caller takes no part in such a session.
         NotForThisCaller: it may not make this intervention.
         OrderNeeded: the session has several orders, and none was named.
+        BadEvent: an order was named that the scope does not ask for.
         SessionPaused: nothing is approved in it now.
     """
     if request.scope == "run":
@@ -62,12 +63,14 @@ def control(
     viewer = sessions.viewer_of(uow, caller=caller, session_id=session_id)
     _allow(caller, viewer, request)
     actor = _actor_of(caller, viewer)
-    views = []
-    if request.scope == "all" and request.action in ("pause", "resume"):
-        views.append(_turn_session(uow, actor, session_id, request))
-    for order_id in _targets(uow, caller, viewer, session_id, request):
-        views.append(_intervene(uow, actor, locked(uow, order_id=order_id), request))
-    return views
+    turns_session = request.scope == "all" and request.action in ("pause", "resume")
+    if turns_session:
+        _lock_session(uow, actor, session_id, request)
+    # Orders before the log: so everybody takes these locks who needs both.
+    targets = _targets(uow, caller, viewer, session_id, request)
+    rows = [locked(uow, order_id=order_id) for order_id in targets]
+    whole = [_turn_session(uow, actor, session_id, request)] if turns_session else []
+    return whole + [_intervene(uow, actor, row, request) for row in rows]
 
 
 def answer_control(
@@ -110,9 +113,10 @@ def pause_orders_of(uow: UnitOfWork, *, caller: Caller, agent_id: str, reason: s
     actor = Actor(caller.agent_id, "overseer")
     request = Control(action="pause", reason=f"agent suspended: {reason}")
     ids = running_ids_of(uow, agent_id=agent_id, limit=MAX_SHUT)
-    for order_id in ids:
-        _intervene(uow, actor, locked(uow, order_id=order_id), request)
-    return len(ids)
+    rows = [locked(uow, order_id=order_id) for order_id in ids]
+    for row in sorted(rows, key=lambda row: row.session_id):
+        _intervene(uow, actor, row, request)
+    return len(rows)
 
 
 def close_session(uow: UnitOfWork, *, caller: Caller, session_id: str, reason: str) -> SessionView:
@@ -141,6 +145,8 @@ def _allow(caller: Caller, viewer: Viewer, request: Control) -> None:
         raise NotForThisCaller("A seller does not steer itself.")
     if not viewer.is_owner and request.scope not in ("order", "own"):
         raise NotForThisCaller("A seller intervenes in its own orders alone.")
+    if request.scope != "order" and request.order_id is not None:
+        raise sessions.BadEvent("Only an intervention of the scope 'order' names one.")
 
 
 def _actor_of(caller: Caller, viewer: Viewer) -> Actor:
@@ -157,11 +163,9 @@ def _targets(
     if request.scope == "all":
         return open_order_ids(uow, session_id=session_id)
     if request.scope == "own":
-        if viewer.is_owner:
-            acts_for = caller.delegation.delegator_id if caller.delegation else caller.agent_id
-            return own_order_ids(uow, session_id=session_id, buyer_id=acts_for)
-        still_open = open_order_ids(uow, session_id=session_id)
-        return [order_id for order_id in still_open if order_id in viewer.order_ids]
+        acts_for = caller.delegation.delegator_id if caller.delegation else caller.agent_id
+        own = own_order_ids(uow, session_id=session_id, agent_id=acts_for)
+        return own if viewer.is_owner else [each for each in own if each in viewer.order_ids]
     if request.order_id is None:
         owned = order_ids(uow, session_id=session_id) if viewer.is_owner else viewer.order_ids
         known = sorted(owned)
@@ -175,11 +179,15 @@ def _targets(
     return [request.order_id]
 
 
-def _turn_session(uow: UnitOfWork, actor: Actor, session_id: str, request: Control) -> ControlView:
-    """Pause or resume the session itself."""
+def _lock_session(uow: UnitOfWork, actor: Actor, session_id: str, request: Control) -> None:
+    """Let nobody spend meanwhile; refuse one who may not lift the pause that there is."""
     paused_by = sessions.lock_pause(uow, session_id=session_id)
     if request.action == "resume" and paused_by and not sessions.may_lift(actor.kind, paused_by):
         raise NotForThisCaller(f"The {paused_by} has paused the session, and may resume it.")
+
+
+def _turn_session(uow: UnitOfWork, actor: Actor, session_id: str, request: Control) -> ControlView:
+    """Pause or resume the session itself."""
     offset = _ask(uow, actor, session_id, None, request, None)
     if request.action == "pause":
         sessions.pause(uow, session_id=session_id, kind=actor.kind, offset=offset)

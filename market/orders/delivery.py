@@ -31,8 +31,14 @@ from market.protocol.wire import Chunk, ChunkView, OrderView
 from market.sessions import NewEvent
 
 _BY_ID = update(orders).where(orders.c.id == bindparam("order_id"))
-_LEASE: Final[dict[str, Any]] = {"lease_until": bindparam("lease", type_=UtcDateTime()), "fails_at": None}
-_FIRST_DUE: Final[dict[str, Any]] = {"state": "started", "due_at": bindparam("due", type_=UtcDateTime())}
+_LEASE: Final[dict[str, Any]] = {
+    "lease_until": bindparam("lease", type_=UtcDateTime()),
+    "fails_at": None,
+}
+_FIRST_DUE: Final[dict[str, Any]] = {
+    "state": "started",
+    "due_at": bindparam("due", type_=UtcDateTime()),
+}
 _PROGRESS: Final[dict[str, Any]] = {
     "chunks_delivered": bindparam("count"),
     "units_delivered": bindparam("units"),

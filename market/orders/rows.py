@@ -35,7 +35,9 @@ _OPEN_OF_SESSION: Final = Sql(
 )
 _OWN_OF_SESSION: Final = Sql(
     _of_session.where(
-        orders.c.buyer_id == bindparam("buyer_id"),
+        or_(
+            orders.c.buyer_id == bindparam("agent_id"), orders.c.seller_id == bindparam("agent_id")
+        ),
         *(orders.c.state != state for state in sorted(ENDED)),
     )
 )
@@ -243,9 +245,9 @@ def open_order_ids(snapshot: Snapshot, *, session_id: str) -> list[str]:
     return [row.id for row in snapshot.all(_OPEN_OF_SESSION, session_id=session_id)]
 
 
-def own_order_ids(snapshot: Snapshot, *, session_id: str, buyer_id: str) -> list[str]:
-    """Return the first 1,000 open orders that a buyer placed in a session, oldest first."""
-    rows = snapshot.all(_OWN_OF_SESSION, session_id=session_id, buyer_id=buyer_id)
+def own_order_ids(snapshot: Snapshot, *, session_id: str, agent_id: str) -> list[str]:
+    """Return the first 1,000 open orders of a session that an agent placed, or is to deliver."""
+    rows = snapshot.all(_OWN_OF_SESSION, session_id=session_id, agent_id=agent_id)
     return [row.id for row in rows]
 
 

@@ -23,7 +23,8 @@ class Step(msgspec.Struct, frozen=True):
 class _Remedy(NamedTuple):
     """A step, the causes that ask for it, and the capabilities that show it.
 
-    It is not asked for where ``unless`` holds already.
+    It is not asked for where ``unless`` holds already. When it is made, ``table`` of the probe file
+    says so, if it did not before.
     """
 
     causes: frozenset[Cause]
@@ -31,7 +32,7 @@ class _Remedy(NamedTuple):
     server: str
     client: str
     shown_by: tuple[str, ...]
-    check: str = ""
+    table: str = ""
     unless: str = ""
 
 
@@ -72,7 +73,7 @@ _REMEDIES: Final = (
         "Start once, keep the id where a reload finds it (the address bar will do), and open the"
         " stream by it.",
         ("disconnect", "apart", "end"),
-        "name the request that starts the work in [start]",
+        "start",
     ),
     _Remedy(
         frozenset({"own_work", "no_position", "past_lost", "refused"}),
@@ -90,7 +91,7 @@ _REMEDIES: Final = (
         "After every cut reconnect with the last offset, with growing pauses; drop an event whose"
         " offset is not higher than the last.",
         ("resume",),
-        "name how a reader resumes in [resume]",
+        "resume",
     ),
     _Remedy(
         frozenset({"own_work", "refused", "past_lost"}),
@@ -107,7 +108,7 @@ _REMEDIES: Final = (
         " worker obeys the log. A connection that closes says nothing.",
         "Let the stop button send that request; let a closed tab send nothing.",
         ("cancel", "disconnect"),
-        "name the request in [cancel]",
+        "cancel",
         unless="cancel",
     ),
     _Remedy(
@@ -116,7 +117,6 @@ _REMEDIES: Final = (
         "Append an event that names the cancel (`cancelled`, by whom, why) before the end.",
         "Go on after a cut; stop for good, and say so, after that event.",
         ("cancel", "apart"),
-        "name the event in cancel.shows, unless a word in it says so",
         unless="cancel",
     ),
     _Remedy(
@@ -126,7 +126,7 @@ _REMEDIES: Final = (
         " log, and tell it to every reader that reaches it, however late, as {end}.",
         "Take only that entry for the end. A connection that closes without it was cut: resume.",
         ("end", "cancel", "apart"),
-        "name the entry in [end]",
+        "end",
     ),
     _Remedy(
         frozenset({"relayed"}),
@@ -146,8 +146,18 @@ _REMEDIES: Final = (
     ),
 )
 
+_TABLES: Final = {
+    "start": "name the request that starts the work in [start]",
+    "resume": "name how a reader says its offset in [resume]",
+    "cancel": "name the request in [cancel]",
+    "end": "name the entry in [end]",
+}
+"""What a probe file says when a step is made."""
 
-def migration(findings: list[Finding], *, transport: str) -> list[Step]:
+
+def migration(
+    findings: list[Finding], *, transport: str, stated: frozenset[str] = frozenset()
+) -> list[Step]:
     """Return the steps that the findings ask for, in the order in which they are made."""
     carrier = _CARRIERS.get(transport, _CARRIERS["SSE"])._asdict()
     held = {one.capability for one in findings if one.verdict == "holds"}
@@ -158,7 +168,7 @@ def migration(findings: list[Finding], *, transport: str) -> list[Step]:
             title=remedy.title,
             server=_filled(remedy.server, carrier),
             client=_filled(remedy.client, carrier),
-            check=remedy.check,
+            check="" if remedy.table in stated else _TABLES.get(remedy.table, ""),
             rows=tuple(CAPABILITIES[one] for one in _shown(remedy, made, findings)),
         )
         for remedy in made

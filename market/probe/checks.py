@@ -1,13 +1,13 @@
 """What may be wrong with a probe file that is of its form."""
 
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import UNSET
 
-from market.probe.filling import NEW, places_in, variables_in
+from market.probe.filling import NEW, Blanks, places_in, variables_in
 from market.probe.form import MarkPart, Probe
 
 POSITION = "position"
@@ -24,7 +24,8 @@ class Trouble(NamedTuple):
 def troubles(probe: Probe, url: str, environ: Mapping[str, str]) -> Iterator[Trouble]:
     """Yield what is wrong, in the order of the form."""
     yield from _address(url)
-    yield from _variables(probe, environ)
+    yield from _variables(probe, url, environ)
+    yield from _headers(probe, environ)
     yield from _places(probe, url)
     yield from _resume(probe)
     for name, mark in (("end", probe.end), ("cancel", probe.cancel and probe.cancel.shows)):
@@ -33,18 +34,38 @@ def troubles(probe: Probe, url: str, environ: Mapping[str, str]) -> Iterator[Tro
 
 
 def _address(url: str) -> Iterator[Trouble]:
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+        is_somewhere = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_somewhere = False
+    if not is_somewhere:
+        yield Trouble((), f"{url!r} is no address")
+        return
     if parts.username or parts.password:
         hint = 'headers = { Authorization = "Bearer ${TOKEN}" } in [stream]'
         yield Trouble((), "the URL carries a password, which would be printed", hint)
 
 
-def _variables(probe: Probe, environ: Mapping[str, str]) -> Iterator[Trouble]:
-    tree = msgspec.to_builtins(probe)
-    for table, part in tree.items():
-        for name in sorted(set(variables_in(part))):
+def _variables(probe: Probe, url: str, environ: Mapping[str, str]) -> Iterator[Trouble]:
+    asked: list[tuple[tuple[str, ...], Any]] = [((), url)]
+    asked += [((table,), part) for table, part in msgspec.to_builtins(probe).items()]
+    for path, template in asked:
+        for name in sorted(set(variables_in(template))):
             if name not in environ:
-                yield Trouble((table,), f"the environment has no {name}", f"export {name}=...")
+                yield Trouble(path, f"the environment has no {name}", f"export {name}=...")
+
+
+def _headers(probe: Probe, environ: Mapping[str, str]) -> Iterator[Trouble]:
+    """Yield the headers that cannot be sent; their values may be secrets, and are not shown."""
+    blanks = Blanks(environ, {})
+    for table, part in (("stream", probe.stream), ("start", probe.start), ("cancel", probe.cancel)):
+        if part is not UNSET:
+            for name, value in part.headers.items():
+                filled = blanks.text(value)
+                if not (filled.isascii() and filled.isprintable()):
+                    hint = "one line of ASCII"
+                    yield Trouble((table, "headers", name), f"the value of {name} is none", hint)
 
 
 def _places(probe: Probe, url: str) -> Iterator[Trouble]:

@@ -90,19 +90,30 @@ class Desk:
             Broken: the answer is none, or too large.
         """
         headers, body = _sent(part.headers, part.body, blanks)
-        url = urljoin(_as_http(blanks.text(self._url)), blanks.text(part.url))
+        url = self.address(part.url, blanks)
         try:
-            async with self.http.stream(part.method, url, headers=headers, content=body) as answer:
-                taken = b""
-                async for piece in answer.aiter_raw():
-                    taken += piece
-                    if len(taken) > _ANSWER_BYTES:
-                        raise Broken(f"{part.method} {part.url} answers without an end")
+            with anyio.fail_after(self.probe.limits.work_seconds):
+                async with self.http.stream(
+                    part.method, url, headers=headers, content=body
+                ) as answer:
+                    return httpx.Response(answer.status_code, content=await _taken(answer))
         except httpx.ConnectError as error:
             raise Unreachable("no connection") from error
-        except (httpx.TransportError, httpx.InvalidURL) as error:
+        except (httpx.TransportError, httpx.InvalidURL, TimeoutError) as error:
             raise Broken(f"{part.method} {part.url} got no answer") from error
-        return httpx.Response(answer.status_code, content=taken)
+
+    def address(self, template: str, blanks: Blanks, *, is_socket: bool = False) -> str:
+        """Return the whole address of a template, which may be a path on the stream's server.
+
+        Raises:
+            Broken: what a server answered would lead to another one, with our headers.
+        """
+        base = self._url if is_socket else _as_http(self._url)
+        meant = Blanks(self._environ, {}).text(urljoin(base, template))
+        filled = urljoin(blanks.text(base), blanks.text(template))
+        if urlsplit(meant)[:2] != urlsplit(filled)[:2]:
+            raise Broken(f"{template} leads to another server")
+        return filled
 
 
 class Work:
@@ -110,7 +121,7 @@ class Work:
 
     def __init__(self, desk: Desk, url: str, blanks: Blanks) -> None:
         self._desk = desk
-        self._url = blanks.text(url)
+        self._url = desk.address(url, blanks, is_socket=True)
         self._blanks = blanks
 
     def first(self) -> Request:
@@ -125,7 +136,7 @@ class Work:
         resume = self._desk.probe.resume
         request = self.first()
         if resume is not UNSET and resume.url is not UNSET:
-            url = urljoin(self._url, self._blanks.text(resume.url))
+            url = self._desk.address(resume.url, self._blanks, is_socket=True)
             request = Request(url, "GET", dict(request.headers))
         if position is None:
             return request
@@ -165,6 +176,16 @@ def _sent(
     if not any(name.lower() == "content-type" for name in made):
         made["Content-Type"] = "application/json"
     return made, msgspec.json.encode(blanks.tree(body))
+
+
+async def _taken(answer: httpx.Response) -> bytes:
+    """Return the body of an answer."""
+    taken = b""
+    async for piece in answer.aiter_raw():
+        taken += piece
+        if len(taken) > _ANSWER_BYTES:
+            raise Broken(f"the answer is longer than {_ANSWER_BYTES:,} bytes")
+    return taken
 
 
 def _document(answer: httpx.Response) -> Any:

@@ -20,7 +20,7 @@ def cancel(seen: Observed) -> Finding:
     """Judge whether a cancel ends the work, and the stream says so."""
     trial = seen.stopped
     if trial is None:
-        why = "the work was over before" if seen.states_cancel else "[cancel] names no request"
+        why = "the work was over before" if "cancel" in seen.stated else "[cancel] names no request"
         return untried("cancel", why)
     if not 200 <= trial.status < 400:
         told = f"the request got {f'status {trial.status}' if trial.status else 'no answer'}"

@@ -20,6 +20,9 @@ MemberPath = Annotated[
     ),
 ]
 Name = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]{0,31}\Z", description="lower case, digits, _")]
+HeaderName = Annotated[
+    str, Meta(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}\Z", description="the name of a header")
+]
 Seconds = Annotated[float, Meta(ge=0.1, le=600)]
 _Open: Final = {"additionalProperties": True}
 
@@ -37,7 +40,7 @@ class StreamPart(Part, frozen=True, kw_only=True):
 
     transport: Literal["auto", "sse", "chunked", "websocket"] = "auto"
     method: Literal["GET", "POST", "PUT"] = "GET"
-    headers: dict[str, Text] = {}
+    headers: dict[HeaderName, Text] = {}
     body: Annotated[Any, Meta(extra_json_schema=_Open)] = UNSET
     send: list[Text] = []
     split: Literal["line", "word"] = "line"
@@ -52,7 +55,7 @@ class StartPart(Part, frozen=True, kw_only=True):
 
     url: Text
     method: Literal["GET", "POST", "PUT"] = "POST"
-    headers: dict[str, Text] = {}
+    headers: dict[HeaderName, Text] = {}
     body: Annotated[Any, Meta(extra_json_schema=_Open)] = UNSET
     take: dict[Name, MemberPath] = {}
 
@@ -91,7 +94,7 @@ class ResumePart(Part, frozen=True, kw_only=True):
     it. ``url`` is where readers come back to, if that is not where the first one was.
     """
 
-    header: Line | UnsetType = UNSET
+    header: HeaderName | UnsetType = UNSET
     query: Line | UnsetType = UNSET
     message: Text | UnsetType = UNSET
     take: MemberPath | UnsetType = UNSET
@@ -104,7 +107,7 @@ class CancelPart(Part, frozen=True, kw_only=True):
 
     url: Text
     method: Literal["POST", "PUT", "DELETE", "PATCH"] = "POST"
-    headers: dict[str, Text] = {}
+    headers: dict[HeaderName, Text] = {}
     body: Annotated[Any, Meta(extra_json_schema=_Open)] = UNSET
     shows: MarkPart | UnsetType = UNSET
 

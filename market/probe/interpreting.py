@@ -23,7 +23,7 @@ _ID_MEMBERS: Final = ("id", "offset", "seq", "event_id")
 _STOP: Final = re.compile(rb"cancel|abort|stopped|interrupt|disconnect", re.IGNORECASE)
 _LOOKED_AT: Final = 4_096
 _LABEL: Final = 40
-_ID: Final = 200
+_LONGEST_ID: Final = 1_000
 
 
 class Read(NamedTuple):
@@ -94,7 +94,7 @@ class Interpreter:
         if self._id:
             return _text(picked(document, self._id))
         if frame.id or not isinstance(document, dict):
-            return frame.id[:_ID]
+            return _text(frame.id)
         return next((_text(document[one]) for one in _ID_MEMBERS if one in document), "")
 
     def _compared(self, data: bytes, document: Any) -> bytes:
@@ -152,9 +152,11 @@ def _decoded(data: bytes) -> Any:
 
 
 def _text(value: Any) -> str:
-    """Return an id, a type or a name as text; what is neither text nor number is none."""
-    is_plain = isinstance(value, str | int) and not isinstance(value, bool)
-    return str(value)[:_ID] if is_plain else ""
+    """Return an id, a type or a name as text; what is neither a plain text nor a number is none."""
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        return ""
+    text = str(value)
+    return text if len(text) <= _LONGEST_ID and text.isprintable() else ""
 
 
 def _label(kind: str, data: bytes) -> str:

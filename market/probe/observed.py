@@ -55,13 +55,13 @@ class Observed:
     """Everything that was seen; a trial that is None could not be made.
 
     ``is_fresh``: each trial had a piece of work of its own. ``way`` says how a reader resumes
-    ("" if nothing is known).
+    ("" if nothing is known), ``stated`` are the tables of the probe file.
     """
 
     transport: str = ""
     way: str = ""
     is_fresh: bool = False
-    states_cancel: bool = False
+    stated: frozenset[str] = frozenset()
     workers: int = 0
     alone: Alone | None = None
     together: Together | None = None

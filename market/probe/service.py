@@ -58,7 +58,7 @@ def report_on(url: str, seen: Observed, secrets: Secrets) -> Report:
         resumes_by=seen.way,
         modes=tuple(modes_of(found)),
         findings=tuple(found),
-        steps=tuple(migration(found, transport=seen.transport)),
+        steps=tuple(migration(found, transport=seen.transport, stated=seen.stated)),
         readers=seen.readers,
         works=seen.works,
         events=seen.events,

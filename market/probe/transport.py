@@ -10,9 +10,9 @@ import httpx
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import (
     ConnectionClosed,
-    InvalidHandshake,
     InvalidStatus,
     PayloadTooBig,
+    WebSocketException,
 )
 
 from market.probe.form import LimitsPart, StreamPart
@@ -108,7 +108,10 @@ async def _http_frames(
 ) -> AsyncGenerator[Frame, None]:
     try:
         async with http.stream(
-            request.method, request.url, headers=request.headers, content=request.body
+            request.method,
+            request.url,
+            headers=httpx.Headers(request.headers, encoding="utf-8"),
+            content=request.body,
         ) as answer:
             if not answer.is_success or answer.status_code == HTTPStatus.NO_CONTENT:
                 is_over = answer.status_code in _SAY_THE_END
@@ -124,6 +127,9 @@ async def _http_frames(
                 yield frame
     except (httpx.ConnectError, httpx.ConnectTimeout) as error:
         raise Unreachable(f"no connection: {_reason(error)}") from error
+    except (httpx.LocalProtocolError, httpx.InvalidURL) as error:
+        # What it says would show the header's value.
+        raise Broken("the request cannot be sent as it is") from error
     except (httpx.TransportError, httpx.StreamError) as error:
         raise Broken(f"the connection broke: {_reason(error)}") from error
 
@@ -137,11 +143,19 @@ def _decoder(answer: httpx.Response, stream: StreamPart, limits: LimitsPart) -> 
     return "chunked", LineDecoder(limits.frame_bytes)
 
 
+class _Connect(connect):
+    """A connection to the server that was named, and to no other, whatever it answers."""
+
+    def process_redirect(self, exc: Exception) -> Exception:
+        """Return the answer as the failure that it is."""
+        return exc
+
+
 async def _socket_frames(
     request: Request, limits: LimitsPart, answered: Answered
 ) -> AsyncGenerator[Frame, None]:
     try:
-        connection = await connect(
+        connection = await _Connect(
             request.url,
             additional_headers=request.headers,
             proxy=None,
@@ -152,7 +166,7 @@ async def _socket_frames(
         )
     except InvalidStatus as error:
         raise NotTaken(error.response.status_code) from error
-    except InvalidHandshake as error:
+    except WebSocketException as error:
         raise Broken("the handshake of the WebSocket failed") from error
     except (OSError, EOFError) as error:
         raise Unreachable(f"no connection: {_reason(error)}") from error

@@ -36,7 +36,7 @@ async def watch(probe: Probe, url: str, environ: Mapping[str, str]) -> Observed:
     Raises:
         NoStream: the first reader got nothing that can be audited.
     """
-    seen = Observed(states_cancel=probe.cancel is not UNSET)
+    seen = Observed(stated=frozenset(_stated(probe)))
     seen.workers = probe.workers.count if probe.workers else 0
     timeout = httpx.Timeout(None, connect=CONNECT_SECONDS, write=CONNECT_SECONDS)
     alone = httpx.Limits(max_connections=None, max_keepalive_connections=0)
@@ -225,6 +225,11 @@ class Crowd:
         """End every reading that is not over."""
         for reader in self.readers:
             reader.stop()
+
+
+def _stated(probe: Probe) -> list[str]:
+    tables = ("start", "resume", "end", "cancel", "workers")
+    return [name for name in tables if getattr(probe, name) is not UNSET]
 
 
 def _need_a_stream(first: Recording, seconds: float) -> None:

@@ -74,7 +74,7 @@ def _gone_on(seen: Observed, trial: Alone, later: Recording, away: str) -> Findi
     found = match(trial.first.keys, later.keys)
     had = len(trial.first.events) - found.start if found else 0
     more = len(later.events) - had
-    if later.is_over and (later.says_stop or _is_too_short(seen, later)):
+    if later.is_over and (later.says_stop or _is_too_short(seen, later, more)):
         told = f"the work had ended {f'after {more} more' if more > 0 else 'at once'}"
         return conflicting("disconnect", f"{away}; {told}: {ended_as(later)}", "dies")
     if not later.is_over and more <= later.past_events - had:
@@ -84,12 +84,12 @@ def _gone_on(seen: Observed, trial: Alone, later: Recording, away: str) -> Findi
     return holds("disconnect", f"{away}; {meanwhile:,} were made meanwhile")
 
 
-def _is_too_short(seen: Observed, later: Recording) -> bool:
-    """Return whether the work ended much sooner than the same work that nobody left."""
+def _is_too_short(seen: Observed, later: Recording, more: int) -> bool:
+    """Return whether the work ended when its reader left, and much too soon."""
     whole = seen.together.uncut if seen.together else None
-    if whole is None or not seen.is_fresh or not whole.is_over or seen.workers:
+    if whole is None or not seen.is_fresh or not whole.is_over:
         return False
-    return len(later.events) < _PART_OF_IT * len(whole.events)
+    return more <= _ON_THEIR_WAY and len(later.events) < _PART_OF_IT * len(whole.events)
 
 
 # One of several readers is cut, and resumes

@@ -25,6 +25,8 @@ PREFIXES: Final = {
     "rec": "recommendation",
     "req": "request",
     "str": "stream",
+    "sub": "subscription to streams",
+    "wak": "wake of a subscription",
 }
 """Every prefix the market mints, and the noun it stands for."""
 

@@ -267,7 +267,7 @@ class LogProof:
             self.hashes[seen.offset] = self.hashes.get(seen.offset, frozenset()) | seen.hashes
         is_back = seen.is_astray and seen.offset < self._next
         if not (seen.is_bad or is_back):
-            is_new = seen.offset in self._unlinked or self._last.is_bad or self._last.is_astray
+            is_new = seen.offset in self._unlinked or self._last.is_bad
             _extend(self._runs, seen.offset, is_new=is_new)
         self._before, self._last = self._last, seen
         self._next = seen.offset + 1

@@ -19,7 +19,7 @@ from market.base.streams import Producer
 from market.base.streams.producers import Known, is_repeat, known
 from market.base.tables import UtcDateTime
 from market.base.work import UnitOfWork
-from market.rawstreams import content
+from market.rawstreams import content, stirring
 from market.rawstreams.errors import ContentTypeDiffers, LogClosed, SequenceConflict
 from market.rawstreams.rows import alive, for_writing, locked
 from market.rawstreams.tables import raw_streams
@@ -113,6 +113,8 @@ class _Pen:
         if self.data:
             claimed = streams.Stream(row.next_offset, "", is_closed=False)
             streams.put(uow, stream_id=row.id, claimed=claimed, data=self.data)
+            if row.is_watched:
+                stirring.stir(uow, stream_id=row.id)
         if self.is_closed and not row.is_closed:
             streams.close(uow, stream_id=row.id)
         for producer in self._moved.values():
@@ -163,6 +165,13 @@ def append(uow: UnitOfWork, *, path: str, requests: Sequence[Append]) -> list[Ou
             outcomes.append(refusal)
     pen.put_down()
     return outcomes
+
+
+def put_entry(uow: UnitOfWork, row: Any, entry: bytes) -> None:
+    """Append an entry of the market's own to a stream that is locked, alive and open."""
+    pen = _Pen(uow, row)
+    pen.data.append(entry)
+    pen.put_down()
 
 
 def _signature(producer: Producer) -> str:

@@ -7,7 +7,7 @@ from market.base import streams
 from market.base.caller import Caller
 from market.base.sql import Sql, insert
 from market.base.work import UnitOfWork
-from market.rawstreams import content
+from market.rawstreams import content, linking, stirring
 from market.rawstreams.errors import (
     BadStreamRequest,
     ContentTypeDiffers,
@@ -159,6 +159,16 @@ def _make(uow: UnitOfWork, caller: Caller | None, path: str, new: NewStream) -> 
         streams.put(uow, stream_id=stream_id, claimed=claimed, data=data)
     if new.is_closed:
         streams.close(uow, stream_id=stream_id)
+    is_followed = linking.greet(
+        uow,
+        stream_id=stream_id,
+        path=path,
+        owner_id=ANYONE if caller is None else caller.agent_id,
+        access=new.access,
+        first=first,
+    )
+    if is_followed and data:
+        stirring.stir(uow, stream_id=stream_id)
     row = locked_by_id(uow, stream_id=stream_id)
     assert row is not None, "it was made a moment ago"
     return standing(row)

@@ -9,6 +9,7 @@ from market.base.caller import Caller
 from market.base.sql import Sql
 from market.base.tables import UtcDateTime
 from market.base.work import UnitOfWork
+from market.rawstreams import linking
 from market.rawstreams.rows import (
     alive,
     for_removal,
@@ -64,6 +65,7 @@ def give_up(uow: UnitOfWork, row: Any) -> None:
     going: Any | None = row
     while going is not None:
         uow.run(_MOVE, stream_id=going.id, after="gone")
+        linking.leave(uow, stream_id=going.id)
         uow.ring(going.id, [])
         source_id = going.source_id
         going = None if source_id is None else locked_by_id(uow, stream_id=source_id)
@@ -97,4 +99,5 @@ def _is_live(uow: UnitOfWork, row: Any) -> bool:
 
 def _keep_for_forks(uow: UnitOfWork, row: Any) -> None:
     uow.run(_MOVE, stream_id=row.id, after="deleted")
+    linking.leave(uow, stream_id=row.id)
     uow.ring(row.id, [])

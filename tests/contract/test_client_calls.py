@@ -409,6 +409,65 @@ async def test_an_order_is_steered_given_up_and_the_log_tells(enter: Any) -> Non
     assert (page.next_offset, page.is_closed) == (len(kinds), False)
 
 
+async def test_a_worker_gives_signs_of_life_and_learns_of_a_pause_by_them(enter: Any) -> None:
+    seller, buyer, quote = await quoted(enter)
+    order = await buyer.place_order(quote)
+    await seller.start(order.id)
+    first = await seller.heartbeat(order.id)
+    await buyer.control(order.session_id, "pause", scope="own")
+
+    paused = await seller.heartbeat(order.id)
+
+    assert (first.state, first.is_paused, first.lease_seconds) == ("started", False, 30)
+    assert paused.is_paused
+    with pytest.raises(Refused) as refusal:
+        await buyer.heartbeat(order.id)
+    assert refusal.value.code == "order_not_found"
+
+
+async def test_who_is_there_is_said_and_read(enter: Any) -> None:
+    seller, buyer, quote = await quoted(enter)
+    order = await buyer.place_order(quote)
+
+    idle = await buyer.be_present(order.session_id, "idle", device="phone")
+    await seller.be_present(order.session_id, "streaming", device="worker-1")
+    own = await seller.presence(order.session_id)
+    both = await buyer.presence(order.session_id)
+    gone = await buyer.be_present(order.session_id, "left", device="phone")
+
+    assert (idle.agent_id, idle.status, idle.order_id) == (buyer.agent_id, "idle", None)
+    assert [(one.device, one.order_id) for one in own] == [("worker-1", order.id)]
+    assert {one.device for one in both} == {"phone", "worker-1"}
+    assert gone.status == "left"
+    assert [one.device for one in await buyer.presence(order.session_id)] == ["worker-1"]
+
+
+async def test_a_device_has_a_short_plain_name(enter: Any) -> None:
+    _, buyer, quote = await quoted(enter)
+    order = await buyer.place_order(quote)
+
+    for device in ("", "My Phone", "x" * 41, "a\u202eb"):
+        with pytest.raises(Refused) as refusal:
+            await buyer.be_present(order.session_id, "idle", device=device)
+        assert refusal.value.code == "invalid_body"
+
+
+async def test_a_paused_session_takes_no_order_and_the_refusal_says_since_when(enter: Any) -> None:
+    _, buyer, quote = await quoted(enter)
+    session = await buyer.open_session("pages")
+    (whole,) = await buyer.control(session.id, "pause", scope="all")
+
+    with pytest.raises(Refused) as refusal:
+        await buyer.place_order(quote, session_id=session.id)
+
+    assert (whole.order_id, whole.answer) == (None, "accepted")
+    assert refusal.value.code == "session_paused"
+    assert refusal.value.facts["pause_offset"] == whole.offset
+    assert (await buyer.session(session.id)).paused_by == "buyer"
+    await buyer.control(session.id, "resume", scope="all")
+    assert (await buyer.place_order(quote, session_id=session.id)).state == "placed"
+
+
 async def test_notes_are_kept_found_and_forgotten(enter: Any) -> None:
     buyer = await enter("thrifty")
 

@@ -133,6 +133,16 @@ async def test_own_of_who_has_placed_nothing_is_nothing(firm: Firm):
     assert await control(firm.principal, firm.session_id, "cancel", scope="own") == []
 
 
+@pytest.mark.parametrize("scope", ["own", "all"])
+async def test_a_wider_scope_names_no_order(firm: Firm, scope: str):
+    order = await firm.place()
+
+    with pytest.raises(sessions.BadEvent):
+        await control(firm.town.buyer, firm.session_id, "cancel", scope=scope, order_id=order.id)
+
+    assert (await firm.town.order(order)).state == "placed"
+
+
 async def test_a_seller_does_not_intervene_in_all(firm: Firm):
     await firm.place()
 

@@ -142,9 +142,10 @@ async def test_who_was_lost_joins_again(town: Town, session_id: str, clock: Manu
 
 
 async def test_a_seller_is_present_for_its_order_and_does_not_see_the_buyers_side(
-    town: Town, session_id: str
+    town: Town, session_id: str, clock: ManualClock
 ):
     await be(town.buyer, session_id, "thinking")
+    clock.advance(timedelta(seconds=1))
     await be(town.seller, session_id, "streaming", "worker-1")
 
     seller, buyer = town.seller.id, town.buyer.id

@@ -3,7 +3,6 @@
 import asyncio
 import shutil
 import sqlite3
-import tempfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -68,12 +67,15 @@ async def two_sessions(home: Path) -> Disk:
 @contextmanager
 def stolen(disk: Disk) -> Iterator[sqlite3.Connection]:
     """A copy of the disk in hands that keep to no rule of the database."""
-    with tempfile.TemporaryDirectory() as folder:
-        shutil.copy(disk.home / "market.db", folder)
-        with closing(sqlite3.connect(Path(folder) / "market.db", isolation_level=None)) as it:
-            for (name,) in it.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'"):
-                it.execute(f"DROP TRIGGER {name}")
-            yield it
+    with (
+        closing(sqlite3.connect(disk.home / "market.db")) as original,
+        closing(sqlite3.connect(":memory:", isolation_level=None)) as copy,
+    ):
+        original.backup(copy)
+        triggers = copy.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall()
+        for (name,) in triggers:
+            copy.execute(f"DROP TRIGGER {name}")
+        yield copy
 
 
 def rows_of(connection: sqlite3.Connection, session_id: str) -> list[Row]:
@@ -227,6 +229,17 @@ def test_a_chain_made_anew_from_any_event_on_is_found(disk: Disk, data: st.DataO
 
     since, offset = first_bad(tampered(disk, change))
     assert since <= place <= offset == disk.length - 1
+
+
+def test_text_in_the_place_of_bytes_is_read_and_found(disk: Disk) -> None:
+    with stolen(disk) as connection:
+        connection.execute(
+            'UPDATE stream_entries SET data = replace(data, \'"text":"x"\', \'"text":"y"\') '
+            'WHERE stream_id = ? AND "offset" = ?',
+            (disk.session_id, disk.length - 3),
+        )
+
+        assert first_bad(proven(connection, disk)) == (disk.length - 3, disk.length - 3)
 
 
 def test_the_log_of_another_session_is_found(disk: Disk) -> None:

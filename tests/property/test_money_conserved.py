@@ -172,6 +172,20 @@ class Lives(RuleBasedStateMachine):
     def control(self, which: int, action: Action, who: str) -> None:
         self.intervene(which, action, who)
 
+    @rule(which=ORDERS)
+    def give_a_sign_of_life(self, which: int) -> None:
+        order_id = self.at(which).order.id
+        self.attempt(orders.heartbeat, caller=self.seller.caller, order_id=order_id)
+
+    @rule(which=ORDERS, action=st.sampled_from(["pause", "resume", "cancel"]))
+    def control_the_whole_session(self, which: int, action: Action) -> None:
+        self.attempt(
+            orders.control,
+            caller=self.overseer.caller,
+            session_id=self.at(which).order.session_id,
+            request=Control(action=action, scope="all", reason="because"),
+        )
+
     @rule(which=ORDERS, action=st.sampled_from(["status", "refund"]))
     def ask_support(self, which: int, action: Literal["status", "refund"]) -> None:
         at = self.at(which)
@@ -182,9 +196,10 @@ class Lives(RuleBasedStateMachine):
             request=AskSupport(action=action),
         )
 
-    @rule(seconds=st.sampled_from([1, 1, 60, 60, 700, 4_000]))
+    @rule(seconds=st.sampled_from([1, 1, 20, 35, 60, 700, 4_000]))
     def time_passes(self, seconds: int) -> None:
         self.clock.advance(timedelta(seconds=seconds))
+        self.store.write_now(orders.follow_leases)
         for order_id in self.store.read_now(orders.due):
             self.store.write_now(orders.expire, order_id=order_id)
         self.store.write_now(orders.answer_unanswered)

@@ -215,7 +215,8 @@ def whole(**changes: Any) -> Observed:
             reading([], opened_ms=1_400, name="back after the end"),
         ),
     }
-    seen = Observed(transport="SSE", way="Last-Event-ID", is_fresh=True, states_cancel=True)
+    seen = Observed(transport="SSE", way="Last-Event-ID", is_fresh=True)
+    seen.stated = frozenset({"start", "cancel", "workers"})
     seen.workers = 2
     seen.alone = Alone(
         reading(range(20), ending="cut"),
@@ -306,7 +307,7 @@ FAULTS: dict[str, tuple[dict[str, Any], str, str, str]] = {
         {"late": reading(range(21, WHOLE), opened_ms=420)},
         "late",
         "single-connection trap",
-        "21 of 20 past events never came",
+        "came at event 21; 21 of 21 past events never came",
     ),
     "work anew": (
         {"late": anew(range(WHOLE), opened_ms=420)},
@@ -511,10 +512,12 @@ def test_a_cancel_that_works_is_not_asked_for_again() -> None:
     left = conflicting("disconnect", "", "dies")
 
     with_cancel = migration([left, holds("cancel", "")], transport="SSE")
-    without = migration([left], transport="SSE")
+    without = migration([left], transport="SSE", stated=frozenset({"start"}))
 
     assert [step.title for step in with_cancel] == ["Give the work a life of its own"]
+    assert with_cancel[0].check == "name the request that starts the work in [start]"
     assert "Make a cancel a request of its own" in [step.title for step in without]
+    assert [step.check for step in without] == ["", "name the request in [cancel]", ""]
 
 
 def test_the_mode_with_most_findings_comes_first() -> None:
@@ -570,51 +573,29 @@ def test_what_contradicts_itself_is_a_trouble() -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        ('probe = 1
-[resume]
-headr = "X"
-', "it.toml:3: resume.headr is not known here (did you mean 'header'?)"),
-        ("probe = 1
-[limits]
+MISTAKES = [
+    ("[resume]|headr = 'X'", "3: resume.headr is not known here (did you mean 'header'?)"),
+    ("[limits]||cut_after = 0", "4: limits.cut_after: expected `int` >= 1"),
+    ("[stream]|transport = 'ssee'", "3: stream.transport cannot be 'ssee' (did you mean 'sse'?)"),
+    ("[cancel|x = 1", "2: not TOML"),
+    ("[cancel]|method = 'POST'", "2: cancel.url is missing"),
+    ("|[stream]|headers = { A = '${NOT_SET}' }", "3: the environment has no NOT_SET"),
+    ("[cancel]|url = '/{run}'", "3: nothing says what {run} is"),
+    ("[resume]|take = 'a b'", "3: resume.take must be the way to a member of JSON"),
+]
 
-cut_after = 0
-", "it.toml:4: limits.cut_after: expected `int` >= 1"),
-        ('probe = 1
-[stream]
-transport = "ssee"
-', "it.toml:3: stream.transport cannot be 'ssee' (did you mean 'sse'?)"),
-        ("probe = 2
-", "it.toml:1: "),
-        ("probe = 
-", "it.toml:1: not TOML"),
-        ('probe = 1
-[cancel]
-method = "POST"
-', "it.toml:2: cancel.url is missing"),
-        ('probe = 1
 
-[stream]
-headers = { A = "${NOT_SET_ANYWHERE}" }
-', "it.toml:3: the environment has no NOT_SET_ANYWHERE (export NOT_SET_ANYWHERE=...)"),
-        ('probe = 1
-[cancel]
-url = "/{run}"
-', "it.toml:3: nothing says what {run} is"),
-    ],
-)
+@pytest.mark.parametrize(("lines", "said"), MISTAKES)
 def test_a_mistake_in_a_probe_file_is_named_by_its_line(
-    market: Market, text: str, said: str
+    market: Market, lines: str, said: str
 ) -> None:
-    Path("it.toml").write_text(text)
+    Path("it.toml").write_text("\n".join(["probe = 1", *lines.split("|")]))
 
     told = market("session", "audit", "http://127.0.0.1:1/", "--probe", "it.toml")
 
     assert told.exit_code == 2
     assert told.out == ""
-    assert told.err.startswith(f"market: {said}")
+    assert told.err.startswith(f"market: it.toml:{said}")
 
 
 def test_a_missing_probe_file_is_an_error_for_machines_too(market: Market) -> None:

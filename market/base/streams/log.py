@@ -3,11 +3,13 @@
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from sqlalchemy import bindparam, delete, select, update
+from sqlalchemy import BigInteger, LargeBinary, bindparam, delete, select, update
+from sqlalchemy import insert as plain_insert
 
 from market.base.sql import PerDialect, Sql, insert, insert_ignore
 from market.base.streams.errors import StreamClosed, StreamNotFound
 from market.base.streams.tables import entries, producers, streams
+from market.base.tables import UtcDateTime
 from market.base.work import Entry, Snapshot, UnitOfWork
 
 REMOVED_AT_ONCE: Final = 1_000
@@ -46,7 +48,26 @@ _MOVE: Final = Sql(
 _CLOSE: Final = Sql(
     update(streams).where(streams.c.id == bindparam("stream_id")).values(is_closed=1)
 )
-_ADD: Final = Sql(insert(entries, omit=("position",)))
+
+
+def _add(rows: int) -> Sql:
+    """Return the insert of so many entries in a row: one statement, one turn at the database."""
+    first = bindparam("first", type_=BigInteger())
+    values = [
+        {
+            "stream_id": bindparam("stream_id"),
+            "offset": first + place if place else first,
+            "recorded_at": bindparam("recorded_at", type_=UtcDateTime()),
+            "data": bindparam(f"data_{place}", type_=LargeBinary()),
+        }
+        for place in range(rows)
+    ]
+    return Sql(plain_insert(entries).values(values).inline())
+
+
+_ADD: Final = {rows: _add(rows) for rows in (64, 32, 16, 8, 4, 3, 2, 1)}
+"""By how many entries they add, the most first."""
+
 _GIVE_UP: Final = Sql(
     update(streams).where(streams.c.id == bindparam("stream_id")).values(is_gone=1)
 )
@@ -130,19 +151,14 @@ def put(
     """Append to a stream that this unit of work has claimed; return the new entries."""
     first = claimed.next_offset
     new = [Entry(first + place, item, {}) for place, item in enumerate(data)]
-    rows = [
-        {
-            "stream_id": stream_id,
-            "offset": entry.offset,
-            "recorded_at": uow.now,
-            "data": entry.data,
-        }
-        for entry in new
-    ]
-    if len(rows) == 1:
-        uow.run(_ADD, **rows[0])
-    else:
-        uow.run_many(_ADD, rows)
+    added = 0
+    for rows, statement in _ADD.items():
+        while len(data) - added >= rows:
+            some = {f"data_{place}": data[added + place] for place in range(rows)}
+            uow.run(
+                statement, stream_id=stream_id, first=first + added, recorded_at=uow.now, **some
+            )
+            added += rows
     moved = uow.run(_MOVE, stream_id=stream_id, first=first, next=first + len(new), new_head=head)
     assert moved == 1, "a claimed stream moved under its holder"
     uow.ring(stream_id, new)

@@ -4,7 +4,7 @@ import math
 from collections.abc import AsyncGenerator, Callable
 from typing import Final, NamedTuple
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import LargeBinary, bindparam, cast, select
 
 from market.base.hub import Ear
 from market.base.sql import Sql
@@ -27,7 +27,8 @@ POLL_SECONDS: Final = 1.0
 """How long a waiting reader trusts the bell before it looks for itself."""
 
 _PAGE: Final = Sql(
-    select(entries.c.offset, entries.c.data)
+    # SQLite lets anyone who edits a file put text where bytes belong; readers get bytes.
+    select(entries.c.offset, cast(entries.c.data, LargeBinary).label("data"))
     .where(
         entries.c.stream_id == bindparam("stream_id"),
         entries.c.offset > bindparam("after"),

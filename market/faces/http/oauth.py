@@ -188,7 +188,9 @@ async def _exchange_delegation(desk: Desk, form: TokenRequest, token_id: str) ->
             raise identity.InvalidTarget("A delegation is good at the HTTP API alone.")
         delegator_id = identity.claimed_delegator(form.subject_token)
         keys = await store.read(identity.delegators_keys, agent_id=delegator_id)
-        handed = identity.read_delegation(form.subject_token, keys=keys, issuer=issuer, now=now)
+        handed = identity.read_delegation(
+            form.subject_token, delegator_id=delegator_id, keys=keys, issuer=issuer, now=now
+        )
         scopes = identity.delegated_scopes(handed.claims.actions, form.scope)
         actor = identity.read_actor(
             form.actor_token, delegate=handed.delegate, issuer=issuer, now=now

@@ -7,6 +7,7 @@ then the server is asked to end.
 
 import asyncio
 import contextlib
+import resource
 import socket
 from collections.abc import AsyncIterator, Iterator
 from typing import Any, Final, Literal
@@ -23,6 +24,9 @@ from market.faces.http.desk import Desk
 START_SECONDS: Final = 30.0
 DRAIN_SECONDS: Final = 5.0
 _BACKLOG: Final = 1024
+_CONNECTIONS: Final = 2 * limits.STREAMS
+"""How many may be open at once. Granian accepts no more, and so this is above what the streams can
+take: were it not, waiting readers would shut everybody else out."""
 
 
 class CannotServe(RuntimeError):
@@ -50,6 +54,15 @@ async def serving(
         await drain(app.state.desk)
     finally:
         await _end(running, task)
+
+
+def raise_file_limit() -> None:
+    """Let this process hold every connection that it would accept, as far as the system allows."""
+    now, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _CONNECTIONS + _BACKLOG
+    allowed = wanted if most == resource.RLIM_INFINITY else min(wanted, most)
+    if now != resource.RLIM_INFINITY and now < allowed:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, most))
 
 
 async def drain(desk: Desk) -> None:
@@ -100,6 +113,7 @@ def _granian(app: Litestar, host: str, port: int) -> Granian:
         http=HTTPModes.http1,
         http1_settings=HTTP1Settings(max_buffer_size=limits.HEADER_BYTES),
         backlog=_BACKLOG,
+        backpressure=_CONNECTIONS,
         log_enabled=False,
         log_access=False,
     )
