@@ -41,7 +41,7 @@ fmt: .venv/.dev ## format the code and mend what ruff can mend
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: .venv/.base ## measure against the raw loop and the bare server (ONLY=order, journey or live)
+bench: .venv/.base ## measure against yardsticks of the same run (ONLY=order, journey, live, streams, idle)
 	$(BIN)/python -m bench $(ONLY)
 
 run: .venv/.base ## serve a market on this machine

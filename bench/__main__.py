@@ -1,11 +1,11 @@
-"""``python -m bench [order|journey|live|streams|idle|control|bounds]``: run all benches, or some."""
+"""``python -m bench [NAME]...``: run all benches, or those that are named."""
 
 import sys
 from collections.abc import Callable
 from typing import Final
 
 from bench import bounds, control, idle, journey, live, order, streams
-from bench.harness import Report
+from bench.harness import Report, Unready
 from market.app import configure_logging
 
 BENCHES: Final[dict[str, Callable[[], Report]]] = {
@@ -28,7 +28,11 @@ def main() -> int:
     configure_logging("error")
     reports = []
     for name in names:
-        report = BENCHES[name]()
+        try:
+            report = BENCHES[name]()
+        except Unready as error:
+            sys.stderr.write(f"{error}\n")
+            return 2
         report.show()
         report.record()
         reports.append(report)

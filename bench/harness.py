@@ -37,6 +37,10 @@ _TICKS: Final = os.sysconf("SC_CLK_TCK")
 console: Final = Console(width=None if sys.stdout.isatty() else 120)
 
 
+class Unready(RuntimeError):
+    """This machine lacks what a bench needs; the message says what."""
+
+
 @contextmanager
 def workplace() -> Iterator[Path]:
     """Make a folder on the project's own disk: a folder in memory would have no fsync to pay."""

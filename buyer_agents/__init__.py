@@ -15,7 +15,7 @@ key; a ``Run`` is work that is reported step by step.
 
 from buyer_agents.client import MarketClient, every
 from buyer_agents.connection import open_http
-from buyer_agents.delegating import SubAgent
+from buyer_agents.delegating import SubAgent, read_delegation
 from buyer_agents.errors import BadAnswer, MarketTrouble, MarketUnreachable, Refused
 from buyer_agents.feeding import Followed, follow_feed
 from buyer_agents.journey import Journey
@@ -67,4 +67,5 @@ __all__ = [
     "follow_socket",
     "open_http",
     "policy_named",
+    "read_delegation",
 ]

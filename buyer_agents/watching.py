@@ -104,6 +104,8 @@ class OrderWatch:
                     yield entry
 
     def _note(self, event: Event) -> None:
+        if "run" in event.body:
+            return  # a sub-agent's affair, not the order's
         if event.kind == "control.requested":
             self.interventions.append(str(event.body.get("action")))
         elif event.kind == "control.answered" and event.body.get("answer") == "accepted":

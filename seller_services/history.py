@@ -38,9 +38,9 @@ class History:
                 self.chunks, self.digest = self.chunks + 1, body["digest"]
             case "order.settled" | "order.cancelled" | "order.failed" | "delivery.completed":
                 self.has_ended = True
-            case "control.requested" if body["action"] == "steer":
+            case "control.requested" if body["action"] == "steer" and "run" not in body:
                 self.waiting[event.offset] = body["text"]
-            case "control.answered":
+            case "control.answered" if "run" not in body:
                 self._answered(body["action"], body["answer"], body["request_offset"])
 
     def _answered(self, action: str, answer: str, request_offset: int) -> None:

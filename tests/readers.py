@@ -1,7 +1,7 @@
 """Readers of a session's log that keep the very bytes they got, and come back after every cut."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 
 import httpx
 import msgspec
@@ -9,6 +9,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import WebSocketException
 
 LIMIT_SECONDS = 60.0
+PAUSE_SECONDS = 0.02
 
 
 class Place(msgspec.Struct):
@@ -94,6 +95,9 @@ async def read_on(read: Read, url: str, session_id: str, bearer: str) -> Copy:
     """Read to the end of the log, coming back after every cut."""
     copy = Copy()
     while not copy.is_complete:
-        with suppress(httpx.TransportError, WebSocketException, OSError, EOFError):
+        try:
             await read(copy, url, session_id, bearer)
+        except (httpx.TransportError, WebSocketException, OSError, EOFError):
+            # A market that starts needs the machine more than one who knocks.
+            await asyncio.sleep(PAUSE_SECONDS)
     return copy

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from bench.harness import ROOT, Served, Server
+from bench.harness import ROOT, Served, Server, Unready
 
 PACKAGES: Final = ROOT / "tests" / "conformance"
 """Where npm installs the reference server; ``make conformance`` does it."""
@@ -25,7 +25,7 @@ class Reference(Served):
     def _start(self) -> "subprocess.Popen[bytes]":
         node = shutil.which("node")
         if node is None or not (PACKAGES / "node_modules").exists():
-            raise RuntimeError("the reference server is not installed: run `make conformance`")
+            raise Unready("The reference server is not installed: `make conformance` installs it.")
         command = [
             node,
             str(PACKAGES / "reference.js"),

@@ -24,6 +24,7 @@ _OPTIONS: Final[list[Callable[[Any], Any]]] = [
         show_default=True,
         help="One order, all open ones of yours, or all there are.",
     ),
+    click.option("--run", help="A run instead: a sub-agent's work, by its name in the log."),
     reason_option,
     client_options,
 ]
@@ -36,6 +37,7 @@ def _command(action: Action, summary: str, *extra: Callable[[Any], Any]) -> clic
         session_id: str,
         order_id: str | None,
         scope: Scope,
+        run: str | None,
         reason: str,
         url: str,
         key_file: Path | None,
@@ -51,6 +53,7 @@ def _command(action: Action, summary: str, *extra: Callable[[Any], Any]) -> clic
                 action,
                 order_id=order_id,
                 scope=scope,
+                run=run,
                 reason=reason,
                 text=text,
             )
@@ -72,8 +75,9 @@ def _report(views: list[ControlView], action: Action, session_id: str, *, as_jso
     for view in views:
         if not as_json:
             mark = "✗" if view.answer in _UNHEARD else "✓"
-            said = view.answer or "asked; the seller answers in the log"
-            say(f"{mark} {action} {view.order_id or session_id}: {said}. {view.detail}".rstrip())
+            said = view.answer or "asked; the worker answers in the log"
+            target = view.run or view.order_id or session_id
+            say(f"{mark} {action} {target}: {said}. {view.detail}".rstrip())
     if not views or all(view.answer in _UNHEARD for view in views):
         detail = "; ".join(view.detail for view in views) or "the session has no open order"
         raise Failure(

@@ -160,12 +160,51 @@ def _refunded(teller: Teller, event: Event) -> tuple[str, str]:
 def _requested(teller: Teller, event: Event) -> tuple[str, str]:
     body = event.body
     said = body["text"] or body["reason"]
-    return body["action"], f"asked by {teller.name(event.actor_id)}" + (f": {said}" if said else "")
+    asked = f"{_of_run(event)}asked by {teller.name(event.actor_id)}"
+    return body["action"], asked + (f": {said}" if said else "")
 
 
 def _answered(teller: Teller, event: Event) -> tuple[str, str]:
     body = event.body
-    return body["answer"], f"{body['action']}. {body['detail']}".rstrip(". ") + "."
+    return body["answer"], f"{_of_run(event)}{body['action']}. {body['detail']}".rstrip(". ") + "."
+
+
+def _of_run(event: Event) -> str:
+    return f"run {event.body['run']}: " if "run" in event.body else ""
+
+
+def _delegated(teller: Teller, event: Event) -> tuple[str, str]:
+    body = event.body
+    limits = f", in the run {body['run']} alone" if body["run"] else ""
+    may = ", ".join(body["actions"])
+    who = f"{teller.name(event.actor_id)} lets {teller.name(body['delegate_id'])} {may}"
+    return "delegated", f"{who}{limits}, until {body['expires_at'][11:19]}"
+
+
+def _undelegated(teller: Teller, event: Event) -> tuple[str, str]:
+    body = event.body
+    who = f"{teller.name(body['delegate_id'])} is out"
+    return "revoked", f"{who}, says {teller.name(event.actor_id)}: {body['reason']}"
+
+
+def _run_started(teller: Teller, event: Event) -> tuple[str, str]:
+    body = event.body
+    part = f", part of {body['parent']}" if body["parent"] else ""
+    return "run", f"{body['run']} by {teller.name(event.actor_id)}: {body['title']}{part}"
+
+
+def _stepped(teller: Teller, event: Event) -> tuple[str, str]:
+    body = event.body
+    again = f" (attempt {body['attempt']})" if body["attempt"] > 1 else ""
+    told = body["detail"] or (_preview(body["output"]) if body["output"] else "")
+    return "step", f"{body['run']} / {body['step']}{again}" + (f": {told}" if told else "")
+
+
+def _run_ended(teller: Teller, event: Event) -> tuple[str, str]:
+    body = event.body
+    mark = MARKS["passed"] if body["outcome"] == "done" else MARKS["left"]
+    said = f": {body['detail']}" if body["detail"] else ""
+    return f"{mark} {body['outcome']}", f"{body['run']}{said}"
 
 
 def _approval_asked(teller: Teller, event: Event) -> tuple[str, str]:
@@ -239,6 +278,11 @@ _WORDS: Final[dict[str, Callable[[Teller, Event], tuple[str, str]]]] = {
     "order.refunded": _refunded,
     "delivery.chunk": _chunk,
     "delivery.completed": _completed,
+    "delegation.given": _delegated,
+    "delegation.revoked": _undelegated,
+    "run.started": _run_started,
+    "run.step": _stepped,
+    "run.ended": _run_ended,
     "control.requested": _requested,
     "control.answered": _answered,
     "approval.requested": _approval_asked,

@@ -41,6 +41,8 @@ SESSION: Final = _group(
         "cancel": Lazy("market.cli.control:cancel", "Cancel an order; what came is paid."),
         "approve": Lazy("market.cli.control:approve", "Let an order that waits be placed."),
         "deny": Lazy("market.cli.control:deny", "Refuse an order that waits for approval."),
+        "delegate": Lazy("market.cli.delegate:delegate", "Let a sub-agent's key work in it."),
+        "revoke": Lazy("market.cli.delegate:revoke", "Take a delegation back."),
         "audit": Lazy("market.cli.probe:audit", "Tell whether a stream is a durable session."),
     },
 )

@@ -37,12 +37,12 @@ def _address(url: str) -> Iterator[Trouble]:
     try:
         parts = urlsplit(url)
         is_somewhere = bool(parts.hostname) and parts.port != 0
+        has_password = bool(parts.username or parts.password)
     except ValueError:
-        is_somewhere = False
+        is_somewhere = has_password = False
     if not is_somewhere:
         yield Trouble((), f"{url!r} is no address")
-        return
-    if parts.username or parts.password:
+    elif has_password:
         hint = 'headers = { Authorization = "Bearer ${TOKEN}" } in [stream]'
         yield Trouble((), "the URL carries a password, which would be printed", hint)
 

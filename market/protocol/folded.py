@@ -47,21 +47,28 @@ class FoldedOrder(Part):
 
 
 class FoldedStep(Part):
-    """The latest attempt at a step of a run, as its body says it."""
+    """The latest attempt at a step of a run."""
 
     attempt: int
     actor_id: str
+    detail: str
+    output: Any
     offset: int
-    body: dict[str, Any]
 
 
 class FoldedRun(Part):
-    """Work of a sub-agent. ``outcome`` is null while it goes on; ``steps`` are by their ids."""
+    """Work of a sub-agent, as part of that of ``parent``. ``steps`` are by their names.
 
+    ``outcome`` is null while it goes on. In a fork, a run of another ``session_id`` is history.
+    """
+
+    session_id: str
     title: str
+    parent: str | None
     actor_id: str
     order_id: str | None
     outcome: str | None
+    detail: str
     steps: dict[str, FoldedStep]
     steps_left_out: int
     first_offset: int
@@ -75,6 +82,7 @@ class FoldedControl(Part):
     order_id: str | None
     action: str
     scope: str
+    run: str | None
     requested_by: str
     reason: str
     text: str

@@ -56,7 +56,7 @@ ORDER_STATES: Final = {
 ENDED: Final = frozenset({"settled", "cancelled", "failed"})
 
 _STEP_BYTES: Final = 200
-"""What a step takes beside its body, about."""
+"""What a step takes beside its words and output, about."""
 
 _AMOUNTS: Final = ("captured_minor", "fee_minor", "returned_minor", "refunded_minor")
 _encode: Final = msgspec.json.Encoder().encode
@@ -200,6 +200,7 @@ def _requested(folded: Folded, event: Event) -> None:
         order_id=event.order_id,
         action=_name(event, "action"),
         scope=_name(event, "scope"),
+        run=_name(event, "run") or None,
         requested_by=event.actor_id,
         reason=_words(event, "reason"),
         text=_words(event, "text"),
@@ -217,7 +218,7 @@ def _answered(folded: Folded, event: Event) -> None:
         control.answer = said
         control.detail = _words(event, "detail")
     action = event.body.get("action")
-    order = _order(folded, event)
+    order = None if "run" in event.body else _order(folded, event)
     if order is not None and said == "accepted" and action in ("pause", "resume"):
         order.is_paused = action == "pause"
 
@@ -265,28 +266,35 @@ def _place(event: Event) -> str:
 
 
 def _run_started(folded: Folded, event: Event) -> None:
-    """A run begins; one that begins anew goes on with the steps that it has."""
+    """A run begins; in a fork, one that has the name of one in its history takes its place."""
     name = _name(event, "run")
     known = folded.runs.get(name)
+    if not name or (known is not None and known.session_id == event.session_id):
+        return
     if known is not None:
-        known.title, known.outcome, known.last_offset = _words(event, "title"), None, event.offset
-    elif name:
-        if len(folded.runs) >= MAX_ITEMS:
-            ended = (run_id for run_id, run in folded.runs.items() if run.outcome is not None)
-            gone = folded.runs.pop(next(ended, next(iter(folded.runs))))
-            folded.held_bytes -= gone.held_bytes
-            folded.left_out += 1
-        folded.runs[name] = FoldedRun(
-            title=_words(event, "title"),
-            actor_id=event.actor_id,
-            order_id=event.order_id,
-            outcome=None,
-            steps={},
-            steps_left_out=0,
-            first_offset=event.offset,
-            last_offset=event.offset,
-            held_bytes=0,
-        )
+        _drop_run(folded, name)
+    elif len(folded.runs) >= MAX_ITEMS:
+        ended = (run_id for run_id, run in folded.runs.items() if run.outcome is not None)
+        _drop_run(folded, next(ended, next(iter(folded.runs))))
+        folded.left_out += 1
+    folded.runs[name] = FoldedRun(
+        session_id=event.session_id,
+        title=_words(event, "title"),
+        parent=_name(event, "parent") or None,
+        actor_id=event.actor_id,
+        order_id=event.order_id,
+        outcome=None,
+        detail="",
+        steps={},
+        steps_left_out=0,
+        first_offset=event.offset,
+        last_offset=event.offset,
+        held_bytes=0,
+    )
+
+
+def _drop_run(folded: Folded, name: str) -> None:
+    folded.held_bytes -= folded.runs.pop(name).held_bytes
 
 
 def _stepped(folded: Folded, event: Event) -> None:
@@ -301,8 +309,13 @@ def _stepped(folded: Folded, event: Event) -> None:
         if attempt < known.attempt:
             return
         _hold(folded, run, -_weight(known))
-    body = {key: value for key, value in event.body.items() if key not in ("run", "step")}
-    step = FoldedStep(attempt=attempt, actor_id=event.actor_id, offset=event.offset, body=body)
+    step = FoldedStep(
+        attempt=attempt,
+        actor_id=event.actor_id,
+        detail=_words(event, "detail"),
+        output=event.body.get("output"),
+        offset=event.offset,
+    )
     run.steps[name] = step
     _hold(folded, run, _weight(step))
 
@@ -311,10 +324,11 @@ def _run_ended(folded: Folded, event: Event) -> None:
     run = folded.runs.get(_name(event, "run"))
     if run is not None:
         run.outcome, run.last_offset = _words(event, "outcome"), event.offset
+        run.detail = _words(event, "detail")
 
 
 def _weight(step: FoldedStep) -> int:
-    return len(_encode(step.body)) + _STEP_BYTES
+    return len(_encode(step.output)) + len(_encode(step.detail)) + _STEP_BYTES
 
 
 # Bounds

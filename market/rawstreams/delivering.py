@@ -179,5 +179,5 @@ def retry_seconds(tries: int, chance: float) -> float:
 
     ``chance`` from 0 to 1 spreads it by a fifth either way.
     """
-    base = min(2 ** min(tries - 1, 6), MAX_RETRY_SECONDS)
+    base = min(1 << min(tries - 1, 6), MAX_RETRY_SECONDS)
     return base * (1 + JITTER * (2 * chance - 1))

@@ -43,7 +43,7 @@ class NewSubscription(NamedTuple):
     @property
     def form(self) -> str:
         """What tells one form from another."""
-        return digest([*self._replace(paths=())] + sorted(set(self.paths)))
+        return digest({**self._asdict(), "paths": sorted(set(self.paths))})
 
 
 class Subscription(NamedTuple):

@@ -134,8 +134,9 @@ _ENDED_LEASES: Final = Sql(
 
 
 def see_to(uow: UnitOfWork) -> int:
-    """Wake a slice of those whose streams moved, and of those whose leases ended; return of how
-    many streams and leases. Call it again until it returns 0.
+    """Wake a slice of those whose streams moved, and of those whose leases ended.
+
+    Returns how many streams and leases it saw to; call it again until that is 0.
     """
     stirred = stirring.marks(uow)
     for stream_id in stirred:

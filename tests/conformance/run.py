@@ -10,6 +10,7 @@ The last line sums the suite: ``N passed, M failed``. The exit code is 0 only wh
 both files passed on every server, and none was left out.
 """
 
+import asyncio
 import os
 import shutil
 import socket
@@ -24,6 +25,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from tests.interop.place import enter
 from tests.postgres import running_postgres
 from tests.processes import START_SECONDS, MarketProcess, Process
 
@@ -176,7 +178,9 @@ def prepare() -> None:
 def judge(name: str) -> Verdict:
     """Start a server, run both files against it, and print what did not pass."""
     with SERVERS[name]() as url:
-        verdict = Verdict(run(SUITE, url), run(CLIENT, url))
+        # The suite has no token to show; the client comes as an agent does, with one.
+        token = "" if name == "reference" else asyncio.run(enter(url)).token
+        verdict = Verdict(run(SUITE, url), run(CLIENT, url, token))
     for title, outcome in (("suite", verdict.suite), ("npm client", verdict.client)):
         say(f"{name}, {title}: {outcome.passed} of {len(outcome.checks)} passed")
         for check in outcome.others[:SHOWN]:
@@ -185,15 +189,16 @@ def judge(name: str) -> Verdict:
     return verdict
 
 
-def run(file: str, url: str) -> Outcome:
+def run(file: str, url: str, token: str = "") -> Outcome:
     """Run one file of tests under vitest and return what it reports."""
+    environ = {"STREAMS_URL": url, "LONG_POLL_MS": str(LONG_POLL_SECONDS * 1_000), "TOKEN": token}
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.json"
         done = subprocess.run(
             ["node", str(MODULES / "vitest" / "vitest.mjs"), "run", file,
              "--reporter=json", f"--outputFile={report}"],
             cwd=HERE,
-            env={**os.environ, "STREAMS_URL": url, "LONG_POLL_MS": str(LONG_POLL_SECONDS * 1_000)},
+            env={**os.environ, **environ},
             capture_output=True,
             text=True,
             timeout=RUN_SECONDS,

@@ -17,7 +17,7 @@ from market.base.streams import entries
 from market.chores import sign_logs
 from market.protocol.commitments import CHECKPOINT, CheckpointClaims
 from market.protocol.signing import SigningKey
-from market.protocol.wire import CheckpointView, OrderView
+from market.protocol.wire import CheckpointView, ForkSession, OrderView
 from market.sessions.tables import checkpoints
 from tests.factories import Town, build_town, enter
 from tests.integration.test_audit import close, log_of, rewrite, spoil
@@ -234,3 +234,27 @@ async def test_no_statement_changes_a_checkpoint(town: Town, act: str):
         await town.store.write(verb)
 
     assert len(await kept(town.store, order.session_id)) == 1
+
+
+async def test_a_fork_is_signed_for_itself_and_whole_with_what_it_shares(town: Town):
+    order = await long_log(town, EVERY + 10)
+    fork = await town.store.write(
+        sessions.fork,
+        caller=town.buyer.caller,
+        session_id=order.session_id,
+        request=ForkSession(after=EVERY + 4),
+    )
+    await write(town, fork.id, EVERY)
+    assert await town.store.scan(audit) == []
+    assert [one.offset for one in await kept(town.store, fork.id)] == [2 * EVERY - 1]
+
+    assert await sign_logs(town.store) == 1
+    assert [one.offset for one in await kept(town.store, fork.id)] == [EVERY - 1, 2 * EVERY - 1]
+    assert await town.store.scan(audit) == []
+
+    log = await log_of(town.store, order.session_id)
+    await rewrite(town.store, log[7] | {"actor_id": "somebody"})
+    assert {finding.where for finding in await town.store.scan(audit)} == {
+        f"{order.session_id}:7",
+        f"{fork.id}:7",
+    }

@@ -4,18 +4,27 @@ import asyncio
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from random import Random
 from typing import Any, NamedTuple
 
 import pytest
 
 from market import audit, catalog, identity, orders, sessions
 from market.base.clock import ManualClock
+from market.base.errors import MarketError
 from market.base.settings import Settings
 from market.base.store import Store
 from market.chores import expire_orders
 from market.faces.http import acts
 from market.protocol.commitments import ManifestClaims
-from market.protocol.wire import AnswerControl, Control, ControlView, OpenSession, OrderView
+from market.protocol.wire import (
+    AnswerControl,
+    Control,
+    ControlView,
+    OpenSession,
+    OrderView,
+    QuoteView,
+)
 from tests.factories import Party, Town, build_town, enter, mandate, manifest
 from tests.workers import Hold, somebody_waits, two_workers
 
@@ -260,6 +269,78 @@ async def test_no_order_slips_into_a_session_that_another_worker_pauses(
             await placing
 
         assert await left.scan(audit.audit) == []
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_whatever_races_over_two_workers_nothing_is_spent_while_a_session_is_paused(
+    postgres_settings: Settings, clock: ManualClock, seed: int
+):
+    """Orders, chunks, signs of life, steers, chores, and interventions in all of them, at once."""
+    with two_workers(postgres_settings, clock=clock) as workers:
+        firm = await build_firm(workers[0])
+        chance = Random(seed)
+        placed = [await firm.place() for _ in range(4)]
+        quotes = [await firm.town.quote() for _ in range(8)]
+        moves = list(moves_of(firm, placed, quotes, workers, chance))
+        chance.shuffle(moves)
+
+        answers = await asyncio.gather(*moves, return_exceptions=True)
+
+        unexpected = [
+            answer
+            for answer in answers
+            if isinstance(answer, BaseException) and not isinstance(answer, MarketError)
+        ]
+        assert unexpected == []
+        clock.advance(timedelta(seconds=10))
+        await workers[1].write(orders.answer_unanswered)
+        log = await log_of(firm.overseer, firm.session_id)
+        assert unanswered(log) == set()
+        assert spent_while_paused(log) == []
+        assert await workers[0].scan(audit.audit) == []
+
+
+def moves_of(
+    firm: Firm,
+    placed: list[OrderView],
+    quotes: list[QuoteView],
+    workers: tuple[Store, Store],
+    chance: Random,
+) -> Iterator[Any]:
+    """What many may do in one session, each at a worker of its own."""
+
+    def at(party: Party) -> Party:
+        return party._replace(store=chance.choice(workers))
+
+    for quote in quotes:
+        town = firm.town._replace(store=chance.choice(workers))
+        yield town.place(quote, mandate_id=firm.mandate_id, session_id=firm.session_id)
+    for who in (firm.town.buyer, firm.principal, firm.overseer):
+        for action in ("pause", "resume"):
+            yield control(at(who), firm.session_id, action, scope="all")
+    yield control(at(firm.town.buyer), firm.session_id, "resume", scope="own")
+    yield control(at(firm.town.seller), firm.session_id, "pause", scope="own")
+    yield control(at(firm.town.buyer), firm.session_id, "cancel", order_id=placed[0].id)
+    for order in placed:
+        town = firm.town._replace(store=chance.choice(workers))
+        yield town.deliver(order, 0, units=1)
+        yield control(at(firm.town.buyer), firm.session_id, "steer", order_id=order.id, text="go")
+        worker = chance.choice(workers)
+        yield worker.write(orders.heartbeat, caller=firm.town.seller.caller, order_id=order.id)
+    for store in workers:
+        yield expire_orders(store)
+
+
+def spent_while_paused(log: list[dict[str, Any]]) -> list[int]:
+    """The offsets at which an order was placed between a pause of the session and its end."""
+    is_paused = False
+    spent = []
+    for event in log:
+        if event["kind"] == "control.requested" and event["order_id"] is None:
+            is_paused = event["body"]["action"] == "pause"
+        elif event["kind"] == "order.placed" and is_paused:
+            spent.append(event["offset"])
+    return spent
 
 
 # Ranks

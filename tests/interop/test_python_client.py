@@ -16,7 +16,7 @@ from durable_streams import (
     stream,
 )
 
-from tests.interop.conftest import Place
+from tests.interop.place import Place
 
 LIMIT_SECONDS = 20.0
 JSON = "application/json"

@@ -59,7 +59,7 @@ def test_a_retried_step_replaces_what_it_said_before_and_a_stale_attempt_does_no
     ).runs["r"]
 
     assert (run.title, run.outcome) == ("Compare", "done")
-    assert {name: step.body["output"] for name, step in run.steps.items()} == {
+    assert {name: step.output for name, step in run.steps.items()} == {
         "read": "whole",
         "rank": "ranked",
     }

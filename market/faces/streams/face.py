@@ -1,6 +1,7 @@
 """The face: one ASGI application under ``/v1/stream/`` that turns requests into verbs."""
 
 import asyncio
+import time
 from typing import Final, NamedTuple
 from urllib.parse import unquote
 
@@ -36,6 +37,7 @@ from market.faces.streams.reading import (
     next_offset,
     touch,
 )
+from market.faces.streams.spinning import Spinning
 from market.rawstreams import Append, BadStreamRequest, NewStream
 
 MAX_BODY: Final = 4 * 1024 * 1024
@@ -67,6 +69,7 @@ class StreamFace:
     def __init__(self, state: State) -> None:
         self._state = state
         self._appender: Appender | None = None
+        self._spinning = Spinning()
 
     async def __call__(self, scope: HTTPScope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -95,7 +98,7 @@ class StreamFace:
         if method == "POST":
             return await self._append(ask, receive)
         if method == "GET":
-            return await _read(ask, scope, receive, send)
+            return await self._read(ask, scope, receive, send)
         if method == "HEAD":
             return head(await _look_up(ask))
         if method == "PUT":
@@ -105,6 +108,30 @@ class StreamFace:
             await desk.store.write(rawstreams.remove, caller=_writer(ask), path=path)
             return Reply(204, ())
         raise MethodNotAllowed(f"This path knows {', '.join(METHODS)}.", allow=list(METHODS))
+
+    async def _read(self, ask: _Ask, scope: Scope, receive: Receive, send: Send) -> Reply | None:
+        wanted = h.wanted_of(scope)
+        desk, store = ask.desk, ask.desk.store
+        log = await _look_up(ask)
+        await touch(store, log)
+        match = ask.headers.get(b"if-none-match")
+        if wanted.live is None:
+            return await catch_up(store, log, wanted, match)
+        request_id = desk.request_ids.new("req")
+        # Without a token nobody can be told from anybody: each counts for itself.
+        reader_id = request_id if ask.visitor is None else ask.visitor.caller.agent_id
+        desk.gate.enter(reader_id)
+        try:
+            if wanted.live == "long-poll":
+                reply = await long_poll(store, log, wanted, match, desk.clock)
+                if reply.status == 204 and CLOSED in reply.headers:
+                    self._spinning.note(_client(ask, scope), log.stream.id, now=time.monotonic())
+                return reply
+            told = (*h.SHARED, (b"x-request-id", request_id.encode()))
+            await send_events(desk, log, wanted, ask.visitor, told, receive, send)
+            return None
+        finally:
+            desk.gate.leave(reader_id)
 
     async def _append(self, ask: _Ask, receive: Receive) -> Reply:
         need_raw(ask.path)
@@ -169,28 +196,6 @@ async def _create(ask: _Ask, receive: Receive) -> Reply:
     return Reply(201 if created.is_new else 200, told)
 
 
-async def _read(ask: _Ask, scope: Scope, receive: Receive, send: Send) -> Reply | None:
-    wanted = h.wanted_of(scope)
-    desk, store = ask.desk, ask.desk.store
-    log = await _look_up(ask)
-    await touch(store, log)
-    match = ask.headers.get(b"if-none-match")
-    if wanted.live is None:
-        return await catch_up(store, log, wanted, match)
-    request_id = desk.request_ids.new("req")
-    # Without a token nobody can be told from anybody: each counts for itself.
-    reader_id = request_id if ask.visitor is None else ask.visitor.caller.agent_id
-    desk.gate.enter(reader_id)
-    try:
-        if wanted.live == "long-poll":
-            return await long_poll(store, log, wanted, match, desk.clock)
-        told = (*h.SHARED, (b"x-request-id", request_id.encode()))
-        await send_events(desk, log, wanted, ask.visitor, told, receive, send)
-        return None
-    finally:
-        desk.gate.leave(reader_id)
-
-
 async def _look_up(ask: _Ask) -> Log:
     return await ask.desk.store.read(look_up, caller=ask.caller, path=ask.path)
 
@@ -200,6 +205,13 @@ async def _admit(desk: Desk, headers: dict[bytes, bytes]) -> Visitor | None:
     if authorization is None and desk.settings.open_streams:
         return None
     return await desk.doors.admit(authorization)
+
+
+def _client(ask: _Ask, scope: Scope) -> str:
+    if ask.visitor is not None:
+        return ask.visitor.caller.agent_id
+    address = scope.get("client")
+    return address[0] if address else ""
 
 
 def _writer(ask: _Ask) -> Caller | None:
