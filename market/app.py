@@ -112,7 +112,10 @@ async def opened(
             doors=http.Doorkeeper(store, store.clock, audience=settings.issuer + identity.REST),
             documents=http.make_documents(settings, http.published(app.routes)),
         )
-        async with _in_background(keep_house(store, pause=pause)):
+        async with (
+            _in_background(keep_house(store, pause=pause)),
+            _in_background(streams.Courier(store).run()),
+        ):
             yield
     finally:
         store.hub.drain()

@@ -106,6 +106,11 @@ async def sweep_memory(store: Store) -> int:
     return await store.write(memory.sweep)
 
 
+async def see_to_wakes(store: Store) -> int:
+    """Wake those who follow streams that moved, and end the leases of those who fell silent."""
+    return await store.write(rawstreams.see_to)
+
+
 async def sweep_streams(store: Store) -> int:
     """End raw streams whose time is over, and remove a slice of those that are gone."""
     return await store.write(rawstreams.sweep)
@@ -124,6 +129,7 @@ CHORES: Final = (
     Chore("logs.sign", 600, sign_logs),
     Chore("notes.sweep", 60, sweep_memory),
     Chore("streams.sweep", 1, sweep_streams),
+    Chore("wakes.see_to", 1, see_to_wakes),
 )
 TURN_SECONDS: Final = 1.0
 

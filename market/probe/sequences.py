@@ -86,9 +86,9 @@ def _gaps(recording: Recording, count: int) -> list[float]:
 
 
 def lag_ms(reference: Recording, other: Recording, found: Match) -> float:
-    """Return by how much ``other`` was behind with what came while both read (the median)."""
+    """Return how far apart the two got what came while both read (the median)."""
     lags = [
-        other.events[place].at_ms - reference.events[found.start + place].at_ms
+        abs(other.events[place].at_ms - reference.events[found.start + place].at_ms)
         for place in range(found.length)
         if reference.events[found.start + place].at_ms > other.opened_ms
     ]

@@ -9,6 +9,8 @@ _SECOND_MS: Final = 1_000.0
 
 def ms(time_ms: float) -> str:
     """Return a time as people say it: ``8 ms``, ``1.2 s``."""
+    if time_ms < 1.0:
+        return "under 1 ms"
     return f"{time_ms:.0f} ms" if time_ms < _SECOND_MS else f"{time_ms / _SECOND_MS:.1f} s"
 
 

@@ -52,7 +52,7 @@ from market.rawstreams.linking import MAX_LINKS, Link
 from market.rawstreams.reading import Part, look_up, read, touch
 from market.rawstreams.removing import remove, sweep
 from market.rawstreams.rows import ANYONE, Access, RawStream
-from market.rawstreams.seals import WebhookSigner, webhook_signer
+from market.rawstreams.seals import Wake, WebhookSigner, opened, webhook_signer
 from market.rawstreams.stirring import BELL
 from market.rawstreams.subscriptions import (
     MAX_SUBSCRIPTIONS,
@@ -116,6 +116,7 @@ __all__ = [
     "SubscriptionNotFound",
     "TokenInvalid",
     "TooManySubscriptions",
+    "Wake",
     "WebhookSigner",
     "WebhookUrlRejected",
     "acknowledge",
@@ -131,6 +132,7 @@ __all__ = [
     "media_of",
     "note_delivered",
     "note_failed",
+    "opened",
     "plain",
     "read",
     "release",

@@ -45,11 +45,6 @@ class SequenceConflict(Conflict):
     title = "Stream-Seq does not come after the last one"
 
 
-class ForkTooDeep(Conflict):
-    code = "fork_too_deep"
-    title = "Too many forks lie one upon the other"
-
-
 class SubscriptionNotFound(NotFound):
     code = "subscription_not_found"
     title = "There is no such subscription"

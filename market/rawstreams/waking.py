@@ -31,7 +31,7 @@ from market.rawstreams.errors import (
 from market.rawstreams.linking import Link, links_of
 from market.rawstreams.rows import ANYONE, is_lapsed
 from market.rawstreams.rows import locked as locked_stream
-from market.rawstreams.seals import Wake, opened, seal
+from market.rawstreams.seals import Wake, seal
 from market.rawstreams.subscriptions import Kind, locked, locked_by_id
 from market.rawstreams.tables import links, subscriptions
 
@@ -52,12 +52,13 @@ class Claimed(NamedTuple):
 class Answer(NamedTuple):
     """What the bearer of a wake's token says. ``acks``: path, and the offset to go on from.
 
-    ``kind`` is the kind of subscription that the way on which it came belongs to.
+    ``name`` and ``kind`` are those of the address to which it was said, ``wake`` is what the token
+    is for.
     """
 
     name: str
     kind: Kind
-    token: str
+    wake: Wake
     wake_id: str | None
     generation: int | None
     acks: Sequence[tuple[str, int]]
@@ -262,7 +263,7 @@ def note_tails(uow: UnitOfWork, *, subscription_id: str) -> None:
 
 def _held(uow: UnitOfWork, answer: Answer) -> Any:
     """Return the row of the subscription whose live wake an answer is for."""
-    named = opened(uow.signer, answer.token)
+    named = answer.wake
     row = locked_by_id(uow, subscription_id=named.subscription_id)
     if row is None:
         raise SubscriptionNotFound("It was deleted.")

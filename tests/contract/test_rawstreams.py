@@ -283,3 +283,22 @@ async def test_a_client_that_asks_for_the_end_for_ever_is_slowed_down(market: Ma
     )
     assert refused[0].headers["retry-after"] == "1"
     assert refused[0].json()["type"] == "/problems/end_reached"
+
+
+async def test_forks_of_forks_end_somewhere(market: Market):
+    owner = await market.enter("thrifty", "buyer")
+    await create(owner, market, "fork-0")
+    await append(owner, market, "fork-0", 0)
+
+    statuses = []
+    for number in range(1, 40):
+        source = {**JSON, "stream-forked-from": f"/v1/stream/fork-{number - 1}"}
+        answer = await ask(owner, market, "PUT", f"fork-{number}", headers=source)
+        statuses.append(answer.status_code)
+        await append(owner, market, f"fork-{number}", number)
+
+    deepest = statuses.count(201)
+    assert deepest == 32
+    assert statuses[deepest] == 409
+    everything = (await ask(owner, market, "GET", f"fork-{deepest}")).json()
+    assert everything == list(range(deepest + 1))

@@ -96,7 +96,7 @@ async def test_market_seller_and_buyer_are_killed_together_twice_and_finish_by_t
     kills = {Random(5).randrange(3, 15), Random(6).randrange(18, 36)}
     async with (
         asyncio.timeout(LIMIT_SECONDS),
-        MarketClient(market_process.url, key) as device,
+        MarketClient(market_process.url, key, patience_seconds=LIMIT_SECONDS) as device,
     ):
         await device.register("thrifty", "buyer")
         await soon(lambda: a_listing(device))
@@ -143,7 +143,9 @@ async def test_readers_by_three_transports_have_the_same_bytes_after_kills_of_th
     reads: list[Read] = [read_sse, read_socket, read_polls]
     async with (
         asyncio.timeout(LIMIT_SECONDS),
-        MarketClient(market_process.url, SigningKey.generate()) as buyer,
+        MarketClient(
+            market_process.url, SigningKey.generate(), patience_seconds=LIMIT_SECONDS
+        ) as buyer,
     ):
         await buyer.register("thrifty", "buyer")
         session_id = (await buyer.open_session("notes")).id
@@ -181,8 +183,12 @@ async def test_a_deadline_that_passed_while_the_market_was_dead_is_kept_when_it_
 ):
     async with (
         asyncio.timeout(LIMIT_SECONDS),
-        MarketClient(market_process.url, SigningKey.generate()) as seller,
-        MarketClient(market_process.url, SigningKey.generate()) as buyer,
+        MarketClient(
+            market_process.url, SigningKey.generate(), patience_seconds=LIMIT_SECONDS
+        ) as seller,
+        MarketClient(
+            market_process.url, SigningKey.generate(), patience_seconds=LIMIT_SECONDS
+        ) as buyer,
     ):
         await seller.register("acme", "seller")
         service = await seller.publish(manifest(limits={"deliver_seconds": 1}))

@@ -1,6 +1,8 @@
 """The audit of streams, without a stream: frames, comparisons, verdicts, steps, probe files."""
 
 import json
+import re
+import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -532,6 +534,39 @@ def test_the_mode_with_most_findings_comes_first() -> None:
 
 
 # Probe files
+
+MANUAL = Path(__file__).parents[2] / "docs" / "session_audit.md"
+
+
+def test_every_key_of_a_probe_file_is_in_the_manual() -> None:
+    text = MANUAL.read_text("utf-8")
+    parts = msgspec.json.schema(Probe)["$defs"]
+    tables = {
+        name: parts[f"{name.capitalize()}Part"]["properties"]
+        for name in parts["Probe"]["properties"]
+        if name not in ("probe", "end")
+    }
+
+    missing = [
+        f"{table}.{key}"
+        for table, keys_of_it in tables.items()
+        for key in keys_of_it
+        if f"`{table}.{key}`" not in text
+    ]
+
+    assert missing == []
+    assert all(name in text for name in (*CAPABILITIES.values(), *MODES))
+
+
+def test_every_probe_file_in_the_manual_can_be_read() -> None:
+    blocks = re.findall(r"```toml\n(.*?)```", MANUAL.read_text("utf-8"), re.DOTALL)
+
+    probes = [msgspec.convert(tomllib.loads(block), Probe, strict=True) for block in blocks]
+
+    environ = {"API_TOKEN": "1", "TOKEN": "2", "SESSION": "3"}
+    assert len(probes) == 4
+    for probe in probes:
+        assert list(troubles(probe, "https://api.example/", environ)) == []
 
 
 def test_variables_and_places_are_filled_in_once() -> None:

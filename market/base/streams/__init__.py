@@ -8,6 +8,7 @@ the entries of its **source**, which it shares and does not copy.
 
 from market.base.streams.errors import (
     BadProducer,
+    ForkTooDeep,
     ProducerFenced,
     ProducerGap,
     StreamClosed,
@@ -33,6 +34,7 @@ __all__ = [
     "MAX_PAGE",
     "MAX_PAGE_BYTES",
     "BadProducer",
+    "ForkTooDeep",
     "Gathering",
     "Patience",
     "Place",

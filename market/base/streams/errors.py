@@ -13,6 +13,11 @@ class StreamClosed(Gone):
     title = "The stream is closed: nothing more can be appended"
 
 
+class ForkTooDeep(Conflict):
+    code = "fork_too_deep"
+    title = "Too many forks lie one upon the other"
+
+
 class ProducerFenced(Forbidden):
     code = "producer_fenced"
     title = "A newer instance of this producer has taken over"

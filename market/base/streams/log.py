@@ -7,13 +7,17 @@ from sqlalchemy import BigInteger, LargeBinary, bindparam, delete, select, updat
 from sqlalchemy import insert as plain_insert
 
 from market.base.sql import PerDialect, Sql, insert, insert_ignore
-from market.base.streams.errors import StreamClosed, StreamNotFound
+from market.base.streams.errors import ForkTooDeep, StreamClosed, StreamNotFound
 from market.base.streams.tables import entries, producers, streams
 from market.base.tables import UtcDateTime
 from market.base.work import Entry, Snapshot, UnitOfWork
 
 REMOVED_AT_ONCE: Final = 1_000
 """Entries that one unit of work removes at most, so that others are not kept waiting."""
+
+
+MAX_DEPTH: Final = 32
+"""Forks of forks that share entries with one another, at most."""
 
 
 class Stream(NamedTuple):
@@ -101,6 +105,7 @@ def fork(
 
     Raises:
         StreamNotFound: there is no such source.
+        ForkTooDeep: it is itself a fork of a fork of ... too many.
     """
     source = stream(uow, stream_id=source_id)
     if source is None:
@@ -112,6 +117,7 @@ def fork(
         further = stream(uow, stream_id=source_id)
         assert further is not None, "a source is removed after its forks"
         source = further
+    _check_depth(uow, source)
     uow.run(
         _FORK,
         id=stream_id,
@@ -122,6 +128,16 @@ def fork(
         source_id=source_id,
         forked_at=next_offset,
     )
+
+
+def _check_depth(uow: UnitOfWork, source: Stream | None) -> None:
+    depth = 1
+    while source is not None and source.source_id is not None:
+        depth += 1
+        if depth > MAX_DEPTH:
+            # Each costs a reader one more look.
+            raise ForkTooDeep(f"At most {MAX_DEPTH} forks lie one upon the other.")
+        source = stream(uow, stream_id=source.source_id)
 
 
 def stream(snapshot: Snapshot, *, stream_id: str) -> Stream | None:

@@ -2,7 +2,8 @@
 
 Any client of that protocol creates, appends to, reads and follows raw streams here, and reads
 sessions. ``headers`` reads and writes the protocol's words, ``logs`` says what is read, ``live``
-sends server-sent events, ``appender`` groups what arrives together; the verbs are the room
+sends server-sent events, ``appender`` groups what arrives together. Under ``__ds/`` it lets
+clients subscribe (``subscribing``), and ``courier`` wakes them. The verbs are the room
 ``rawstreams``'. (Protocol 1.0; ``docs/streams.md``.)
 """
 

@@ -26,8 +26,9 @@ from market.faces.http.problems import (
 )
 from market.faces.streams import headers as h
 from market.faces.streams.appender import Appender
+from market.faces.streams.control import RESERVED
 from market.faces.streams.live import send_events
-from market.faces.streams.logs import Log, look_up, need_raw
+from market.faces.streams.logs import Log, look_up, need_raw, need_writing
 from market.faces.streams.reading import (
     CLOSED,
     Reply,
@@ -91,8 +92,11 @@ class StreamFace:
         method = str(scope["method"])
         if method == "OPTIONS":
             return Reply(204, h.PREFLIGHT)
-        path = h.stream_path(_path(scope))
         headers = h.headers_of(scope)
+        address = _path(scope).removeprefix(h.PREFIX)
+        if address.startswith(RESERVED):
+            return await control(_controlled(desk, method, address, headers, receive))
+        path = h.stream_path(address)
         visitor = await _admit(desk, headers)
         ask = _Ask(desk, path, headers, visitor)
         if method == "POST":
@@ -166,6 +170,16 @@ class StreamFace:
         return Reply(200 if is_new_data else 204, told)
 
 
+def _controlled(
+    desk: Desk, method: str, address: str, headers: dict[bytes, bytes], receive: Receive
+) -> Request:
+    async def admit() -> Caller | None:
+        visitor = await _admit(desk, headers)
+        return None if visitor is None else visitor.caller
+
+    return Request(desk, method, address, headers, admit, partial(_body, receive))
+
+
 async def _create(ask: _Ask, receive: Receive) -> Reply:
     need_raw(ask.path)
     ttl_seconds, expires_at = h.time_of(ask.headers)
@@ -220,8 +234,7 @@ def _writer(ask: _Ask) -> Caller | None:
     Raises:
         InsufficientScope: its token lets it read alone.
     """
-    if ask.caller is not None:
-        ask.caller.need("oversee" if ask.caller.kind in ("principal", "overseer") else "order")
+    need_writing(ask.caller)
     return ask.caller
 
 
@@ -235,10 +248,10 @@ def _entry(body: bytes, content_type: str) -> bytes | MarketError | None:
     return entry or BadStreamRequest("An empty array appends nothing.")
 
 
-async def _body(receive: Receive) -> bytes:
+async def _body(receive: Receive, limit: int = MAX_BODY) -> bytes:
     try:
         async with asyncio.timeout(limits.BODY_SECONDS):
-            return await read_body(receive, MAX_BODY)
+            return await read_body(receive, limit)
     except TimeoutError as error:
         raise BodyTooSlow(f"A body comes within {limits.BODY_SECONDS} s.") from error
 

@@ -48,6 +48,16 @@ def need_raw(path: str) -> None:
         raise BadStreamRequest("Paths that begin with two underscores are the protocol's own.")
 
 
+def need_writing(caller: Caller | None) -> None:
+    """Let pass who may write; None is anyone, where the settings open streams to all.
+
+    Raises:
+        InsufficientScope: its token lets it read alone.
+    """
+    if caller is not None:
+        caller.need("oversee" if caller.kind in ("principal", "overseer") else "order")
+
+
 def look_up(snapshot: Snapshot, *, caller: Caller | None, path: str) -> Log:
     """Return the stream at a path, if the caller may read it.
 
