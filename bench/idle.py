@@ -22,8 +22,10 @@ from bench.wire import dealt, drive_all, lines, request_of
 from market.protocol.wire import OpenSession, SessionView, WriteEvent, WriteEvents
 
 LONG: Final = 1_000_000
+"""Events in the long session after the last slice: as many as a session may hold."""
+
 SHORT: Final = 1_000
-"""Events in a session before it is measured."""
+"""Events in a short session before its slice."""
 
 BATCH: Final = 100
 WRITERS: Final = 8
@@ -101,7 +103,8 @@ Pairs = list[tuple[Cost, Cost]]
 
 async def _long_against_short(market: Server, agent: Agent) -> tuple[Pairs, Pairs]:
     await _enter(market, agent)
-    long = await _filled(market, agent, "long", LONG)
+    # The slices, and one to warm up, write the rest; the session's opening is an event too.
+    long = await _filled(market, agent, "long", LONG - (SLICES + 1) * OPERATIONS - BATCH)
     writes: Pairs = []
     reads: Pairs = []
     for number in range(SLICES + 1):

@@ -10,7 +10,7 @@ read a log live and resume by themselves. A ``Shopper`` walks a buying journey f
         journey = await shopper.run(Need(query="profile csv columns", input={"csv": text}))
 
 A ``SubAgent`` works in one session, by a delegation that ``MarketClient.delegate`` makes for its
-key; a ``Run`` is work that is reported step by step.
+key; a ``Run`` is work that is reported step by step. A ``Presence`` shows others that one is there.
 """
 
 from buyer_agents.client import MarketClient, every
@@ -28,6 +28,7 @@ from buyer_agents.policies import (
     Weighing,
     policy_named,
 )
+from buyer_agents.presence import Presence
 from buyer_agents.runs import Run, RunStopped, Steer, begin_run
 from buyer_agents.session_verbs import Entries, Producer
 from buyer_agents.shopper import Shopper
@@ -48,6 +49,7 @@ __all__ = [
     "Memory",
     "Need",
     "Policy",
+    "Presence",
     "Producer",
     "Ranked",
     "Refused",

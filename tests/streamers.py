@@ -194,6 +194,28 @@ class Aborting(Runs):
             await super().stream(call, job)
 
 
+class Chats(Runs):
+    """``POST /chats/{id}`` starts and streams, ``GET /chats/{id}`` resumes: chat apps as they are.
+
+    The first reader's connection may be taken for the stop button, too.
+    """
+
+    def __init__(self, *, is_aborting: bool) -> None:
+        super().__init__()
+        self._is_aborting = is_aborting
+
+    async def __call__(self, call: Call) -> None:
+        if call.method == "GET":
+            await self.stream(call, self.jobs[call.path])
+            return
+        job = self.jobs[call.path] = self.begin()
+        leaving = asyncio.create_task(call.reader_has_left())
+        if self._is_aborting:
+            leaving.add_done_callback(lambda _: job.stop("aborted"))
+        with suppress(ConnectionError):
+            await self.stream(call, job)
+
+
 class Relaying(Runs):
     """The workers' steps are told by their orchestrator, when each is ready."""
 
@@ -251,6 +273,42 @@ async def socket_server(*, heeds_after: bool) -> AsyncIterator[str]:
 
 
 # Hostile ones
+
+
+@asynccontextmanager
+async def huge_message() -> AsyncIterator[str]:
+    """A WebSocket whose first message is 10 MB long."""
+
+    async def connected(line: ServerConnection) -> None:
+        with suppress(ConnectionClosed):
+            await line.send("z" * 10_000_000)
+
+    async with serve(connected, "127.0.0.1", 0, compression=None) as server:
+        yield f"ws://127.0.0.1:{next(iter(server.sockets)).getsockname()[1]}"
+
+
+def leading_to(url: str) -> Handle:
+    """A server that sends everybody elsewhere, by a redirect and by what it answers."""
+
+    async def lead(call: Call) -> None:
+        if call.method == "POST":
+            await call.answer(201, {"where": f"{url}/stream"})
+            return
+        head = f"HTTP/1.1 302 Found\r\nLocation: {url}/\r\nContent-Length: 0\r\n\r\n"
+        call.writer.write(head.encode())
+        await call.writer.drain()
+
+    return lead
+
+
+async def strange_ids(call: Call) -> None:
+    """Ids that no header can carry, and a type that would clear a terminal."""
+    await call.begin(EVENTS)
+    for number in range(STEPS):
+        await asyncio.sleep(PACE_SECONDS)
+        await call.send(f"id: {number}\x01é\nevent: \x1b[2J\ndata: {number}\n\n".encode())
+    await call.send(b"event: done\ndata: \x1b[2J\n\n")
+    await call.finish()
 
 
 async def endless_line(call: Call) -> None:

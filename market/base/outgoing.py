@@ -37,9 +37,9 @@ _LOCAL: Final = "localhost"
 _PUBLIC_V6: Final = ipaddress.ip_network("2000::/3")
 _NOT_PUBLIC: Final = tuple(
     ipaddress.ip_network(network)
-    for network in ("192.88.99.0/24", "2001::/23", "2002::/16", "3fff::/20")
+    for network in ("192.0.0.0/24", "192.88.99.0/24", "2001::/23", "2002::/16", "3fff::/20")
 )
-"""Tunnels and such, which Python takes for global: 6to4 and its relays, Teredo, documentation."""
+"""What Python takes for global, in part: protocol assignments, tunnels, documentation."""
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Resolve = Callable[[str, int], Awaitable[list[str]]]
@@ -190,7 +190,6 @@ def _is_name(host: str) -> bool:
         and len(labels) > 1
         and all(_LABEL.fullmatch(label) for label in labels)
         and _TOP.fullmatch(labels[-1]) is not None
-        and labels[-1] not in (_LOCAL, "local", "internal")
     )
 
 

@@ -131,7 +131,9 @@ def _in_file(
 def _in_store(place: str, session_id: str, tokens: list[str]) -> Proven:
     with looking(settings_of(place)) as snapshot:
         if not sessions.is_known(snapshot, session_id=session_id):
-            raise Failure(f"there is no session {session_id} in this store", code="session_not_found")
+            raise Failure(
+                f"there is no session {session_id} in this store", code="session_not_found"
+            )
         found = room.prove_log(snapshot, session_id=session_id, tokens=tokens)
     if found.report is None:
         raise _altered(f"{session_id}: {found.findings[0].detail}")

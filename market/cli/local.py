@@ -1,6 +1,7 @@
 """A store on this machine: its settings, and looking into it while a market runs on it."""
 
 import os
+import shlex
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -49,7 +50,11 @@ def settings_of(place: str | None) -> Settings:
 
 @contextmanager
 def looking(settings: Settings) -> Iterator[Snapshot]:
-    """Give one snapshot of a store, as it is now. A market may go on writing meanwhile."""
+    """Give one snapshot of a store, as it is now. A market may go on writing meanwhile.
+
+    Raises:
+        Failure: there is no store, or its tables are older than this program.
+    """
     if not settings.store and not sqlite_path(settings).is_file():
         raise Failure(
             f"there is no store in {settings.home}",
@@ -66,6 +71,14 @@ def looking(settings: Settings) -> Iterator[Snapshot]:
             load_signer(settings.home),
             SystemClock().now(),
         )
+    except sqlite3.OperationalError as error:
+        if not str(error).startswith("no such"):
+            raise
+        raise Failure(
+            f"the store in {settings.home} is older than this program: {error}",
+            code="store_outdated",
+            hint=f"market migrate --home {shlex.quote(str(settings.home))}",
+        ) from error
     finally:
         connection.close()
 

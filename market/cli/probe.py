@@ -15,7 +15,17 @@ from rich.markup import escape
 from market import probe as room
 from market.cli.failures import UNREACHABLE, Explained, Failure, Report, explain, reported
 from market.cli.options import json_option
-from market.cli.output import STYLES, emit, hint, marked, say, silence, stdout, table
+from market.cli.output import (
+    STYLES,
+    emit,
+    hint,
+    marked,
+    say,
+    silence,
+    stderr,
+    stdout,
+    table,
+)
 from market.probe import CAPABILITIES, MODES, Finding, NoStream, Probe, Step, Verdict
 from scenarios.engine import BadScenario
 from scenarios.engine.places import Place, line_at
@@ -31,7 +41,7 @@ _LABEL: Final = 10
 @explain.register
 def _(error: NoStream) -> Explained:
     title = "There is no stream to audit"
-    hint = "[stream] of the probe file says how it is opened: market schema probe"
+    hint = "a probe file may say more: market schema probe" if error.is_reached else ""
     return Explained([Report("no_stream", title, str(error), hint, "")], UNREACHABLE)
 
 
@@ -79,7 +89,11 @@ def audit(url: str, file: Path | None, as_json: bool, written: Path | None) -> N
 
 
 async def _audit(probe: Probe, url: str) -> room.Report:
-    return await room.audit(probe, url, environ=os.environ)
+    console = stderr()
+    if not console.is_terminal:
+        return await room.audit(probe, url, environ=os.environ)
+    with console.status("") as status:
+        return await room.audit(probe, url, environ=os.environ, tell=status.update)
 
 
 def _read(file: Path | None, url: str) -> Probe:

@@ -14,6 +14,7 @@ from market.protocol.events import MARKET, Event
 from market.protocol.wire import SessionView
 
 _PAGE: Final = 100
+_NAMED: Final = ("buyer_id", "principal_id", "seller_id", "agent_id", "delegate_id")
 
 
 class LogPrinter:
@@ -63,7 +64,7 @@ class LogPrinter:
 def ids_in(event: Event) -> list[str]:
     """Return the agents that an event names."""
     body = event.body
-    named = [body.get(name) for name in ("buyer_id", "principal_id", "seller_id", "agent_id")]
+    named = [body.get(name) for name in _NAMED]
     found = [event.actor_id, *named, *body.get("recipient_ids", ())]
     return [agent_id for agent_id in found if agent_id]
 

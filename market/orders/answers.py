@@ -1,13 +1,11 @@
 """Answers to interventions: each gets exactly one, from the worker or else from the market."""
 
 from contextlib import suppress
-from datetime import timedelta
 from typing import Any, Final
 
 from sqlalchemy import bindparam, select, update
 
 from market import sessions
-from market.base.clock import rfc3339
 from market.base.sql import Sql
 from market.base.work import UnitOfWork
 from market.orders.errors import ControlNotFound
@@ -15,10 +13,6 @@ from market.orders.tables import controls
 from market.protocol.events import MARKET, Action, Answer, Audience
 from market.protocol.wire import ControlView
 from market.sessions import NewEvent
-
-MARKET_AHEAD: Final = timedelta(seconds=2)
-"""How long before ``answer_by`` the market answers for a silent worker: chores take turns, and the
-answer is to be in the log by then. At most half of the time that the worker has."""
 
 _PENDING: Final = Sql(
     select(controls).where(
@@ -76,6 +70,7 @@ def answer(uow: UnitOfWork, asked: Any, actor_id: str, said: Answer, why: str) -
     return ControlView(
         session_id=asked.session_id,
         order_id=asked.order_id,
+        run=None,
         offset=asked.offset,
         action=asked.action,
         answer=said,
@@ -107,9 +102,3 @@ def log_answer(uow: UnitOfWork, asked: Any, actor_id: str, said: Answer, why: st
 def audience_of(action: Action, order_id: str | None) -> Audience:
     """Return who sees an intervention: approvals, and whole sessions, are the buyer's side's."""
     return "owner" if order_id is None or action in ("approve", "deny") else "order"
-
-
-def answer_times(uow: UnitOfWork) -> tuple[str, Any]:
-    """Return by when a steer is answered, as its event says it, and when the market does it."""
-    given = timedelta(seconds=uow.settings.control_answer_seconds)
-    return rfc3339(uow.now + given), uow.now + given - min(MARKET_AHEAD, given / 2)

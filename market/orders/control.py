@@ -13,7 +13,7 @@ from market.base.caller import Caller
 from market.base.errors import Conflict
 from market.base.sql import Sql, insert
 from market.base.work import UnitOfWork
-from market.orders.answers import answer, answer_times, audience_of, log_answer, pending
+from market.orders.answers import answer, audience_of, log_answer, pending
 from market.orders.effects import Actor, take_effect
 from market.orders.errors import ControlNotFound, NotForThisCaller, OrderNotFound, WrongState
 from market.orders.leases import renew
@@ -204,7 +204,7 @@ def _intervene(uow: UnitOfWork, actor: Actor, row: Any, request: Control) -> Con
     if not sessions.is_open(uow, session_id=row.session_id):
         raise WrongState("The session is closed: nothing runs in it any more.", state=row.state)
     waits = request.action == "steer" and row.state in ("placed", "started")
-    answer_by, market_answers_at = answer_times(uow) if waits else (None, None)
+    answer_by, market_answers_at = sessions.answer_times(uow) if waits else (None, None)
     offset = _ask(uow, actor, row.session_id, row.id, request, answer_by)
     said: Answer | None = None
     why = ""
@@ -272,6 +272,7 @@ def _view(
     return ControlView(
         session_id=session_id,
         order_id=order_id,
+        run=None,
         offset=offset,
         action=request.action,
         answer=said,

@@ -121,7 +121,11 @@ class Work:
 
     def __init__(self, desk: Desk, url: str, blanks: Blanks) -> None:
         self._desk = desk
+        resume = desk.probe.resume
         self._url = desk.address(url, blanks, is_socket=True)
+        self._return_url = ""
+        if resume is not UNSET and resume.url is not UNSET:
+            self._return_url = desk.address(resume.url, blanks, is_socket=True)
         self._blanks = blanks
 
     def first(self) -> Request:
@@ -135,9 +139,8 @@ class Work:
         """Return the request of another reader: from the start, or behind a position."""
         resume = self._desk.probe.resume
         request = self.first()
-        if resume is not UNSET and resume.url is not UNSET:
-            url = self._desk.address(resume.url, self._blanks, is_socket=True)
-            request = Request(url, "GET", dict(request.headers))
+        if self._return_url:
+            request = Request(self._return_url, "GET", request.headers)
         if position is None:
             return request
         if resume is not UNSET:

@@ -42,7 +42,9 @@ class Reader:
         except NotTaken as error:
             self.recording.status = error.status
             self._end("refused", f"status {error.status}")
-        except (Broken, Unreachable) as error:
+        except Unreachable as error:
+            self._end("absent", str(error))
+        except Broken as error:
             self._end("broken", str(error))
         self._end("closed")
 

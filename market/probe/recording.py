@@ -9,12 +9,12 @@ LIVE_MS: Final = 300.0
 SLOW_SECONDS: Final = 1.0
 """How long the slow reader takes nothing."""
 
-Ending = Literal["said", "closed", "cut", "waiting", "refused", "broken", "full"]
+Ending = Literal["said", "closed", "cut", "waiting", "refused", "absent", "broken", "full"]
 """How a reading ended.
 
 The stream *said* that it is over; the server *closed* the connection without a word; we *cut* it;
-it was still *waiting* when we stopped; the server *refused*; what came was *broken*; the reader had
-its bound's *full* measure.
+it was still *waiting* when we stopped; the server *refused*, or was *absent*; what came was
+*broken*; the reader had its bound's *full* measure.
 """
 
 
@@ -56,6 +56,11 @@ class Recording:
     def keys(self) -> list[bytes]:
         """The events, to be compared with another reader's."""
         return [event.key for event in self.events]
+
+    @property
+    def is_turned_away(self) -> bool:
+        """Whether the reader was not let in, or could not be served."""
+        return self.ending in ("refused", "absent", "broken")
 
     @property
     def is_over(self) -> bool:

@@ -9,7 +9,7 @@ from market.probe.filling import Secrets, variables_in
 from market.probe.findings import Finding, Mode, modes_of
 from market.probe.form import Probe
 from market.probe.observed import Observed
-from market.probe.trials import NoStream, watch
+from market.probe.trials import NoStream, Tell, watch
 from market.probe.verdicts import findings
 
 
@@ -32,9 +32,12 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     took_ms: int
 
 
-async def audit(probe: Probe, url: str, *, environ: Mapping[str, str]) -> Report:
+async def audit(
+    probe: Probe, url: str, *, environ: Mapping[str, str], tell: Tell = lambda _: None
+) -> Report:
     """Probe the stream at ``url`` live and report on it, within the file's bounds.
 
+    ``tell`` hears, before each trial, what is tried.
     Values of ``environ`` that the file names go into requests; they are in no report or message.
 
     Raises:
@@ -43,9 +46,10 @@ async def audit(probe: Probe, url: str, *, environ: Mapping[str, str]) -> Report
     names = set(variables_in([url, msgspec.to_builtins(probe)]))
     secrets = Secrets(environ[name] for name in names)
     try:
-        seen = await watch(probe, url, environ)
+        seen = await watch(probe, url, environ, tell)
     except NoStream as error:
-        raise NoStream(secrets.hidden(str(error))) from None
+        detail = secrets.hidden(str(error))
+        raise NoStream(detail, is_reached=error.is_reached) from None
     return report_on(url, seen, secrets)
 
 

@@ -7,11 +7,10 @@ from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
 import httpx
-from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.client import connect
 from websockets.exceptions import (
     ConnectionClosed,
     InvalidStatus,
-    PayloadTooBig,
     WebSocketException,
 )
 
@@ -176,19 +175,20 @@ async def _socket_frames(
             await connection.send(message)
         async for frame in connection:
             yield Frame(frame.encode() if isinstance(frame, str) else frame)
-    except (ConnectionClosed, PayloadTooBig) as error:
-        _judge_close(connection, limits, error)
+    except ConnectionClosed as error:
+        _judge_close(limits, error)
     finally:
         # As a network cuts it: a closing handshake would tell the server that we meant to go.
         connection.transport.abort()
 
 
-def _judge_close(connection: ClientConnection, limits: LimitsPart, error: Exception) -> None:
-    """Return if the server closed the socket; what we could not take is an error."""
-    if connection.close_code == _TOO_BIG or isinstance(error, PayloadTooBig):
+def _judge_close(limits: LimitsPart, error: ConnectionClosed) -> None:
+    """Return if the server closed the socket; that we had to close it is an error."""
+    if error.sent is None or error.rcvd_then_sent:
+        return
+    if error.sent.code == _TOO_BIG:
         raise Broken(f"a frame is longer than {limits.frame_bytes:,} bytes") from error
-    if isinstance(error, ConnectionClosed) and error.rcvd is None and error.sent is not None:
-        raise Broken("what came breaks the WebSocket protocol") from error
+    raise Broken("what came breaks the WebSocket protocol") from error
 
 
 def _reason(error: Exception) -> str:

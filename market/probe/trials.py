@@ -3,7 +3,7 @@
 Every wait has an end, and no trial decides anything: it records.
 """
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 from ssl import create_default_context
@@ -26,11 +26,22 @@ _ABSENT_MS: Final = 3_000.0
 _GRACE_SECONDS: Final = 0.1
 
 
+Tell = Callable[[str], None]
+"""Hears what is tried next, in a few words."""
+
+
 class NoStream(Exception):
-    """There is nothing to audit: the stream does not open, cannot be read, or says nothing."""
+    """There is nothing to audit: the stream does not open, cannot be read, or says nothing.
+
+    ``is_reached``: somebody answered, so that the probe file may have to say more.
+    """
+
+    def __init__(self, detail: str, *, is_reached: bool = True) -> None:
+        super().__init__(detail)
+        self.is_reached = is_reached
 
 
-async def watch(probe: Probe, url: str, environ: Mapping[str, str]) -> Observed:
+async def watch(probe: Probe, url: str, environ: Mapping[str, str], tell: Tell) -> Observed:
     """Put a stream on trial and return what was seen, within the file's bounds.
 
     Raises:
@@ -47,8 +58,10 @@ async def watch(probe: Probe, url: str, environ: Mapping[str, str]) -> Observed:
         desk = Desk(probe, url, environ=environ, http=http)
         with anyio.move_on_after(probe.limits.total_seconds) as patience:
             try:
-                await Trials(desk, seen).run()
-            except (Unreachable, Broken) as error:
+                await Trials(desk, seen, tell).run()
+            except Unreachable as error:
+                raise NoStream(f"nobody answers: {error}", is_reached=False) from error
+            except Broken as error:
                 raise NoStream(str(error)) from error
         seen.is_out_of_time = patience.cancelled_caught
         seen.took_ms = desk.now_ms()
@@ -60,9 +73,10 @@ async def watch(probe: Probe, url: str, environ: Mapping[str, str]) -> Observed:
 class Trials:
     """All trials of one audit, one after the other."""
 
-    def __init__(self, desk: Desk, seen: Observed) -> None:
+    def __init__(self, desk: Desk, seen: Observed, tell: Tell) -> None:
         self._desk = desk
         self._seen = seen
+        self._tell = tell
         self._limits = desk.probe.limits
         self._work: Work | None = None
 
@@ -81,6 +95,7 @@ class Trials:
         return self._work
 
     async def _alone(self) -> None:
+        self._tell("the only reader leaves, and one comes back")
         work = await self._next_work()
         async with self._opening() as crowd:
             first = crowd.open(work, "first", is_first=True)
@@ -103,6 +118,7 @@ class Trials:
         trial.later = later.recording
 
     async def _together(self) -> None:
+        self._tell("several read, one is cut, one comes late")
         work = await self._next_work()
         async with self._opening() as crowd:
             uncut = crowd.open(work, "uncut", is_first=True)
@@ -146,6 +162,7 @@ class Trials:
     async def _cancel(
         self, work: Work, crowd: "Crowd", watching: Reader, cancel: CancelPart
     ) -> None:
+        self._tell("the work is cancelled")
         events, asked_ms = len(watching.recording.events), self._desk.now_ms()
         place = watching.recording.place
         try:
@@ -162,6 +179,7 @@ class Trials:
         self, work: Work, crowd: "Crowd", whole: Recording, place: Place | None
     ) -> After:
         """Let one reader come from the start, and one back to its place, when all is over."""
+        self._tell("readers come after the end")
         await anyio.sleep(_GRACE_SECONDS)
         fresh = crowd.open(work, "after the end")
         back = None
@@ -240,6 +258,8 @@ def _need_a_stream(first: Recording, seconds: float) -> None:
     """
     if first.ending == "refused":
         raise NoStream(f"the stream is refused with {first.end_label}")
+    if first.ending == "absent":
+        raise NoStream(f"nobody answers: {first.end_label}", is_reached=False)
     if first.ending == "broken":
         raise NoStream(f"no stream can be read there: {first.end_label}")
     if not first.events and first.ending in ("said", "closed"):

@@ -51,7 +51,7 @@ def disconnect(seen: Observed) -> Finding:
         return untried("disconnect", _no_time(seen) or _short(trial.first if trial else None))
     first, later = trial.first, trial.later
     away = f"left at {count(len(first.events), 'event')}, away for {ms(trial.absent_ms)}"
-    if later.ending in ("refused", "broken"):
+    if later.is_turned_away:
         told = f"{away}; who came back got {ended_as(later)}"
         return conflicting("disconnect", told, "dies")
     if is_anew(first, later) or _is_another(first, later):
@@ -111,7 +111,7 @@ def resume(seen: Observed) -> Finding:
     if _is_ended_by_cut(seen, uncut, expected):
         told = f"{cut_at}: that ended the work for all, with {ended_as(uncut)}"
         return conflicting("resume", told, "dies")
-    if resumed.ending in ("refused", "broken"):
+    if resumed.is_turned_away:
         return trapped("resume", f"{cut_at}; resuming got {ended_as(resumed)}", "refused")
     can_say = torn.place is not None and bool(seen.way)
     found = match(uncut.keys, resumed.keys, expected)
@@ -130,7 +130,7 @@ def _is_ended_by_cut(seen: Observed, uncut: Recording, expected: int) -> bool:
 
 def _unresumed(seen: Observed) -> Finding:
     trial = seen.together
-    if trial is not None and trial.torn.ending in ("refused", "broken"):
+    if trial is not None and trial.torn.is_turned_away:
         told = f"a connection beside the first got {ended_as(trial.torn)}"
         return trapped("resume", told, "refused")
     return untried("resume", _no_time(seen) or _short(trial.torn if trial else None))
@@ -153,7 +153,7 @@ def _resumed(trial: Together, expected: int, found: Match | None, cut_at: str) -
         told = f"{cut_at}; {count(wrong, 'event')} differ from what others saw"
         return trapped("resume", told, "past_lost")
     if behind := missed(uncut, resumed, found):
-        told = f"{cut_at}; {found.length} followed, and {behind} never came"
+        told = f"{cut_at}; {found.length:,} followed, and {behind:,} never came"
         return trapped("resume", told, "past_lost")
     told = f"{cut_at}; {count(found.length, 'event')} followed: none lost, none twice"
     return holds("resume", told)
@@ -234,7 +234,7 @@ def late(seen: Observed) -> Finding:
 
 def _alien(uncut: Recording, reader: Recording) -> tuple[str, Cause] | None:
     """Return why a reader has no part in the stream of the others; None if it has."""
-    if reader.ending in ("refused", "broken"):
+    if reader.is_turned_away:
         return f"got {ended_as(reader)}", "refused"
     if reader.events and match(uncut.keys, reader.keys) is None:
         return "shares no event with the first: each connection has work of its own", "own_work"

@@ -6,14 +6,12 @@ snapshot and then of the tail. A reader folds what it may see; of a withheld ent
 and the hash count. The chunks of a delivery become one list of outputs, the steps of a run their
 latest attempts.
 
-A fold is bounded, however long the log: ``MAX_ITEMS`` of each sort, ``MAX_HELD_BYTES`` of outputs
-and steps, words cut at ``MAX_WORDS``. The oldest goes first; offsets say where the log has it all.
+A fold is bounded, however long the log (``keeping``): the oldest goes first, and offsets say where
+the log has it all.
 """
 
 from collections.abc import Callable
-from typing import Any, Final
-
-import msgspec
+from typing import Final
 
 from market.protocol.chain import BrokenChain, Entry
 from market.protocol.events import Event, Withheld
@@ -28,18 +26,17 @@ from market.protocol.folded import (
     FoldedSource,
     FoldedStep,
 )
-
-MAX_ITEMS: Final = 100
-"""Orders, runs, controls, approvals, decisions and agents present, of each, at most."""
-
-MAX_HELD_BYTES: Final = 512 * 1024
-"""Outputs of deliveries and steps of runs, as JSON, at most."""
-
-MAX_WORDS: Final = 500
-"""Letters of a reason or detail that are kept."""
-
-MAX_NAME: Final = 200
-"""Letters of what names a run, a step or an agent; what is longer is not folded."""
+from market.protocol.keeping import (
+    bound,
+    drop,
+    hold,
+    make_room,
+    name_in,
+    weight,
+    weight_of,
+    whole_in,
+    words_in,
+)
 
 ORDER_STATES: Final = {
     "order.placed": "placed",
@@ -55,11 +52,7 @@ ORDER_STATES: Final = {
 
 ENDED: Final = frozenset({"settled", "cancelled", "failed"})
 
-_STEP_BYTES: Final = 200
-"""What a step takes beside its words and output, about."""
-
 _AMOUNTS: Final = ("captured_minor", "fee_minor", "returned_minor", "refunded_minor")
-_encode: Final = msgspec.json.Encoder().encode
 
 
 def fold(folded: Folded, entry: Entry) -> Folded:
@@ -85,9 +78,9 @@ def _closed(folded: Folded, event: Event) -> None:
 def _forked(folded: Folded, event: Event) -> None:
     """What waited at the source waits there: here nobody will answer it, and nobody is here."""
     folded.forked_from = FoldedSource(
-        session_id=_name(event, "source_session_id"),
-        offset=_whole(event, "source_offset"),
-        hash=_name(event, "source_hash"),
+        session_id=name_in(event, "source_session_id"),
+        offset=whole_in(event, "source_offset"),
+        hash=name_in(event, "source_hash"),
     )
     folded.presence.clear()
     folded.controls = {at: one for at, one in folded.controls.items() if one.answer is not None}
@@ -100,23 +93,19 @@ def _forked(folded: Folded, event: Event) -> None:
 def _placed(folded: Folded, event: Event) -> None:
     if event.order_id is None or event.order_id in folded.orders:
         return
-    if len(folded.orders) >= MAX_ITEMS:
-        ended = (order_id for order_id, order in folded.orders.items() if order.state in ENDED)
-        gone = folded.orders.pop(next(ended, next(iter(folded.orders))))
-        folded.held_bytes -= gone.held_bytes
-        folded.left_out += 1
+    make_room(folded, folded.orders, lambda order: order.state in ENDED)
     folded.orders[event.order_id] = FoldedOrder(
         id=event.order_id,
         session_id=event.session_id,
-        service_id=_name(event, "service_id"),
-        slug=_name(event, "slug"),
-        seller_id=_name(event, "seller_id"),
+        service_id=name_in(event, "service_id"),
+        slug=name_in(event, "slug"),
+        seller_id=name_in(event, "seller_id"),
         state="placed",
         is_paused=False,
         is_stalled=False,
-        amount_minor=_whole(event, "amount_minor"),
-        currency=_name(event, "currency"),
-        units=_whole(event, "units"),
+        amount_minor=whole_in(event, "amount_minor"),
+        currency=name_in(event, "currency"),
+        units=whole_in(event, "units"),
         units_delivered=0,
         chunks_delivered=0,
         outputs=[],
@@ -142,9 +131,9 @@ def _moved(folded: Folded, event: Event) -> None:
     order.is_stalled = event.kind == "order.stalled"
     for name in _AMOUNTS:
         if name in event.body:
-            setattr(order, name, _whole(event, name))
-    order.receipt_id = _name(event, "receipt_id") or order.receipt_id
-    order.reason = _words(event, "reason") or order.reason
+            setattr(order, name, whole_in(event, name))
+    order.receipt_id = name_in(event, "receipt_id") or order.receipt_id
+    order.reason = words_in(event, "reason") or order.reason
 
 
 def _delivered(folded: Folded, event: Event) -> None:
@@ -153,12 +142,12 @@ def _delivered(folded: Folded, event: Event) -> None:
         return
     order.is_stalled = False
     order.chunks_delivered += 1
-    order.units_delivered += _whole(event, "units")
-    order.digest = _name(event, "digest")
+    order.units_delivered += whole_in(event, "units")
+    order.digest = name_in(event, "digest")
     if order.outputs is not None:
         output = event.body.get("output")
         order.outputs.append(output)
-        _hold(folded, order, len(_encode(output)) + 1)
+        hold(folded, order, weight(output))
 
 
 def _order(folded: Folded, event: Event) -> FoldedOrder | None:
@@ -175,15 +164,15 @@ def _asked(folded: Folded, event: Event) -> None:
     _moved(folded, event)
     if event.order_id is not None:
         folded.approvals[event.order_id] = FoldedApproval(
-            amount_minor=_whole(event, "amount_minor"),
-            currency=_name(event, "currency"),
-            expires_at=_name(event, "expires_at"),
+            amount_minor=whole_in(event, "amount_minor"),
+            currency=name_in(event, "currency"),
+            expires_at=name_in(event, "expires_at"),
             state="waiting",
             decided_by=None,
             reason="",
             offset=event.offset,
         )
-        _bound(folded, folded.approvals)
+        bound(folded, folded.approvals)
 
 
 def _decided_on(folded: Folded, event: Event) -> None:
@@ -192,31 +181,31 @@ def _decided_on(folded: Folded, event: Event) -> None:
     if approval is not None:
         approval.state = event.kind.removeprefix("approval.")
         approval.decided_by = event.actor_id
-        approval.reason = _words(event, "reason")
+        approval.reason = words_in(event, "reason")
 
 
 def _requested(folded: Folded, event: Event) -> None:
     folded.controls[event.offset] = FoldedControl(
         order_id=event.order_id,
-        action=_name(event, "action"),
-        scope=_name(event, "scope"),
-        run=_name(event, "run") or None,
+        action=name_in(event, "action"),
+        scope=name_in(event, "scope"),
+        run=name_in(event, "run") or None,
         requested_by=event.actor_id,
-        reason=_words(event, "reason"),
-        text=_words(event, "text"),
-        answer_by=_name(event, "answer_by") or None,
+        reason=words_in(event, "reason"),
+        text=words_in(event, "text"),
+        answer_by=name_in(event, "answer_by") or None,
         answer=None,
         detail="",
     )
-    _bound(folded, folded.controls)
+    bound(folded, folded.controls)
 
 
 def _answered(folded: Folded, event: Event) -> None:
-    said = _name(event, "answer")
-    control = folded.controls.get(_whole(event, "request_offset"))
+    said = name_in(event, "answer")
+    control = folded.controls.get(whole_in(event, "request_offset"))
     if control is not None:
         control.answer = said
-        control.detail = _words(event, "detail")
+        control.detail = words_in(event, "detail")
     action = event.body.get("action")
     order = None if "run" in event.body else _order(folded, event)
     if order is not None and said == "accepted" and action in ("pause", "resume"):
@@ -229,29 +218,27 @@ def _answered(folded: Folded, event: Event) -> None:
 def _decided(folded: Folded, event: Event) -> None:
     folded.decisions.append(
         FoldedDecision(
-            stage=_name(event, "stage"),
-            outcome=_name(event, "outcome"),
-            reason=_name(event, "reason") or None,
-            detail=_words(event, "detail"),
-            service_id=_name(event, "service_id") or None,
-            order_id=_name(event, "order_id") or None,
+            stage=name_in(event, "stage"),
+            outcome=name_in(event, "outcome"),
+            reason=name_in(event, "reason") or None,
+            detail=words_in(event, "detail"),
+            service_id=name_in(event, "service_id") or None,
+            order_id=name_in(event, "order_id") or None,
             offset=event.offset,
         )
     )
-    if len(folded.decisions) > MAX_ITEMS:
-        del folded.decisions[0]
-        folded.left_out += 1
+    bound(folded, folded.decisions)
 
 
 def _present(folded: Folded, event: Event) -> None:
     folded.presence[_place(event)] = FoldedPresence(
-        agent_id=_name(event, "agent_id"),
-        device=_name(event, "device"),
-        status=_name(event, "status"),
+        agent_id=name_in(event, "agent_id"),
+        device=name_in(event, "device"),
+        status=name_in(event, "status"),
         changed_at=event.recorded_at,
         offset=event.offset,
     )
-    _bound(folded, folded.presence)
+    bound(folded, folded.presence)
 
 
 def _left(folded: Folded, event: Event) -> None:
@@ -259,7 +246,7 @@ def _left(folded: Folded, event: Event) -> None:
 
 
 def _place(event: Event) -> str:
-    return f"{_name(event, 'agent_id')}/{_name(event, 'device')}"
+    return f"{name_in(event, 'agent_id')}/{name_in(event, 'device')}"
 
 
 # Runs
@@ -267,20 +254,17 @@ def _place(event: Event) -> str:
 
 def _run_started(folded: Folded, event: Event) -> None:
     """A run begins; in a fork, one that has the name of one in its history takes its place."""
-    name = _name(event, "run")
+    name = name_in(event, "run")
     known = folded.runs.get(name)
     if not name or (known is not None and known.session_id == event.session_id):
         return
     if known is not None:
-        _drop_run(folded, name)
-    elif len(folded.runs) >= MAX_ITEMS:
-        ended = (run_id for run_id, run in folded.runs.items() if run.outcome is not None)
-        _drop_run(folded, next(ended, next(iter(folded.runs))))
-        folded.left_out += 1
+        drop(folded, folded.runs, name)
+    make_room(folded, folded.runs, lambda run: run.outcome is not None)
     folded.runs[name] = FoldedRun(
         session_id=event.session_id,
-        title=_words(event, "title"),
-        parent=_name(event, "parent") or None,
+        title=words_in(event, "title"),
+        parent=name_in(event, "parent") or None,
         actor_id=event.actor_id,
         order_id=event.order_id,
         outcome=None,
@@ -293,14 +277,10 @@ def _run_started(folded: Folded, event: Event) -> None:
     )
 
 
-def _drop_run(folded: Folded, name: str) -> None:
-    folded.held_bytes -= folded.runs.pop(name).held_bytes
-
-
 def _stepped(folded: Folded, event: Event) -> None:
     """A step of a run: a later attempt at it, or a later word on the same one, replaces it."""
-    run = folded.runs.get(_name(event, "run"))
-    name, attempt = _name(event, "step"), _whole(event, "attempt")
+    run = folded.runs.get(name_in(event, "run"))
+    name, attempt = name_in(event, "step"), whole_in(event, "attempt")
     if run is None or not name:
         return
     run.last_offset = event.offset
@@ -308,68 +288,23 @@ def _stepped(folded: Folded, event: Event) -> None:
     if known is not None:
         if attempt < known.attempt:
             return
-        _hold(folded, run, -_weight(known))
+        hold(folded, run, -weight_of(known))
     step = FoldedStep(
         attempt=attempt,
         actor_id=event.actor_id,
-        detail=_words(event, "detail"),
+        detail=words_in(event, "detail"),
         output=event.body.get("output"),
         offset=event.offset,
     )
     run.steps[name] = step
-    _hold(folded, run, _weight(step))
+    hold(folded, run, weight_of(step))
 
 
 def _run_ended(folded: Folded, event: Event) -> None:
-    run = folded.runs.get(_name(event, "run"))
+    run = folded.runs.get(name_in(event, "run"))
     if run is not None:
-        run.outcome, run.last_offset = _words(event, "outcome"), event.offset
-        run.detail = _words(event, "detail")
-
-
-def _weight(step: FoldedStep) -> int:
-    return len(_encode(step.output)) + len(_encode(step.detail)) + _STEP_BYTES
-
-
-# Bounds
-
-
-def _hold(folded: Folded, holder: FoldedOrder | FoldedRun, size: int) -> None:
-    """Note that ``holder`` carries so many bytes more; if they are too many, the oldest go."""
-    holder.held_bytes += size
-    folded.held_bytes += size
-    while folded.held_bytes > MAX_HELD_BYTES:
-        holders: list[FoldedOrder | FoldedRun] = [*folded.orders.values(), *folded.runs.values()]
-        oldest = min((one for one in holders if one.held_bytes), key=lambda one: one.first_offset)
-        folded.held_bytes -= oldest.held_bytes
-        oldest.held_bytes = 0
-        if isinstance(oldest, FoldedOrder):
-            oldest.outputs = None
-        else:
-            oldest.steps_left_out += len(oldest.steps)
-            oldest.steps.clear()
-
-
-def _bound(folded: Folded, parts: dict[Any, Any]) -> None:
-    if len(parts) > MAX_ITEMS:
-        del parts[next(iter(parts))]
-        folded.left_out += 1
-
-
-def _name(event: Event, member: str) -> str:
-    value = event.body.get(member)
-    return value if isinstance(value, str) and len(value) <= MAX_NAME else ""
-
-
-def _words(event: Event, member: str) -> str:
-    value = event.body.get(member)
-    return value[:MAX_WORDS] if isinstance(value, str) else ""
-
-
-def _whole(event: Event, member: str) -> int:
-    # A participant may have written anything.
-    value = event.body.get(member)
-    return value if type(value) is int else 0
+        run.outcome, run.last_offset = words_in(event, "outcome"), event.offset
+        run.detail = words_in(event, "detail")
 
 
 _TAKES: Final[dict[str, Callable[[Folded, Event], None]]] = {

@@ -452,7 +452,7 @@ class ControlView(View, frozen=True, kw_only=True):
 
     session_id: str
     order_id: str | None
-    run: str | None = None
+    run: str | None
     offset: int
     action: Action
     answer: Answer | None

@@ -56,7 +56,13 @@ from market.sessions.rights import (
     need_to_write,
     shown,
 )
-from market.sessions.run_control import answer_run, answer_unheard, control_run, waits_for_run
+from market.sessions.run_control import (
+    answer_run,
+    answer_times,
+    answer_unheard,
+    control_run,
+    waits_for_run,
+)
 from market.sessions.runs import MAX_RUNS
 from market.sessions.service import begin, close, join, open_session
 from market.sessions.views import (
@@ -108,6 +114,7 @@ __all__ = [
     "Unsigned",
     "Viewer",
     "answer_run",
+    "answer_times",
     "answer_unheard",
     "append",
     "be_present",

@@ -1,28 +1,14 @@
 """Sub-agents in a session: whom a participant may let in, and what the log says of it."""
 
 from datetime import timedelta
-from typing import Final
-
-from sqlalchemy import bindparam, select
 
 from market.base.caller import Caller, Delegation, DelegationTooWide
 from market.base.clock import EPOCH, rfc3339
-from market.base.sql import Sql
 from market.base.work import Snapshot, UnitOfWork
 from market.protocol.commitments import DelegationClaims
 from market.protocol.events import Audience
-from market.sessions.tables import members
-from market.sessions.views import is_open, viewer_of
+from market.sessions.views import is_at_work, is_open, viewer_of
 from market.sessions.writing import NewEvent, append
-
-_ORDER: Final = Sql(
-    select(members.c.order_id)
-    .where(
-        members.c.session_id == bindparam("session_id"),
-        members.c.order_id == bindparam("order_id"),
-    )
-    .limit(1)
-)
 
 
 def check_delegation(snapshot: Snapshot, *, delegator: Caller, claims: DelegationClaims) -> None:
@@ -38,7 +24,7 @@ def check_delegation(snapshot: Snapshot, *, delegator: Caller, claims: Delegatio
         raise DelegationTooWide("A seller delegates for one of its orders (order_id).")
     if order_id is not None:
         if viewer.is_owner:
-            is_theirs = snapshot.one(_ORDER, session_id=session_id, order_id=order_id) is not None
+            is_theirs = is_at_work(snapshot, session_id=session_id, order_id=order_id)
         else:
             is_theirs = order_id in viewer.order_ids
         if not is_theirs:

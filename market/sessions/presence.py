@@ -190,7 +190,9 @@ def _step(uow: UnitOfWork, viewer: Viewer, known: Any, here: _Device) -> NewEven
 
 def _check_room(uow: UnitOfWork, viewer: Viewer, here: _Device) -> None:
     rows = uow.all(_PRESENT, in_session=here.session_id)
-    own = sum(row.agent_id == here.agent_id for row in rows)
+    # A seller's sub-agents count with it: they are there for its orders.
+    orders = frozenset() if viewer.is_buyers else viewer.order_ids
+    own = sum(row.agent_id == here.agent_id or row.order_id in orders for row in rows)
     limit = MAX_DEVICES if viewer.is_owner else MAX_DEVICES_OF_SELLER
     if len(rows) >= MAX_DEVICES or own >= limit:
         raise TooManyDevices(

@@ -6,7 +6,7 @@ steps wait. ``steer`` is words for the actor: it answers by a deadline, or the m
 Each control has exactly one answer.
 """
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import bindparam, select, update
@@ -29,6 +29,10 @@ from market.sessions.runs import expect_run, find_run, is_theirs
 from market.sessions.tables import run_steers, runs
 from market.sessions.views import is_open, viewer_of
 from market.sessions.writing import NewEvent, append, claim
+
+MARKET_AHEAD: Final = timedelta(seconds=2)
+"""How long before ``answer_by`` the market answers for a silent worker: chores take turns, and the
+answer is to be in the log by then. At most half of the time that the worker has."""
 
 Ruling = tuple[Answer | None, str]
 
@@ -108,7 +112,7 @@ def control_run(
     target = _Target(session_id, run, row.order_id, row.audience, offset, request.action)
     answer_by = None
     if said is None:
-        answer_by = uow.now + timedelta(seconds=uow.settings.control_answer_seconds)
+        answer_by, market_answers_at = answer_times(uow)
         uow.run(
             _ADD_STEER,
             session_id=session_id,
@@ -116,7 +120,7 @@ def control_run(
             run=run,
             answer=None,
             detail="",
-            answer_by=answer_by,
+            answer_by=market_answers_at,
         )
     asked = {
         "action": request.action,
@@ -124,7 +128,7 @@ def control_run(
         "run": run,
         "reason": request.reason,
         "text": request.text,
-        "answer_by": rfc3339(answer_by) if answer_by else None,
+        "answer_by": answer_by,
     }
     new = [
         NewEvent("control.requested", caller.agent_id, asked, row.order_id, audience=row.audience)
@@ -133,6 +137,12 @@ def control_run(
         new.append(_answered(target, MARKET, said, why))
     append(uow, session_id=session_id, events=new)
     return _view(target, said, why)
+
+
+def answer_times(uow: UnitOfWork) -> tuple[str, datetime]:
+    """Return by when a steer is answered, as its event says it, and when the market does it."""
+    given = timedelta(seconds=uow.settings.control_answer_seconds)
+    return rfc3339(uow.now + given), uow.now + given - min(MARKET_AHEAD, given / 2)
 
 
 def answer_run(

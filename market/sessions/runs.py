@@ -29,6 +29,7 @@ from market.sessions.errors import (
 )
 from market.sessions.rights import Viewer
 from market.sessions.tables import run_steps, runs
+from market.sessions.views import is_at_work
 
 MAX_RUNS: Final = 1_000
 """Runs of one session, with those that were cancelled before they began."""
@@ -140,6 +141,8 @@ def _start(
     audience: Audience,
     offset: int,
 ) -> None:
+    if order_id is not None and not is_at_work(uow, session_id=session_id, order_id=order_id):
+        raise BadEvent("No such order is at work in this session.", field="order_id")
     if start.parent is not None:
         parent = find_run(uow, session_id, start.parent)
         if parent is None or parent.started_offset is None or not is_theirs(parent, viewer):

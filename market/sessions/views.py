@@ -40,6 +40,14 @@ _JOINED: Final = Sql(
     )
     .limit(MAX_JOINED)
 )
+_AT_WORK: Final = Sql(
+    select(members.c.order_id)
+    .where(
+        members.c.session_id == bindparam("session_id"),
+        members.c.order_id == bindparam("order_id"),
+    )
+    .limit(1)
+)
 _LIST: Final = Sql(
     select(sessions.c.id)
     .where(
@@ -178,6 +186,11 @@ def buyers_open_session(uow: UnitOfWork, *, buyer_id: str, session_id: str) -> N
 def is_known(snapshot: Snapshot, *, session_id: str) -> bool:
     """Whether there is such a session, whoever takes part in it. For those who own the store."""
     return snapshot.one(_FIND, session_id=session_id) is not None
+
+
+def is_at_work(snapshot: Snapshot, *, session_id: str, order_id: str) -> bool:
+    """Whether a seller has joined the session for this order."""
+    return snapshot.one(_AT_WORK, session_id=session_id, order_id=order_id) is not None
 
 
 def is_open(snapshot: Snapshot, *, session_id: str) -> bool:

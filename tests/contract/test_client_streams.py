@@ -1,7 +1,6 @@
 """Following a log by the client library: cut at any byte, nothing is lost or repeated."""
 
 import asyncio
-import itertools
 import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
@@ -24,8 +23,8 @@ from market.protocol.chain import BrokenChain, Entry
 from market.protocol.signing import SigningKey
 from market.protocol.wire import WriteEvent
 from tests.contract.conftest import Market, free_port
-from tests.cutting import cutting
 from tests.factories import PAGES, manifest
+from tests.faults import Cut, faults
 
 LIMIT_SECONDS = 20.0
 FOLLOWERS = [follow_session, follow_socket]
@@ -74,11 +73,11 @@ async def test_a_reader_cut_ten_times_at_any_byte_loses_and_repeats_nothing(
     served: Market, follow: Follow
 ) -> None:
     chance = random.Random(2026)
-    cuts = (chance.randrange(1, 4_000) for _ in itertools.count())
+    tear = Cut(at=(1, 4_000), times=None)
     key = SigningKey.generate()
     async with (
         client(served.settings.issuer, key) as buyer,
-        cutting(served.settings.issuer, cuts) as proxy,
+        faults(served.settings.issuer, tear) as proxy,
         client(proxy.url, key) as reader,
     ):
         await buyer.register("thrifty", "buyer")
@@ -93,7 +92,7 @@ async def test_a_reader_cut_ten_times_at_any_byte_loses_and_repeats_nothing(
 
         assert read == await read_all(follow_session(buyer, session.id))
         assert len(read) == 82
-        assert proxy.cut_so_far >= 10
+        assert tear.fired >= 10
 
 
 @pytest.mark.parametrize("follow", FOLLOWERS)
@@ -153,7 +152,7 @@ async def test_a_market_that_does_not_come_back_is_unreachable(
     async with client(served.settings.issuer) as buyer:
         await buyer.register("thrifty", "buyer")
         session = await buyer.open_session("tables")
-        async with cutting(served.settings.issuer, itertools.repeat(1)) as proxy:
+        async with faults(served.settings.issuer) as proxy:
             buyer.url = proxy.url
             gone = MarketClient(proxy.url, buyer.key, patience_seconds=0.3)
         # From here on nobody listens behind the proxy's address.
@@ -164,11 +163,11 @@ async def test_a_market_that_does_not_come_back_is_unreachable(
 
 async def test_an_inbox_is_followed_across_cuts(served: Market) -> None:
     key = SigningKey.generate()
-    cuts = itertools.repeat(900, 4)
+    tear = Cut("/v1/inbox/stream", at=900, times=2)
     async with (
         client(served.settings.issuer, key) as seller,
         client(served.settings.issuer) as buyer,
-        cutting(served.settings.issuer, cuts) as proxy,
+        faults(served.settings.issuer, tear) as proxy,
         client(proxy.url, key) as reader,
     ):
         await seller.register("acme", "seller")
@@ -184,7 +183,7 @@ async def test_an_inbox_is_followed_across_cuts(served: Market) -> None:
 
         assert [message.body["order_id"] for message in messages] == placed
         assert [message.offset for message in messages] == list(range(5))
-        assert proxy.cut_so_far == 4
+        assert tear.fired == 2
 
 
 class Liar(Connection):

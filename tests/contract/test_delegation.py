@@ -30,6 +30,8 @@ OPEN_TO_SUB_AGENTS = {
     ("GET", f"{SESSION}/stream"),
     ("POST", f"{SESSION}/controls"),
     ("POST", f"{SESSION}/controls/{{offset}}/answer"),
+    ("GET", f"{SESSION}/presence"),
+    ("POST", f"{SESSION}/presence"),
     ("GET", "/v1/feed"),
 }
 STEP = {"kind": "run.step", "body": {"run": "search", "step": "page-1"}}
@@ -140,6 +142,7 @@ def bodies() -> dict[tuple[str, str], bytes]:
     return {
         ("POST", f"{SESSION}/events"): msgspec.json.encode({"events": [START]}),
         ("POST", f"{SESSION}/controls"): b'{"action":"cancel"}',
+        ("POST", f"{SESSION}/presence"): b'{"status":"thinking","device":"rack"}',
         ("POST", f"{SESSION}/controls/{{offset}}/answer"): b'{"answer":"consumed"}',
     }
 
@@ -158,7 +161,8 @@ async def test_every_route_of_its_session_is_open_to_a_sub_agent(
     )
 
     assert (answered.json()["answer"], answered.json()["run"]) == ("consumed", "search")
-    for part in ("", "/events", "/snapshot"):
+    await sub_agent.made(f"{path}/presence", {"status": "thinking", "device": "rack"})
+    for part in ("", "/events", "/snapshot", "/presence"):
         assert (await sub_agent.get(path + part)).status_code == 200
 
 

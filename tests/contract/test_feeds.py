@@ -14,6 +14,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidStatus
 
 from buyer_agents import Followed, MarketClient, Refused, follow_feed
+from market.faces.http import limits
 from market.faces.http.serve import drain
 from market.protocol.signing import SigningKey
 from tests.contract.agents import Agent
@@ -24,6 +25,7 @@ from tests.contract.test_streams import (
     LIMIT_SECONDS,
     close,
     frames,
+    open_and_never_read,
     open_session,
     stream,
     until_open,
@@ -221,6 +223,28 @@ async def test_a_draining_market_ends_a_feed_where_it_can_be_resumed(served: Mar
         found = await following
 
     assert found[-1] == b"event: drain\ndata: {}"
+
+
+async def test_a_feed_that_nobody_reads_is_cut_and_costs_others_nothing(
+    served: Market, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(limits, "STALL_SECONDS", 0.2)
+    buyer = await served.enter("thrifty", "buyer")
+    ids = [await open_session(buyer) for _ in range(2)]
+    readers = served.store.hub.readers
+    for session_id in ids * 10:
+        event = {"kind": "note.written", "body": {"text": "x" * 60_000}}
+        await buyer.made(f"/v1/sessions/{session_id}/events", {"events": [event] * 10})
+
+    path = "/v1/feed?" + "&".join(f"session={session_id}" for session_id in ids)
+    silent = await open_and_never_read(served, buyer, path)
+    await until_open(served, 1)
+    answer = await buyer.get("/v1/me")
+    await until_open(served, 0)
+
+    assert answer.status_code == 200
+    assert served.store.hub.readers == readers
+    silent.close()
 
 
 # The socket

@@ -30,6 +30,7 @@ LIMIT_SECONDS = 45.0
 RUNS = "/runs/{id}/stream"
 STARTED = {"start": {"url": "/runs", "take": {"id": "run.id"}}, "workers": {"author": "author"}}
 CANCELLED = {"cancel": {"url": "/runs/{id}/cancel"}}
+CHAT = {"stream": {"method": "POST", "body": {}}, "resume": {"url": "/chats/{new}"}}
 BY_QUERY = {"resume": {"query": "after"}}
 
 
@@ -63,20 +64,23 @@ async def test_durable_streams_of_somebody_else_have_no_failure_mode():
         streamers.http_server(streamers.Runs()) as events,
         streamers.http_server(streamers.Runs(streamers.LINES)) as lines,
         streamers.socket_server(heeds_after=True) as socket,
+        streamers.http_server(streamers.Chats(is_aborting=False)) as chats,
     ):
         reports = await asyncio.gather(
             audited(events + RUNS, **STARTED, **CANCELLED),
             audited(lines + RUNS, **STARTED, **CANCELLED, **BY_QUERY),
             audited(socket + "/{new}", **BY_QUERY, workers={"author": "author"}),
+            audited(chats + "/chats/{new}", **CHAT),
         )
 
     assert [held(report) for report in reports] == [
         ALL - {"alive"},
         ALL - {"alive"},
         ALL - {"alive", "cancel", "apart"},
+        ALL - {"alive", "cancel", "apart", "workers"},
     ]
-    assert [report.transport for report in reports] == ["SSE", "chunked", "WebSocket"]
-    assert [report.works for report in reports] == [3, 3, 2]
+    assert [report.transport for report in reports] == ["SSE", "chunked", "WebSocket", "SSE"]
+    assert [report.works for report in reports] == [3, 3, 2, 2]
     assert "none lost, none twice" in verdicts(reports[0], "holds")["resume"]
 
 
@@ -102,6 +106,13 @@ BROKEN: dict[str, tuple[Broken, str, dict[str, Any], str, set[str]]] = {
         STARTED | CANCELLED,
         "resume-cancel conflict",
         {"disconnect", "resume", "apart"},
+    ),
+    "a disconnect is a cancel, unless one resumes": (
+        lambda: streamers.http_server(streamers.Chats(is_aborting=True)),
+        "/chats/{new}",
+        CHAT,
+        "resume-cancel conflict",
+        {"disconnect", "apart"},
     ),
     "who resumes gets everything again": (
         lambda: streamers.socket_server(heeds_after=False),
@@ -162,7 +173,7 @@ HOSTILE = {
     streamers.endless_line: "a line is longer than 1,048,576 bytes",
     streamers.huge_frame: "a line is longer than 1,048,576 bytes",
     streamers.garbage: "the connection broke",
-    streamers.silent: "no event came in 1 s",
+    streamers.silent: "no event came in 6 s",
     streamers.squeezed: "the answer is compressed",
     streamers.refusing: "refused with status 403",
 }
@@ -177,8 +188,46 @@ async def test_what_is_no_stream_is_refused_in_time_and_in_words():
 async def refusal_of(hostile: streamers.Handle) -> str:
     async with streamers.http_server(hostile) as url:
         with pytest.raises(NoStream) as caught:
-            await audited(url, limits={"work_seconds": 1.0, "quiet_seconds": 0.5})
+            await audited(url, limits={"work_seconds": 6.0, "quiet_seconds": 0.5})
     return str(caught.value)
+
+
+async def test_a_message_over_the_bound_is_refused_on_a_socket():
+    async with streamers.huge_message() as url:
+        with pytest.raises(NoStream, match="a frame is longer than 1,048,576 bytes"):
+            await audited(url)
+
+
+async def test_a_server_cannot_lead_the_audit_and_its_headers_elsewhere():
+    reached: list[str] = []
+
+    async def elsewhere(call: streamers.Call) -> None:
+        reached.append(call.path)
+
+    async with (
+        streamers.http_server(elsewhere) as other,
+        streamers.http_server(streamers.leading_to(other)) as url,
+    ):
+        stream = {"headers": {"Authorization": "Bearer ${TOKEN}"}}
+        environ = {"TOKEN": "very-secret"}
+        with pytest.raises(NoStream, match="refused with status 302"):
+            await audited(url, environ, stream=stream)
+        with pytest.raises(NoStream, match="status 302"):
+            await audited(url.replace("http", "ws"), environ, stream=stream)
+        start = {"url": "/runs", "take": {"where": "where"}}
+        resume = {"url": "{where}", "query": "after"}
+        with pytest.raises(NoStream, match="leads to another server"):
+            await audited(f"{url}/stream", environ, stream=stream, start=start, resume=resume)
+
+    assert reached == []
+
+
+async def test_ids_that_cannot_be_sent_back_are_none_and_nothing_strange_is_printed():
+    async with streamers.http_server(streamers.strange_ids) as url:
+        report = await audited(url)
+
+    assert report.modes == ("single-connection trap",)
+    assert "\x1b" not in "".join(one.seen for one in report.findings)
 
 
 async def test_a_stream_without_an_end_is_left_at_the_bounds():
@@ -377,4 +426,5 @@ async def test_the_command_exits_with_four_where_nobody_answers(tmp_path: Path):
     assert said.returncode == 4
     error = json.loads(said.stderr)["error"]
     assert error["code"] == "no_stream"
-    assert "no connection" in error["detail"]
+    assert error["detail"].startswith("nobody answers")
+    assert error["hint"] == ""

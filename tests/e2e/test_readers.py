@@ -2,7 +2,6 @@
 
 import asyncio
 import socket
-from collections.abc import Iterator
 from random import Random
 
 import msgspec
@@ -10,7 +9,7 @@ import msgspec
 from buyer_agents import MarketClient
 from market.protocol.signing import SigningKey
 from market.protocol.wire import WriteEvent
-from tests.cutting import cutting
+from tests.faults import Cut, faults
 from tests.processes import MarketProcess
 from tests.readers import read_on, read_socket, read_sse
 
@@ -39,11 +38,12 @@ async def test_readers_on_two_transports_cut_ten_times_end_with_the_bytes_of_one
     market_process: MarketProcess,
 ):
     chance = Random(22)
+    tears = [Cut(at=(1, 12_000), times=CUTS) for _ in range(2)]
     async with (
         asyncio.timeout(LIMIT_SECONDS),
         MarketClient(market_process.url, SigningKey.generate()) as buyer,
-        cutting(market_process.url, cuts(chance)) as torn_stream,
-        cutting(market_process.url, cuts(chance)) as torn_socket,
+        faults(market_process.url, tears[0], seed=22) as torn_stream,
+        faults(market_process.url, tears[1], seed=23) as torn_socket,
     ):
         await buyer.register("thrifty", "buyer")
         session_id = (await buyer.open_session("notes")).id
@@ -60,7 +60,7 @@ async def test_readers_on_two_transports_cut_ten_times_end_with_the_bytes_of_one
         await write_notes(buyer, session_id, chance)
         whole, *others = await asyncio.gather(*readings)
 
-        assert (torn_stream.cut_so_far, torn_socket.cut_so_far) == (CUTS, CUTS)
+        assert [tear.fired for tear in tears] == [CUTS, CUTS]
         assert whole.openings == others[0].openings == 1
         assert others[1].openings > 5
         assert others[2].openings > 5
@@ -68,11 +68,6 @@ async def test_readers_on_two_transports_cut_ten_times_end_with_the_bytes_of_one
         assert [msgspec.json.decode(event)["offset"] for event in whole.events] == list(
             range(len(whole.events))
         )
-
-
-def cuts(chance: Random) -> Iterator[int]:
-    """After how many bytes each connection is cut: some in the head, some deep in the log."""
-    return iter([chance.randrange(1, 12_000) for _ in range(CUTS)])
 
 
 async def test_readers_that_never_read_do_not_grow_the_market(market_process: MarketProcess):

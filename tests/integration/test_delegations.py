@@ -9,7 +9,8 @@ import msgspec
 import pytest
 from msgspec import structs
 
-from market import identity, sessions
+from market import identity, orders, sessions
+from market.audit import audit
 from market.base.caller import Caller, Delegation, DelegationTooWide
 from market.base.clock import ManualClock, seconds_of
 from market.base.errors import InsufficientScope
@@ -20,8 +21,15 @@ from market.identity import AccessClaims, Assertion, Handed
 from market.identity.tokens import Actor
 from market.protocol.commitments import DELEGATION
 from market.protocol.signing import SigningKey
-from market.protocol.wire import DelegationView, OpenSession, SessionView
-from tests.factories import Party, enter, race
+from market.protocol.wire import (
+    Control,
+    DelegationView,
+    OpenSession,
+    SessionView,
+    WriteEvent,
+    WriteEvents,
+)
+from tests.factories import Party, build_town, enter, race
 
 _numbers = itertools.count(1)
 
@@ -249,3 +257,30 @@ async def test_a_sub_agent_revokes_nothing(store: Store, buyer: Party, session: 
         await store.write(
             acts.revoke_delegation, caller=caller, jti=handed.claims.jti, reason="tired"
         )
+
+
+async def test_an_audit_finds_nothing_in_a_log_of_sub_agents_runs_and_their_controls(store: Store):
+    town = await build_town(store)
+    order = await town.place()
+    for giver, run in ((town.seller, "sellers"), (town.buyer, "buyers")):
+        handed = hand(giver, order.session_id, order_id=order.id, actions=["write"])
+        await use(store, handed)
+        agent = (await behind(store, handed))._replace(scopes=frozenset({"session.write"}))
+        started = WriteEvent(
+            kind="run.started", body={"run": run, "title": "work"}, order_id=order.id
+        )
+        await store.write(
+            sessions.write,
+            caller=agent,
+            session_id=order.session_id,
+            events=WriteEvents(events=[started]),
+        )
+        await store.write(
+            orders.control,
+            caller=town.buyer.caller,
+            session_id=order.session_id,
+            request=Control(action="cancel", scope="run", run=run),
+        )
+        await revoke(store, giver, handed.claims.jti)
+
+    assert await store.scan(audit) == []

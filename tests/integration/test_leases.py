@@ -7,13 +7,16 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import bindparam, update
 
 from market import audit, orders, sessions
 from market.base.clock import ManualClock
 from market.base.errors import InsufficientScope
 from market.base.settings import Settings
+from market.base.sql import Sql
 from market.base.store import Store
 from market.chores import expire_orders
+from market.orders.tables import orders as rows
 from market.protocol.wire import AnswerControl, Control, LeaseView, OrderView
 from tests.factories import Party, Town, build_town, enter
 from tests.workers import Hold, somebody_waits, two_workers
@@ -21,6 +24,7 @@ from tests.workers import Hold, somebody_waits, two_workers
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 LEASE = timedelta(seconds=30)
 PRICE = 400_000
+FORGET_DEADLINE = Sql(update(rows).where(rows.c.id == bindparam("order_id")).values(due_at=None))
 
 
 @pytest.fixture
@@ -330,6 +334,16 @@ async def test_a_thousand_renewed_leases_are_noted_in_one_turn(town: Town, clock
 
     assert await town.store.write(orders.follow_leases) == 11
     assert await town.store.read(orders.due) == [placed[-1].id]
+
+
+async def test_the_audit_finds_an_open_order_that_nothing_would_ever_end(town: Town):
+    order = await town.place()
+    await town.store.write(lambda uow: uow.run(FORGET_DEADLINE, order_id=order.id))
+
+    found = await town.store.scan(orders.check)
+
+    broken = "the ending, its moment, its receipt or its deadline disagree"
+    assert found == [f"order {order.id}: {broken}"]
 
 
 async def test_a_sign_of_life_racing_the_end_of_a_lease_has_one_winner(

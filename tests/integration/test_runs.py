@@ -269,6 +269,15 @@ async def test_a_sellers_runs_are_for_its_order_and_seen_with_it(
         await write(store, BUYER, session, step("buyers"), order_id=RIVALS)
 
 
+async def test_a_run_is_for_an_order_of_its_session_or_for_none(store: Store, session: SessionView):
+    unknown = "ord_01h455vb4pex5vsknk084sn02z"
+
+    with pytest.raises(sessions.BadEvent):
+        await write(store, BUYER, session, start(), order_id=unknown)
+
+    assert await kinds(store, BUYER, session) == []
+
+
 async def test_a_sub_agent_for_one_order_sees_what_an_owner_sees_of_it(
     store: Store, session: SessionView
 ):

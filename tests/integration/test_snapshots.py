@@ -1,6 +1,7 @@
 """Snapshots: what a late joiner gets, for each viewer, folded once and carried on."""
 
 import asyncio
+from contextlib import aclosing
 from typing import Any
 
 import msgspec
@@ -145,6 +146,43 @@ async def test_kept_folds_are_bounded_and_a_dropped_one_is_folded_anew(
 
     assert folds.held_bytes <= 15_000
     assert parts(seen[0]) == parts(seen[2])
+
+
+@pytest.mark.parametrize("reader", [BUYER, SELLER], ids=lambda one: one.agent_id)
+async def test_snapshots_and_tails_among_writers_come_to_the_whole_log(
+    store: Store, session: SessionView, reader: Caller
+):
+    folds = Folds()
+    await put(store, session.id, placed())
+
+    async def write(order_id: str) -> None:
+        for number in range(20):
+            await put(store, session.id, chunk(number, order_id), decision())
+
+    async def join(place: int) -> Folded:
+        readings = sessions.follow(store, caller=reader, session_id=session.id, after=place - 1)
+        async with asyncio.timeout(20), aclosing(readings):
+            await anext(readings)
+        folded: Folded = await snapshot(store, folds, session.id, reader)
+        following = sessions.follow(
+            store, caller=reader, session_id=session.id, after=folded.next_offset - 1
+        )
+        async with asyncio.timeout(20), aclosing(following) as readings:
+            async for reading in readings:
+                for shown in reading.events:
+                    fold(folded, read_entry(msgspec.json.decode(shown.json)))
+                if folded.next_offset == 82:
+                    break
+        return folded
+
+    late, *_ = await asyncio.gather(
+        asyncio.gather(*[join(place) for place in range(1, 81, 8)]),
+        write("ord_1"),
+        write("ord_of_a_rival"),
+    )
+
+    whole = await folded_anew(store, session.id, reader)
+    assert [parts(folded) for folded in late] == [whole] * 10
 
 
 async def test_a_hundred_late_joiners_at_once_cost_one_fold(store: Store, session: SessionView):

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from market.protocol import folding
+from market.protocol import keeping
 from market.protocol.chain import BrokenChain, Entry
 from market.protocol.events import GENESIS, KINDS, Event, Withheld
 from market.protocol.folded import Folded
@@ -119,8 +119,8 @@ def test_a_snapshot_and_then_the_tail_come_to_what_the_whole_log_does(
 @given(log=logs())
 def test_the_laws_hold_also_where_not_all_fits(log: list[Event]):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(folding, "MAX_HELD_BYTES", 1_500)
-        patch.setattr(folding, "MAX_ITEMS", 2)
+        patch.setattr(keeping, "MAX_HELD_BYTES", 1_500)
+        patch.setattr(keeping, "MAX_ITEMS", 2)
         for place in range(0, len(log), 5):
             late = folded([*log[place:]], sent(folded([*log[:place]])))
 

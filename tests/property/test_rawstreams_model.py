@@ -18,6 +18,7 @@ from hypothesis import settings as profile
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
+    initialize,
     invariant,
     rule,
     run_state_machine_as_test,
@@ -33,15 +34,16 @@ from market.rawstreams import Append, Fork, NewStream
 from tests.property.rawstreams_model import Answer, Form, Model, Request
 
 EXAMPLES = int(os.environ.get("STREAMS_EXAMPLES", "80"))
-STEPS = 30
+STEPS = 40
+STEP_SECONDS = 10
 START = datetime(2026, 11, 22, 12, tzinfo=UTC)
 HISTORIES = count(1)
 PATHS = st.sampled_from(["a", "b", "c", "d"])
 BODIES = st.binary(min_size=1, max_size=6)
 TIMES = st.one_of(
     st.just({}),
-    st.integers(1, 40).map(lambda seconds: {"ttl": seconds}),
-    st.integers(1, 60).map(lambda seconds: {"expires": seconds}),
+    st.integers(5, 40).map(lambda seconds: {"ttl": seconds}),
+    st.integers(5, 60).map(lambda seconds: {"expires": seconds}),
 )
 PRODUCERS = st.builds(
     Producer, st.sampled_from(["left", "right"]), st.integers(0, 2), st.integers(0, 3)
@@ -51,7 +53,7 @@ REQUESTS = st.builds(
     body=st.one_of(st.just(b""), BODIES, BODIES),
     producer=st.one_of(st.none(), PRODUCERS),
     seq=st.one_of(st.none(), st.none(), st.sampled_from(["1", "2", "3"])),
-    closes=st.sampled_from([False] * 9 + [True]),
+    closes=st.sampled_from([False] * 19 + [True]),
 ).filter(lambda request: request.body or request.closes)
 
 Result = TypeVar("Result")
@@ -81,6 +83,13 @@ class RawStreams(RuleBasedStateMachine):
         self.began = house.clock.now()
         self.model = Model()
 
+    @initialize(times=st.lists(TIMES, min_size=2, max_size=2), body=BODIES)
+    def begin(self, times: list[dict[str, int]], body: bytes) -> None:
+        """A stream with entries, and a fork of it."""
+        self.make("a", self.form(times[0]), body)
+        self.ask("a", [Request(body), Request(body)])
+        self.make("b", self.form(times[1], source="a", offset=2), b"")
+
     @rule(path=PATHS, times=TIMES, is_closed=st.sampled_from([False] * 5 + [True]), body=BODIES)
     def create(self, path: str, times: dict[str, int], is_closed: bool, body: bytes) -> None:
         self.make(path, self.form(times, is_closed=is_closed), body)
@@ -102,6 +111,7 @@ class RawStreams(RuleBasedStateMachine):
         within: int,
         body: bytes,
     ) -> None:
+        source = self.taken(source)
         form = self.form(times, source=source, offset=offset, within=within)
         self.make(path, form, body)
 
@@ -114,12 +124,13 @@ class RawStreams(RuleBasedStateMachine):
 
     @rule(path=PATHS, requests=st.lists(REQUESTS, min_size=1, max_size=3))
     def append(self, path: str, requests: list[Request]) -> None:
-        self.ask(path, requests)
+        self.ask(self.taken(path), requests)
 
     @rule(path=PATHS, name=st.sampled_from(["left", "right"]), body=BODIES, again=st.integers(0, 2))
     def append_the_next_of_a_producer_and_repeat_it(
         self, path: str, name: str, body: bytes, again: int
     ) -> None:
+        path = self.taken(path)
         log = self.model.logs.get(path)
         latest = log.producers.get(name) if log is not None else None
         following = Producer(name, 0, 0) if latest is None else latest._replace(seq=latest.seq + 1)
@@ -127,6 +138,34 @@ class RawStreams(RuleBasedStateMachine):
             self.ask(path, [Request(body, following)])
 
     @rule(path=PATHS)
+    def use(self, path: str) -> None:
+        path = self.taken(path)
+        self.same(lambda model: model.touch(path), lambda: self.touch(path))
+
+    # One rule for what ends things: streams must live long enough to be written and forked.
+    @rule(path=PATHS, what=st.sampled_from(["remove", "sweep", "crash", "time", "time"]))
+    def wear(self, path: str, what: str) -> None:
+        if what == "remove":
+            self.remove(self.taken(path))
+        elif what == "sweep":
+            self.sweep()
+        elif what == "crash":
+            self.house.crash()
+        else:
+            self.house.clock.advance(timedelta(seconds=STEP_SECONDS))
+            self.model.now += STEP_SECONDS
+
+    @invariant()
+    def every_stream_is_as_the_model_says(self) -> None:
+        for path in "abcd":
+            assert outcome(lambda path=path: self.read(path)) == outcome(
+                lambda path=path: seen(self.model, path)
+            )
+
+    def taken(self, path: str) -> str:
+        """The path, or one where something is, if there is any."""
+        return path if path in self.model.logs else next(iter(self.model.logs), path)
+
     def remove(self, path: str) -> None:
         self.same(
             lambda model: model.remove(path),
@@ -135,31 +174,10 @@ class RawStreams(RuleBasedStateMachine):
             ),
         )
 
-    @rule(path=PATHS)
-    def use(self, path: str) -> None:
-        self.same(lambda model: model.touch(path), lambda: self.touch(path))
-
-    @rule(seconds=st.integers(1, 25))
-    def let_time_pass(self, seconds: int) -> None:
-        self.house.clock.advance(timedelta(seconds=seconds))
-        self.model.now += seconds
-
-    @rule()
     def sweep(self) -> None:
         while self.house.store.write_now(rawstreams.sweep):
             pass
         self.model.sweep()
-
-    @rule()
-    def crash(self) -> None:
-        self.house.crash()
-
-    @invariant()
-    def every_stream_is_as_the_model_says(self) -> None:
-        for path in "abcd":
-            assert outcome(lambda path=path: self.read(path)) == outcome(
-                lambda path=path: seen(self.model, path)
-            )
 
     def make(self, path: str, form: Form, body: bytes) -> None:
         new = NewStream(

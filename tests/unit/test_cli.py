@@ -2,8 +2,10 @@
 
 import json
 import os
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import click
@@ -324,6 +326,20 @@ def test_there_is_nothing_to_audit_where_no_store_is(market: Market) -> None:
 
     assert (said.out, said.exit_code) == ("", 2)
     assert said.err.startswith("market: there is no store in nowhere")
+
+
+def test_a_store_from_before_its_tables_is_to_be_brought_up_to_date(
+    market: Market, tmp_path: Path
+) -> None:
+    with closing(sqlite3.connect(tmp_path / "market.db")) as connection:
+        connection.execute("CREATE TABLE sessions (id)")
+
+    for args in (("audit", "."), ("audit", "log", "ses_any", "--store", ".")):
+        said = market(*args)
+
+        assert said.exit_code == 2
+        assert "older than this program" in said.err
+        assert "market migrate" in said.err
 
 
 def test_without_a_run_there_is_nothing_to_ask_why(market: Market) -> None:

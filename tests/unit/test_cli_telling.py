@@ -149,6 +149,56 @@ def event(kind: str, body: dict[str, Any], actor_id: str = BUYER) -> Event:
             {"agent_id": BUYER, "device": "phone", "reason": "lost"},
             ("", "gone", "walker on phone: no sign any more"),
         ),
+        (
+            "delegation.given",
+            {
+                "delegate_id": SELLER,
+                "actions": ["read", "write"],
+                "run": "search",
+                "expires_at": "2026-11-22T13:00:00.000000Z",
+            },
+            (
+                "",
+                "delegated",
+                "walker lets clerk read, write, in the run search alone, until 13:00:00",
+            ),
+        ),
+        (
+            "delegation.revoked",
+            {"delegate_id": SELLER, "reason": "done"},
+            ("", "revoked", "clerk is out, says walker: done"),
+        ),
+        (
+            "run.started",
+            {"run": "left", "title": "Read it", "parent": "both"},
+            ("", "run", "left by walker: Read it, part of both"),
+        ),
+        (
+            "run.step",
+            {"run": "left", "step": "page-1", "attempt": 1, "detail": "", "output": {"rows": 3}},
+            ("", "step", "left / page-1: rows: 3"),
+        ),
+        (
+            "run.step",
+            {"run": "left", "step": "page-1", "attempt": 2, "detail": "again", "output": None},
+            ("", "step", "left / page-1 (attempt 2): again"),
+        ),
+        (
+            "run.ended",
+            {"run": "left", "outcome": "cancelled", "detail": "as asked"},
+            ("", "✗ cancelled", "left: as asked"),
+        ),
+        ("run.ended", {"run": "left", "outcome": "done", "detail": ""}, ("", "✓ done", "left")),
+        (
+            "control.requested",
+            {"action": "cancel", "run": "left", "text": "", "reason": "enough"},
+            ("ctrl", "cancel", "run left: asked by walker: enough"),
+        ),
+        (
+            "control.answered",
+            {"action": "cancel", "run": "left", "answer": "accepted", "detail": "No more."},
+            ("ctrl", "accepted", "run left: cancel. No more."),
+        ),
         ("note.written", {"text": "a\nb"}, ("", "note.written", "text: a b")),
     ],
 )

@@ -2,8 +2,11 @@
 
 from typing import Any
 
+import msgspec
+
 from market.protocol.folded import Folded
-from market.protocol.folding import MAX_HELD_BYTES, fold
+from market.protocol.folding import fold
+from market.protocol.keeping import MAX_HELD_BYTES
 from tests.property.test_folding_laws import event
 
 
@@ -45,6 +48,27 @@ def test_an_output_too_long_to_be_carried_is_left_in_the_log():
     assert folded.held_bytes <= MAX_HELD_BYTES
 
 
+def test_what_a_fold_keeps_of_an_endless_log_is_bounded():
+    long = "ü" * 20_000
+    folded = Folded()
+    for offset in range(3_000):
+        name = f"{offset}"
+        body = {
+            "run": name, "step": name, "title": long, "detail": long, "reason": long, "text": long,
+            "agent_id": name, "device": name, "status": long, "output": {"text": long[:2_000]},
+        }  # fmt: skip
+        kinds = (
+            "order.placed", "delivery.chunk", "approval.requested", "control.requested",
+            "decision.made", "presence.joined", "run.started", "run.step",
+        )  # fmt: skip
+        order_id = f"ord_{offset - offset % 8}"
+        body |= {"run": f"{offset - offset % 8}"}
+        fold(folded, event(offset, kinds[offset % 8], order_id, body))
+
+    assert len(msgspec.json.encode(folded)) < 2_000_000
+    assert folded.left_out > 1_000
+
+
 def test_a_retried_step_replaces_what_it_said_before_and_a_stale_attempt_does_not():
     def step(name: str, attempt: int, output: str) -> tuple[str, dict[str, Any]]:
         return "run.step", {"run": "r", "step": name, "attempt": attempt, "output": output}
@@ -79,6 +103,18 @@ def test_controls_are_open_until_they_are_answered():
         ("pause", "accepted"),
         ("steer", None),
     ]
+
+
+def test_a_run_that_is_paused_does_not_pause_its_order():
+    folded = log(
+        ("order.placed", {}),
+        ("control.requested", {"action": "pause", "scope": "run", "run": "left"}),
+        ("control.answered", {"action": "pause", "run": "left", "answer": "accepted",
+                              "request_offset": 1}),
+    )  # fmt: skip
+
+    assert not folded.orders["ord"].is_paused
+    assert folded.controls[1].run == "left"
 
 
 def test_an_approval_waits_until_a_human_decides():

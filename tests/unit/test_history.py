@@ -84,3 +84,13 @@ def test_other_orders_and_withheld_events_only_move_the_offset() -> None:
     history.read([Withheld(offset=1, withheld=True, hash=GENESIS)], ORDER)
 
     assert history == History(last_offset=1)
+
+
+def test_what_is_said_to_a_run_of_a_sub_agent_is_not_said_to_the_order() -> None:
+    of_run = {"run": "left"}
+    asked = [(kind, body | of_run) for kind, body in [steer("faster"), answered(0, "consumed")]]
+    paused = ("control.answered", answered(0, "accepted", "pause")[1] | of_run)
+
+    history = read(*asked, paused)
+
+    assert (history.waiting, history.steered, history.is_paused) == ({}, {}, False)

@@ -12,6 +12,7 @@ query             ``QUERY`` bytes and ``QUERY_FIELDS`` parameters; where one may
 page              1 to 100 items (``base.paging``)
 long poll         ``WAIT_SECONDS``
 live streams      ``STREAMS_PER_AGENT`` and ``STREAMS`` in all, on SSE and WebSocket together;
+                  a feed of many sessions is one;
                   a reader that takes nothing for ``STALL_SECONDS`` is cut
 WebSocket frame   ``FRAME`` bytes, ``FRAMES_PER_MINUTE`` from the client
 checkpoint        ``CHECKPOINTS_PER_MINUTE`` signed for one agent on demand

@@ -16,7 +16,7 @@ class PresenceController(Controller):
     path = "/v1/sessions"
     tags = ("sessions",)
 
-    @post("/{session_id:str}/presence", status=200, refuses=(403, 404, 409, 429))
+    @post("/{session_id:str}/presence", status=200, refuses=(403, 404, 409, 429), delegates=True)
     async def show_presence(
         self,
         session_id: FromPath[SessionId],
@@ -33,7 +33,7 @@ class PresenceController(Controller):
             sessions.be_present, caller=caller, session_id=session_id, request=request
         )
 
-    @get("/{session_id:str}/presence", refuses=(404,))
+    @get("/{session_id:str}/presence", refuses=(404,), delegates=True)
     async def list_presence(
         self,
         session_id: FromPath[SessionId],
@@ -41,5 +41,5 @@ class PresenceController(Controller):
         store: NamedDependency[Store],
     ) -> list[PresenceView]:
         """List who is present, by device; a seller sees those of its own orders."""
-        caller.need("read")
+        sessions.need_to_read(caller)
         return await store.read(sessions.present, caller=caller, session_id=session_id)

@@ -7,7 +7,7 @@ its own socket and never in our memory.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Final, Generic, Literal, NamedTuple, Protocol, TypeVar, cast
 
@@ -112,10 +112,13 @@ def snapshot_frame(json: bytes, offset: int) -> bytes:
 class EventStream(ASGIStreamingResponse):
     """An answer that goes on until its log or its reader ends. It counts as open meanwhile."""
 
-    __slots__ = ("_agent_id", "_fixed", "_gate")
+    __slots__ = ("_agent_id", "_fixed", "_frames", "_gate")
 
-    def __init__(self, frames: AsyncIterator[bytes], *, gate: StreamGate, call: Call) -> None:
+    def __init__(
+        self, frames: AsyncGenerator[bytes, None], *, gate: StreamGate, call: Call
+    ) -> None:
         super().__init__(iterator=frames)
+        self._frames = frames
         self._gate = gate
         self._agent_id = call.visitor.caller.agent_id
         self._fixed = [*_EVENT_STREAM, (b"x-request-id", call.request_id.encode())]
@@ -136,6 +139,8 @@ class EventStream(ASGIStreamingResponse):
             # The edge: what follows the first byte can no longer become a problem document.
             log.exception("stream.failed", agent_id=self._agent_id)
         finally:
+            # A reader that was cut has left the hub, too, and not only when memory is tidied up.
+            await self._frames.aclose()
             self._gate.leave(self._agent_id)
 
 

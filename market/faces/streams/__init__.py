@@ -7,7 +7,8 @@ clients subscribe (``subscribing``), and ``courier`` wakes them. The verbs are t
 ``rawstreams``'. (Protocol 1.0; ``docs/streams.md``.)
 """
 
+from market.faces.streams.courier import Courier, see_to_wakes
 from market.faces.streams.face import StreamFace
 from market.faces.streams.headers import PREFIX
 
-__all__ = ["PREFIX", "StreamFace"]
+__all__ = ["PREFIX", "Courier", "StreamFace", "see_to_wakes"]

@@ -19,7 +19,7 @@ def subscription_tree(
     settings: Settings, signer: SigningKey, subscription: Subscription
 ) -> dict[str, Any]:
     """Return a subscription as its owner is told of it."""
-    tree = {
+    tree: dict[str, Any] = {
         "id": subscription.name,
         "subscription_id": subscription.name,
         "type": subscription.kind,

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from functools import partial
 from typing import Final, NamedTuple
 from urllib.parse import unquote
 
@@ -39,6 +40,7 @@ from market.faces.streams.reading import (
     touch,
 )
 from market.faces.streams.spinning import Spinning
+from market.faces.streams.subscribing import Request, control
 from market.rawstreams import Append, BadStreamRequest, NewStream
 
 MAX_BODY: Final = 4 * 1024 * 1024
@@ -99,6 +101,11 @@ class StreamFace:
         path = h.stream_path(address)
         visitor = await _admit(desk, headers)
         ask = _Ask(desk, path, headers, visitor)
+        return await self._act(ask, method, scope, receive, send)
+
+    async def _act(
+        self, ask: _Ask, method: str, scope: HTTPScope, receive: Receive, send: Send
+    ) -> Reply | None:
         if method == "POST":
             return await self._append(ask, receive)
         if method == "GET":
@@ -108,8 +115,8 @@ class StreamFace:
         if method == "PUT":
             return await _create(ask, receive)
         if method == "DELETE":
-            need_raw(path)
-            await desk.store.write(rawstreams.remove, caller=_writer(ask), path=path)
+            need_raw(ask.path)
+            await ask.desk.store.write(rawstreams.remove, caller=_writer(ask), path=ask.path)
             return Reply(204, ())
         raise MethodNotAllowed(f"This path knows {', '.join(METHODS)}.", allow=list(METHODS))
 
