@@ -31,10 +31,11 @@ _SOCKET_KINDS: Final = ("closed", "snapshot", "problem")
 
 
 class Frame(NamedTuple):
-    """One frame of either transport; an entry has the kind ""."""
+    """One frame of either transport; an entry has the kind "". ``data`` is the frame as it came."""
 
     kind: str
     tree: dict[str, Any]
+    data: str | bytes = b""
 
 
 OpenFrames = Callable[[], AbstractAsyncContextManager[AsyncIterator[Frame]]]
@@ -143,7 +144,7 @@ async def _sse_frames(response: httpx.Response) -> AsyncGenerator[Frame, None]:
             # A heartbeat between two events reads as an event without data.
             if event.data:
                 kind = "" if event.event == "message" else event.event
-                yield Frame(kind, _decode(event.data))
+                yield Frame(kind, _decode(event.data), event.data)
 
 
 async def _dial(market: Connection, url: str) -> ClientConnection:
@@ -173,7 +174,7 @@ async def _socket_frames(socket: ClientConnection) -> AsyncGenerator[Frame, None
         async for message in socket:
             tree = _decode(message)
             kind = next((kind for kind in _SOCKET_KINDS if kind in tree), "")
-            yield Frame(kind, tree)
+            yield Frame(kind, tree, message)
     except ConnectionClosedError as closed:
         if closed.rcvd is None or closed.rcvd.code != _SERVICE_RESTART:
             raise

@@ -226,6 +226,8 @@ class BadNetwork:
         task = asyncio.create_task(self._serve(Source(reader), writer))
         self._connections.add(task)
         task.add_done_callback(self._connections.discard)
+        # Also for one that was cancelled before it began.
+        task.add_done_callback(lambda _: writer.close())
 
     async def _serve(self, client: Source, back: asyncio.StreamWriter) -> None:
         """Pass on one connection, exchange by exchange, until either side ends it."""
@@ -244,6 +246,9 @@ class BadNetwork:
         except (OSError, HungUp, asyncio.IncompleteReadError):
             pass
         finally:
+            # All at once: whoever cancels this while it lingers leaves nothing open.
+            for writer in writers:
+                writer.close()
             for writer in writers:
                 await _end(writer)
 

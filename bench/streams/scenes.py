@@ -30,7 +30,7 @@ LIVE_APPENDS: Final = 300
 LIVE_PACE_SECONDS: Final = 0.005
 
 AUDIENCES: Final = (100, 500)
-FAN_OUT_APPENDS: Final = 40
+FAN_OUT_APPENDS: Final = 30
 FAN_OUT_PACE_SECONDS: Final = 0.06
 
 PAGE: Final = b'{"page":"' + b"y" * 4_085 + b'"}'
@@ -41,7 +41,7 @@ RETURNING: Final = 200
 MISSED: Final = 100
 """Messages that each reader which comes back has missed."""
 
-LIMIT_SECONDS: Final = 60.0
+LIMIT_SECONDS: Final = 240.0
 MIB: Final = 1 << 20
 
 

@@ -80,6 +80,12 @@ def show(session_id: str | None, url: str, key_file: Path | None, as_json: bool)
     hint(f"market watch {session.id}", carry=CLIENT)
 
 
+def _source(session: SessionView) -> str:
+    """Return where a fork branched off, "" for a session that is none."""
+    source_id = session.source_session_id
+    return f"{source_id}, up to #{session.source_offset}" if source_id else ""
+
+
 async def _print_session(
     market: MarketClient, session: SessionView, orders: list[OrderView]
 ) -> None:
@@ -90,6 +96,7 @@ async def _print_session(
     facts(
         [
             ("session", f"{session.id}   {state_of(session)}"),
+            ("fork of", _source(session)),
             ("paused", f"by the {session.paused_by}" if session.paused_by else ""),
             ("buyer", printer.teller.name(session.buyer_id)),
             ("for", printer.teller.name(session.principal_id) if session.principal_id else ""),

@@ -263,6 +263,10 @@ def _plain(value: Any) -> str:
 _WORDS: Final[dict[str, Callable[[Teller, Event], tuple[str, str]]]] = {
     "session.opened": _opened,
     "session.closed": lambda _, event: ("closed", event.body["reason"]),
+    "session.forked": lambda _, event: (
+        "forked",
+        f"from {event.body['source_session_id']} at #{event.body['source_offset']}",
+    ),
     "finding.listed": _listed,
     "evaluating.read": lambda _, event: ("read", f"the manifest of {event.body['slug']}"),
     "evaluating.quoted": _quoted,

@@ -5,8 +5,9 @@ approval*), *started*, *delivered* in **chunks** that are entries of the session
 *settled* when the buyer accepts or lets the time to inspect pass. It may be *cancelled* (units
 delivered are paid pro rata) or *failed* (everything goes back). Every ending captures, returns,
 issues a signed **receipt**, records a trust fact and says so in the log, in one unit of work.
-**Control** (cancel, pause, resume, steer, approve, deny) is an event like any other, with an
-answer. **Support** acts by the service's own policy.
+A started order has a **lease** that its worker's signs of life renew; without them it is
+*stalled*, and then fails. **Control** (cancel, pause, resume, steer, approve, deny) is an event
+like any other, with exactly one answer. **Support** acts by the service's own policy.
 """
 
 from market.orders.checks import check

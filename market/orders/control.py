@@ -55,7 +55,7 @@ def control(
         SessionNotFound: the caller takes no part in such a session.
         NotForThisCaller: it may not make this intervention.
         OrderNeeded: the session has several orders, and none was named.
-        BadEvent: an order was named that the scope does not ask for.
+        BadControl: an order was named that the scope does not ask for.
         SessionPaused: nothing is approved in it now.
     """
     if request.scope == "run":
@@ -146,7 +146,7 @@ def _allow(caller: Caller, viewer: Viewer, request: Control) -> None:
     if not viewer.is_owner and request.scope not in ("order", "own"):
         raise NotForThisCaller("A seller intervenes in its own orders alone.")
     if request.scope != "order" and request.order_id is not None:
-        raise sessions.BadEvent("Only an intervention of the scope 'order' names one.")
+        raise sessions.BadControl("Only an intervention of the scope 'order' names one.")
 
 
 def _actor_of(caller: Caller, viewer: Viewer) -> Actor:

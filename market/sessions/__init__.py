@@ -6,7 +6,11 @@ it and see everything; a seller **joins** by an order and sees that order's part
 (**withheld**) at every other offset. Participants append directly; kinds that state a fact about
 money or delivery are the market's alone. **Closed** means no more ever; a reader that has read all
 there is today has **caught up**. A disconnect changes nothing. A **checkpoint** is the market's
-signature over the hash at an offset: made in the same commit, kept for ever, fetched by anyone.
+signature over the hash at an offset: made in the same commit, kept for ever, fetched by anyone. A
+**fork** begins with another session's events; a **fold** is what a log comes to, carried on event
+by event; a **feed** is many sessions read by one reader.
+**Presence** says who is there, by device, and decides nothing. In a session that is **paused** as
+a whole nothing is spent until one who ranks as high resumes it.
 """
 
 from market.sessions.admitting import check_delegation, tell_delegation, tell_revocation

@@ -60,7 +60,7 @@ class NotDelegated(Forbidden):
 
 class BadControl(Invalid):
     code = "bad_control"
-    title = "A run cannot be controlled so"
+    title = "Action, scope and target of the intervention do not fit together"
 
 
 class RunNotFound(NotFound):

@@ -2,8 +2,9 @@
 
 A **story** is a ``Scenario`` (``form``) with the folder of its files; ``reading`` loads it and
 names every mistake by its line. ``play.run`` opens a market on a loopback socket, **casts** the
-agents with keys from the seed, and lets them go; the **director** follows every log, cuts
-**cables** and intervenes where the story says. **Facts** are told from the logs and wallets alone,
+agents with keys from the seed, and lets them go; the **director** follows every log, and performs
+the **acts** of the story at their places: it cuts **cables**, intervenes, lets **watchers** and
+**sub-agents** in. **Facts** are told from the logs and wallets alone,
 **metrics** are named numbers about them, **expectations** are expressions over metrics. Every run
 ends with an audit of its store (``proof``) and leaves a folder behind (``keeping``)::
 
@@ -26,7 +27,10 @@ from scenarios.engine.form import (
     OverseerPart,
     Scenario,
     SellerPart,
+    StepPart,
+    SubAgentPart,
     Trigger,
+    WatcherPart,
     schema,
 )
 from scenarios.engine.story import BadScenario, Story, Trouble
@@ -43,8 +47,11 @@ __all__ = [
     "OverseerPart",
     "Scenario",
     "SellerPart",
+    "StepPart",
     "Story",
+    "SubAgentPart",
     "Trigger",
     "Trouble",
+    "WatcherPart",
     "schema",
 ]

@@ -1,28 +1,24 @@
 """What the structs alone cannot say: that all that is named exists, and can be read."""
 
-import difflib
 import json
 from collections.abc import Iterator, Mapping
-from fnmatch import fnmatchcase
 from typing import Any, Final
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
 from buyer_agents.policies import UnknownPolicy, policy_named
-from market.protocol.events import KINDS
 from market.protocol.money import NotMoney, parse_amount
 from scenarios.engine import metrics
+from scenarios.engine.cues import acts
 from scenarios.engine.expressions import BadExpression
 from scenarios.engine.files import BadInput, read_input
-from scenarios.engine.form import Scenario, Trigger, names_of, principal_of, seconds
+from scenarios.engine.form import Scenario, names_of, principal_of, run_of, seconds
+from scenarios.engine.naming import Found, named
 from scenarios.engine.places import Place
 from scenarios.engine.services import UnknownService, seller_of
 from scenarios.engine.story import BadScenario, Story, Trouble, dotted
 
-Found = Iterator[tuple[Place, str, str]]
-
-_MAX_LISTED: Final = 12
 AMOUNTS: Final = frozenset({"max_price", "budget", "approval_over", "wallet", "price"})
 _WINDOWS: Final = frozenset({"quote_ttl", "approval_ttl", "accept_window", "expires"})
 
@@ -41,14 +37,6 @@ def check(story: Story) -> Story:
     return story
 
 
-def near(name: str, known: list[str]) -> str:
-    """Return a hint: the known name that is most like ``name``, or all of them if they are few."""
-    found = difflib.get_close_matches(name, known, n=1)
-    if found:
-        return f"did you mean {found[0]!r}?"
-    return f"known: {', '.join(known)}" if len(known) <= _MAX_LISTED else ""
-
-
 def _troubles(story: Story) -> Found:
     scenario = story.scenario
     buyers = [name for buyer in scenario.buyers for name in names_of(buyer)]
@@ -62,11 +50,13 @@ def _troubles(story: Story) -> Found:
             yield ("sellers", number, "service"), str(error), ""
     for number in range(len(scenario.buyers)):
         yield from _buyer(story, number, buyers, sellers)
-    for number, fault in enumerate(scenario.faults):
-        yield from _trigger(("faults", number, "at"), fault.at, buyers)
-    for number, act in enumerate(scenario.overseer):
-        yield from _trigger(("overseer", number, "at"), act.at, buyers)
-    agents = {"agent": [*buyers, *sellers], "seller": sellers}
+    yield from acts(scenario, buyers, sellers)
+    agents = {
+        "agent": [*buyers, *sellers],
+        "seller": sellers,
+        "watcher": [watcher.name for watcher in scenario.watchers],
+        "run": [run_of(sub_agent) for sub_agent in scenario.sub_agents],
+    }
     for number, expectation in enumerate(scenario.expect):
         yield from _expression(("expect", number, "that"), expectation.that, agents)
 
@@ -78,6 +68,10 @@ def _doubles(scenario: Scenario) -> Found:
     for number, buyer in enumerate(scenario.buyers):
         names = names_of(buyer)
         yield from _double(("buyers", number, "name"), [*names, *map(principal_of, names)], taken)
+    for number, watcher in enumerate(scenario.watchers):
+        yield from _double(("watchers", number, "name"), [watcher.name], taken)
+    for number, sub_agent in enumerate(scenario.sub_agents):
+        yield from _double(("sub_agents", number, "name"), [sub_agent.name], taken)
 
 
 def _double(path: Place, names: list[str], taken: set[str]) -> Found:
@@ -108,7 +102,7 @@ def _is_whole(duration: float) -> bool:
 def _members(tree: Any, path: Place) -> Iterator[tuple[Place, Any]]:
     items = tree.items() if isinstance(tree, dict) else enumerate(tree)
     for step, value in items:
-        if step in ("input", "params"):
+        if step in ("input", "params", "output"):
             continue
         if isinstance(value, dict | list | tuple):
             yield from _members(value, (*path, step))
@@ -128,29 +122,15 @@ def _buyer(story: Story, number: int, buyers: list[str], sellers: list[str]) -> 
     except BadInput as error:
         yield (*here, "need", "input"), str(error), ""
     for place, pattern in enumerate(buyer.recommend_to):
-        yield from _agent((*here, "recommend_to", place), pattern, buyers)
+        yield from named((*here, "recommend_to", place), pattern, buyers)
     if buyer.arrive.after is not UNSET:
         others = [name for name in buyers if name not in names_of(buyer)]
-        yield from _agent((*here, "arrive", "after"), buyer.arrive.after, others)
+        yield from named((*here, "arrive", "after"), buyer.arrive.after, others)
     if buyer.mandate is not UNSET:
         for member in ("sellers_allow", "sellers_deny"):
             patterns: list[str] | UnsetType = getattr(buyer.mandate, member)
             for place, pattern in enumerate(patterns or ()):
-                yield from _agent((*here, "mandate", member, place), pattern, sellers)
-
-
-def _agent(path: Place, pattern: str, known: list[str]) -> Found:
-    if not any(fnmatchcase(name, pattern) for name in known):
-        yield path, f"no agent here is called {pattern!r}", near(pattern, known)
-
-
-def _trigger(path: Place, at: Trigger, buyers: list[str]) -> Found:
-    given = [name for name in ("event", "offset", "chunk") if getattr(at, name) is not UNSET]
-    if len(given) != 1:
-        yield path, "give exactly one of event, offset and chunk", ""
-    yield from _agent((*path, "agent"), at.agent, buyers)
-    if at.event is not UNSET and at.event not in KINDS:
-        yield (*path, "event"), f"there is no kind of event {at.event!r}", near(at.event, [*KINDS])
+                yield from named((*here, "mandate", member, place), pattern, sellers)
 
 
 def _expression(path: Place, source: str, agents: Mapping[str, list[str]]) -> Found:
@@ -162,4 +142,4 @@ def _expression(path: Place, source: str, agents: Mapping[str, list[str]]) -> Fo
     for use in expression.uses:
         parameter = metrics.SIGNATURES[use.metric].parameter
         if parameter:
-            yield from _agent(path, use.argument, agents[parameter])
+            yield from named(path, use.argument, agents[parameter])

@@ -6,14 +6,14 @@ published JSON Schema names an unknown key instead of rejecting the whole table.
 
 import re
 from decimal import Decimal
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, get_args
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from market.protocol.events import Action
 from market.protocol.money import AmountText, Currency
-from market.protocol.text import Line, Paragraph, Slug, Tag
+from market.protocol.text import Line, Paragraph, Slug, Tag, WorkName
 
 FORMAT: Final = 1
 """The format version that this engine reads."""
@@ -33,6 +33,18 @@ AgentPattern = Annotated[
         description="the name of an agent; * and ? stand for letters of it",
     ),
 ]
+
+StepName = Annotated[
+    str,
+    Meta(
+        pattern=r"^[\w.:-]{1,64}/[\w.:-]{1,64}\Z",
+        description='a step of a run, such as "search/page-3"',
+    ),
+]
+FaultKind = Literal["disconnect", "cut", "lost-acknowledgement"]
+FAULT_KINDS: Final[tuple[FaultKind, ...]] = get_args(FaultKind)
+MOMENTS: Final = ("event", "offset", "chunk", "step", "action")
+"""The members of a trigger that name its moment."""
 
 _UNITS: Final = {"ms": Decimal("0.001"), "s": Decimal(1), "m": Decimal(60), "h": Decimal(3600)}
 
@@ -134,41 +146,100 @@ class BuyerPart(Part, frozen=True, kw_only=True):
 class Trigger(Part, frozen=True, kw_only=True):
     """The moment of an act, in a journey of the buyer ``agent``.
 
-    It is when the log holds the ``event``, the ``offset``, or the ``chunk`` (from 0): exactly one
-    of the three is given.
+    It is when the log holds the ``event``, the ``offset``, the ``chunk`` (from 0), the ``step`` of
+    a run ("run/step"), or the answer to an ``action`` of a human: exactly one of them is given.
     """
 
     agent: AgentPattern
     event: Line | UnsetType = UNSET
     offset: Annotated[int, Meta(ge=0)] | UnsetType = UNSET
     chunk: Annotated[int, Meta(ge=0)] | UnsetType = UNSET
+    step: StepName | UnsetType = UNSET
+    action: Action | UnsetType = UNSET
 
     def __str__(self) -> str:
-        for name in ("event", "offset", "chunk"):
+        for name in MOMENTS:
             value = getattr(self, name)
             if value is not UNSET:
                 return f"{name} {value} of {self.agent}"
         return self.agent
 
 
-class FaultPart(Part, frozen=True, kw_only=True):
-    """Something goes wrong.
+class WatcherPart(Part, frozen=True, kw_only=True):
+    """A device on which somebody follows a journey live, from the trigger on, and is present.
 
-    ``disconnect`` cuts every connection of the buyer; the market cannot be reached from there
-    until ``reconnect_after`` has passed.
+    ``who`` is its owner: the buyer (if not said), its principal (``<buyer>-principal``), or
+    ``overseer``. It reads ``over`` server-sent events, a WebSocket or long polls; it ``begins``
+    at the first entry, or with a snapshot of all so far.
     """
 
-    kind: Literal["disconnect"]
+    name: Slug
     at: Trigger
+    who: Slug | UnsetType = UNSET
+    over: Literal["sse", "socket", "poll"] = "sse"
+    begins: Literal["start", "snapshot"] = "start"
+
+
+class StepPart(Part, frozen=True, kw_only=True):
+    """A step of a run; listed again, it is a new attempt, which replaces the earlier one."""
+
+    step: WorkName
+    detail: Paragraph = ""
+    output: (
+        Annotated[dict[str, Any], Meta(extra_json_schema={"additionalProperties": True})]
+        | UnsetType
+    ) = UNSET
+
+
+class SubAgentPart(Part, frozen=True, kw_only=True):
+    """A worker with a key of its own, whom a buyer lets into its session from the trigger on.
+
+    It writes its ``run`` (if not said: of its own name) itself: the ``steps``, one after each
+    ``pace``. To a steer it answers, and does the ``steered`` steps next. The buyer accepts no
+    delivery and closes nothing before its sub-agents are through.
+    """
+
+    name: Slug
+    at: Trigger
+    title: Line
+    run: WorkName | UnsetType = UNSET
+    steps: Annotated[list[StepPart], Meta(min_length=1, max_length=1_000)]
+    steered: Annotated[list[StepPart], Meta(max_length=1_000)] = []
+    pace: Duration = "0ms"
+
+
+class FaultPart(Part, frozen=True, kw_only=True):
+    """Something goes wrong with the line of the agent ``whose`` (if not said: the buyer).
+
+    ``disconnect`` cuts all its connections; ``cut`` cuts them when ``bytes`` more have come from
+    the market, wherever in an entry that is; ``lost-acknowledgement`` lets the market do what is
+    asked next, and loses the answer. Then the market cannot be reached from there until
+    ``reconnect_after`` has passed. ``times``: there, and at the next chunks, steps or events.
+    """
+
+    kind: FaultKind
+    at: Trigger
+    whose: AgentPattern | UnsetType = UNSET
+    bytes: Annotated[int, Meta(ge=1, le=1_000_000)] | UnsetType = UNSET
     times: Count = 1
     reconnect_after: Duration = "0ms"
 
+    @property
+    def target(self) -> str:
+        """Whose line it is about: a name, or a pattern of names."""
+        return self.at.agent if self.whose is UNSET else self.whose
+
 
 class OverseerPart(Part, frozen=True, kw_only=True):
-    """A human overseer intervenes in the order of the journey that the trigger names."""
+    """A human intervenes in the order of the journey that the trigger names, or in a ``run``.
+
+    It is the overseer, or whoever watches on the device ``by``, when that has read so far.
+    """
 
     do: Action
     at: Trigger
+    by: Slug | UnsetType = UNSET
+    run: WorkName | UnsetType = UNSET
     after: Duration = "0ms"
     reason: Paragraph = ""
     text: Paragraph = ""
@@ -201,6 +272,8 @@ class Scenario(Part, frozen=True, kw_only=True):
     market: MarketPart = MarketPart()
     sellers: Annotated[list[SellerPart], Meta(max_length=100)] = []
     buyers: Annotated[list[BuyerPart], Meta(min_length=1, max_length=100)]
+    watchers: Annotated[list[WatcherPart], Meta(max_length=40)] = []
+    sub_agents: Annotated[list[SubAgentPart], Meta(max_length=100)] = []
     faults: Annotated[list[FaultPart], Meta(max_length=100)] = []
     overseer: Annotated[list[OverseerPart], Meta(max_length=100)] = []
     expect: Annotated[list[ExpectPart], Meta(max_length=100)] = []
@@ -218,6 +291,11 @@ def names_of(part: SellerPart | BuyerPart) -> list[str]:
     if part.count == 1:
         return [part.name]
     return [f"{part.name}-{number}" for number in range(1, part.count + 1)]
+
+
+def run_of(part: SubAgentPart) -> str:
+    """Return the name of the run that a sub-agent writes."""
+    return part.name if part.run is UNSET else part.run
 
 
 def principal_of(buyer: str) -> str:

@@ -8,8 +8,9 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from market.protocol.text import PLAIN, PLAIN_LINE
-from scenarios.engine.checks import AMOUNTS, check, near
+from scenarios.engine.checks import AMOUNTS, check
 from scenarios.engine.form import Scenario
+from scenarios.engine.naming import near
 from scenarios.engine.places import Place, line_at, lines_of
 from scenarios.engine.story import BadScenario, Story, Trouble, dotted
 

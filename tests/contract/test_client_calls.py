@@ -425,6 +425,24 @@ async def test_a_worker_gives_signs_of_life_and_learns_of_a_pause_by_them(enter:
     assert refusal.value.code == "order_not_found"
 
 
+async def test_the_kill_switch_pauses_what_an_agent_has_running(enter: Any) -> None:
+    watch = await enter("watch", "overseer", key=OVERSEER)
+    seller, buyer, quote = await quoted(enter)
+    order = await buyer.place_order(quote)
+    await seller.start(order.id)
+
+    await watch.suspend(seller.agent_id, "wash trades")
+
+    assert (await buyer.order(order.id)).is_paused
+    with pytest.raises(Refused) as refusal:
+        await buyer.control(order.session_id, "resume")
+    assert refusal.value.code == "control_not_allowed"
+    await watch.reinstate(seller.agent_id, "a mistake")
+    (resumed,) = await watch.control(order.session_id, "resume", order_id=order.id)
+    assert resumed.answer == "accepted"
+    await seller.chunk(order.id, 0, {"rows": [1]}, units=4)
+
+
 async def test_who_is_there_is_said_and_read(enter: Any) -> None:
     seller, buyer, quote = await quoted(enter)
     order = await buyer.place_order(quote)

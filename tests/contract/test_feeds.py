@@ -49,7 +49,7 @@ async def test_twenty_sessions_cut_at_any_byte_lose_and_repeat_nothing(
     served: Market, over: Literal["sse", "socket"]
 ):
     chance = random.Random(2026)
-    cuts = (chance.randrange(1, 30_000) for _ in itertools.count())
+    cuts = (chance.randrange(1, 15_000) for _ in itertools.count())
     key = SigningKey.generate()
     async with (
         client(served.settings.issuer, key) as buyer,
@@ -69,7 +69,7 @@ async def test_twenty_sessions_cut_at_any_byte_lose_and_repeat_nothing(
         for session_id in ids:
             assert found[session_id] == [*(await buyer.events(session_id)).items, None]
             assert len(found[session_id]) == 13
-        assert proxy.cut_so_far >= 5
+        assert proxy.cut_so_far >= 3
 
 
 async def tell(buyer: MarketClient, session_id: str, chance: random.Random) -> None:

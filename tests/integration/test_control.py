@@ -146,7 +146,7 @@ async def test_own_of_who_has_placed_nothing_is_nothing(firm: Firm):
 async def test_a_wider_scope_names_no_order(firm: Firm, scope: str):
     order = await firm.place()
 
-    with pytest.raises(sessions.BadEvent):
+    with pytest.raises(sessions.BadControl):
         await control(firm.town.buyer, firm.session_id, "cancel", scope=scope, order_id=order.id)
 
     assert (await firm.town.order(order)).state == "placed"

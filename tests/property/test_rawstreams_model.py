@@ -1,7 +1,7 @@
 """Raw streams against a model, on both databases: appends, repeats, stale epochs, closes, forks,
 time that passes, deletes, crashes, in any order.
 
-``STREAMS_EXAMPLES`` sets how many histories are tried on SQLite (80 by default; a third of them
+``STREAMS_EXAMPLES`` sets how many histories are tried on SQLite (50 by default; a third of them
 on PostgreSQL).
 """
 
@@ -33,7 +33,7 @@ from market.base.streams import Producer
 from market.rawstreams import Append, Fork, NewStream
 from tests.property.rawstreams_model import Answer, Form, Model, Request
 
-EXAMPLES = int(os.environ.get("STREAMS_EXAMPLES", "80"))
+EXAMPLES = int(os.environ.get("STREAMS_EXAMPLES", "50"))
 STEPS = 40
 STEP_SECONDS = 10
 START = datetime(2026, 11, 22, 12, tzinfo=UTC)

@@ -180,7 +180,10 @@ def test_the_metadata_lead_to_the_token_endpoint() -> None:
 
     assert server["issuer"] == ISSUER
     assert server["token_endpoint"] == f"{ISSUER}/oauth/token"
-    assert server["grant_types_supported"] == ["client_credentials"]
+    assert server["grant_types_supported"] == [
+        "client_credentials",
+        "urn:ietf:params:oauth:grant-type:token-exchange",
+    ]
     assert server["token_endpoint_auth_methods_supported"] == ["private_key_jwt"]
     assert protected_resource(ISSUER)["authorization_servers"] == [ISSUER]
     assert protected_resource(ISSUER)["resource"] == f"{ISSUER}/v1"

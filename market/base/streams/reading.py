@@ -78,6 +78,8 @@ def read(
         last = page[-1].offset
         size += sum(len(entry.data) for entry in page)
         found += page
+        if last + 1 < end:
+            break  # It is full. Otherwise what follows is in another stream of the chain.
     is_end = now.is_closed and last + 1 >= now.next_offset
     return Read(found, now.next_offset, is_end, now.is_closed)
 

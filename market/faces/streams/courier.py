@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 import structlog
 
-from market import rawstreams
+from market import identity, rawstreams
 from market.base.clock import seconds_of
 from market.base.errors import MarketError
 from market.base.hub import Ear
@@ -21,7 +21,7 @@ from market.base.outgoing import AddressRefused, Answered, NotDelivered, Outgoin
 from market.base.store import Store
 from market.faces.http.answers import JSON, encode
 from market.faces.streams.control import wake_tree
-from market.rawstreams import PER_OWNER, Agenda, Delivery, Due
+from market.rawstreams import ANYONE, PER_OWNER, Agenda, Delivery, Due
 
 AT_ONCE: Final = 16
 """Webhooks that are tried at the same time."""
@@ -68,6 +68,7 @@ class Courier:
         finally:
             for task in self._tasks:
                 task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _turn(self, ear: Ear) -> float:
         """Do what there is to do; return how many seconds may pass before the next look."""
@@ -98,7 +99,8 @@ class Courier:
         suspects = sum(other.is_suspect for other in others)
         owners = Counter(other.owner_id for other in others)
         return (
-            due.subscription_id not in self._under_way
+            not self._store.hub.is_draining
+            and due.subscription_id not in self._under_way
             and len(self._under_way) < AT_ONCE
             and owners[due.owner_id] < PER_OWNER
             and not (due.is_suspect and suspects >= SUSPECTS_AT_ONCE)
@@ -119,8 +121,12 @@ class Courier:
     async def _carry(self, due: Due) -> None:
         try:
             delivery = await self._store.write(rawstreams.take, subscription_id=due.subscription_id)
-            if delivery is not None:
+            if delivery is None:
+                return
+            if await self._may_be_told(due.owner_id):
                 await self._deliver(delivery)
+            else:
+                await self._note_failed(delivery)
         except MarketError as refusal:
             log.warning("courier.refused", code=refusal.code, detail=refusal.detail)
         except Exception:
@@ -132,12 +138,7 @@ class Courier:
         began = loop.time()
         answer = await self._post(delivery)
         if answer is None or not 200 <= answer.status < 300:
-            await self._store.write(
-                rawstreams.note_failed,
-                subscription_id=delivery.subscription_id,
-                generation=delivery.generation,
-                chance=self._chance.random(),
-            )
+            await self._note_failed(delivery)
             return
         await self._store.write(
             rawstreams.note_delivered,
@@ -145,6 +146,24 @@ class Courier:
             generation=delivery.generation,
             is_done=_is_done(answer),
             is_slow=loop.time() - began > SLOW_SECONDS,
+        )
+
+    async def _may_be_told(self, owner_id: str) -> bool:
+        """Whether an owner is not shut out at the moment."""
+        if owner_id == ANYONE:
+            return True
+        try:
+            await self._store.read(identity.caller_of, agent_id=owner_id, scopes=())
+        except (identity.InvalidToken, identity.Suspended):
+            return False
+        return True
+
+    async def _note_failed(self, delivery: Delivery) -> None:
+        await self._store.write(
+            rawstreams.note_failed,
+            subscription_id=delivery.subscription_id,
+            generation=delivery.generation,
+            chance=self._chance.random(),
         )
 
     async def _post(self, delivery: Delivery) -> Answered | None:

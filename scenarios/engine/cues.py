@@ -1,0 +1,112 @@
+"""Checking what happens in a story: watchers, sub-agents, faults and acts, and their moments."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from msgspec import UNSET
+
+from market.protocol.events import KINDS
+from scenarios.engine.form import (
+    MOMENTS,
+    FaultPart,
+    OverseerPart,
+    Scenario,
+    Trigger,
+    WatcherPart,
+    principal_of,
+    run_of,
+)
+from scenarios.engine.naming import Found, named, near
+from scenarios.engine.places import Place
+
+
+def acts(scenario: Scenario, buyers: Sequence[str], sellers: Sequence[str]) -> Found:
+    """Find what happens to nobody, at no moment, or by nobody."""
+    watchers = [watcher.name for watcher in scenario.watchers]
+    workers = [sub_agent.name for sub_agent in scenario.sub_agents]
+    steps = _steps(scenario)
+    for number, watcher in enumerate(scenario.watchers):
+        yield from _watcher(("watchers", number), watcher, buyers, steps)
+    for number, sub_agent in enumerate(scenario.sub_agents):
+        yield from _single(("sub_agents", number, "at"), sub_agent.at, buyers, steps)
+    yield from _doubled_runs(scenario)
+    for number, fault in enumerate(scenario.faults):
+        lines = [*buyers, *sellers, *watchers, *workers]
+        yield from _fault(("faults", number), fault, buyers, steps, lines)
+    for number, act in enumerate(scenario.overseer):
+        yield from _act(("overseer", number), act, buyers, steps, watchers)
+
+
+def _steps(scenario: Scenario) -> list[str]:
+    """Return the steps of all runs, as triggers name them."""
+    return [
+        f"{run_of(part)}/{one.step}"
+        for part in scenario.sub_agents
+        for one in (*part.steps, *part.steered)
+    ]
+
+
+def _doubled_runs(scenario: Scenario) -> Found:
+    """Find a run that two sub-agents would write in one session."""
+    taken: Counter[tuple[str, str]] = Counter()
+    for number, part in enumerate(scenario.sub_agents):
+        taken[part.at.agent, run_of(part)] += 1
+        if taken[part.at.agent, run_of(part)] > 1:
+            path = ("sub_agents", number, "run")
+            yield path, f"another sub-agent has the run {run_of(part)!r} there", ""
+
+
+def _watcher(
+    path: Place, watcher: WatcherPart, buyers: Sequence[str], steps: Sequence[str]
+) -> Found:
+    yield from _single((*path, "at"), watcher.at, buyers, steps)
+    if watcher.who is not UNSET:
+        buyer = watcher.at.agent
+        yield from named((*path, "who"), watcher.who, [buyer, principal_of(buyer), "overseer"])
+
+
+def _fault(
+    path: Place,
+    fault: FaultPart,
+    buyers: Sequence[str],
+    steps: Sequence[str],
+    lines: Sequence[str],
+) -> Found:
+    yield from _trigger((*path, "at"), fault.at, buyers, steps)
+    if fault.whose is not UNSET:
+        yield from named((*path, "whose"), fault.whose, lines)
+    if (fault.kind == "cut") != (fault.bytes is not UNSET):
+        yield (*path, "bytes"), "bytes are what a cut, and nothing else, happens after", ""
+
+
+def _act(
+    path: Place,
+    act: OverseerPart,
+    buyers: Sequence[str],
+    steps: Sequence[str],
+    watchers: Sequence[str],
+) -> Found:
+    yield from _trigger((*path, "at"), act.at, buyers, steps)
+    if act.by is not UNSET:
+        yield from named((*path, "by"), act.by, watchers, "watcher")
+    if act.run is not UNSET:
+        runs = list(dict.fromkeys(step.partition("/")[0] for step in steps))
+        yield from named((*path, "run"), act.run, runs, "run")
+
+
+def _single(path: Place, at: Trigger, buyers: Sequence[str], steps: Sequence[str]) -> Found:
+    """Check the moment of what happens once, in one journey."""
+    yield from _trigger(path, at, buyers, steps)
+    if any(letter in at.agent for letter in "*?"):
+        yield (*path, "agent"), "give the name of one buyer", near(at.agent, buyers)
+
+
+def _trigger(path: Place, at: Trigger, buyers: Sequence[str], steps: Sequence[str]) -> Found:
+    given = [name for name in MOMENTS if getattr(at, name) is not UNSET]
+    if len(given) != 1:
+        yield path, f"give exactly one of {', '.join(MOMENTS[:-1])} and {MOMENTS[-1]}", ""
+    yield from named((*path, "agent"), at.agent, buyers)
+    if at.event is not UNSET and at.event not in KINDS:
+        yield (*path, "event"), f"there is no kind of event {at.event!r}", near(at.event, [*KINDS])
+    if at.step is not UNSET:
+        yield from named((*path, "step"), at.step, steps, "step")
