@@ -13,6 +13,7 @@ both files passed on every server, and none was left out.
 import asyncio
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -223,6 +224,8 @@ def main() -> int:
     if not set(names) <= set(SERVERS):
         say(f"There are the servers {', '.join(SERVERS)}.")
         return 2
+    # Asked to end, it ends as an error does: the servers end with their blocks.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         prepare()
         verdicts = [judge(name) for name in names]

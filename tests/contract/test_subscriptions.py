@@ -488,3 +488,32 @@ async def test_two_couriers_tell_a_webhook_once(market: Market):
     other.cancel()
 
     assert receiver.told.empty()
+
+
+async def test_a_suspended_agents_webhook_is_told_nothing_until_it_is_back(market: Market):
+    receiver = Receiver((200, {"done": True}))
+    async with receiver.listening():
+        agent = await followed(market, {**HOOK, "webhook": {"url": receiver.url}})
+        overseer = await market.overseer()
+        await overseer.made(f"/v1/agents/{agent.id}/suspend", {"reason": "test"})
+        await _append_as_the_market(market, agent, "events/a")
+
+        async def has_failed() -> bool:
+            agenda = await market.store.read(rawstreams.agenda)
+            return agenda.next_at is not None and agenda.next_at < market.clock.now() + RETRY
+
+        await until(has_failed)
+        nothing_told = receiver.told.empty()
+        await overseer.made(f"/v1/agents/{agent.id}/reinstate", {"reason": "over"})
+        market.clock.advance(RETRY)
+        told = json.loads((await receiver.next())[1])
+
+    assert nothing_told
+    assert told["generation"] == 1
+
+
+async def _append_as_the_market(market: Market, agent: Agent, path: str) -> None:
+    """Append what the stream's owner, shut out, could not."""
+    caller = await market.store.read(_caller_of, agent_id=agent.id)
+    request = Append(caller, "application/json", b"1", None, None, closes=False)
+    await market.store.write(rawstreams.append, path=path, requests=[request])
