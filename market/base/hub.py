@@ -11,7 +11,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final, Protocol
 
+from market.base.shelf import Shelf
 from market.base.work import Entry
+
+PAGES_AT_ONCE: Final = 1
+"""Pages that readers of one loop take from a log at the same time."""
 
 MAX_BUFFER: Final = 256 * 1024
 """Bytes that wait in memory for one reader, at most."""
@@ -124,6 +128,8 @@ class Hub:
     def __init__(self) -> None:
         self._ears: dict[str, set[Listener]] = {}
         self._loops: dict[asyncio.AbstractEventLoop, int] = {}
+        self._turns: dict[asyncio.AbstractEventLoop, asyncio.Semaphore] = {}
+        self.shelf = Shelf()
         self.is_draining = False
 
     @contextmanager
@@ -151,6 +157,15 @@ class Hub:
         self._loops[listener.loop] -= 1
         if not self._loops[listener.loop]:
             del self._loops[listener.loop]
+            self._turns.pop(listener.loop, None)
+
+    def turn(self, loop: asyncio.AbstractEventLoop) -> asyncio.Semaphore:
+        """Return what readers of a loop hold while they read a page of a log.
+
+        One after another, with a look at everything else in between: so five hundred that come
+        back at once make each other wait, and nobody else.
+        """
+        return self._turns.setdefault(loop, asyncio.Semaphore(PAGES_AT_ONCE))
 
     def loops(self) -> list[asyncio.AbstractEventLoop]:
         """Return the loops that have readers waiting."""

@@ -64,6 +64,8 @@ def _print_plan(scenario: Scenario) -> None:
         mandate = "" if buyer.mandate is UNSET else ", under a mandate"
         what = f"{buyer.policy} with {buyer.wallet} {scenario.market.currency}{mandate}"
         rows.append(("buyer", ", ".join(names_of(buyer)), f"{what}: {buyer.need.query}"))
+    rows += [("watcher", one.name, f"over {one.over}, at {one.at}") for one in scenario.watchers]
+    rows += [("sub-agent", one.name, f"{one.title}, at {one.at}") for one in scenario.sub_agents]
     rows += [("fault", fault.kind, f"at {fault.at}") for fault in scenario.faults]
     rows += [("overseer", act.do, f"at {act.at}") for act in scenario.overseer]
     rows += [("expect", _FORCE[one.severity], one.title) for one in scenario.expect]

@@ -11,10 +11,16 @@ from rich.text import Text
 from market.cli.output import STYLES, stderr
 from market.cli.timeline import Line, Teller
 from scenarios.engine import Scenario
-from scenarios.engine.telling import Acted, JourneyOver, Logged, News, Opened, Resumed
+from scenarios.engine.form import FAULT_KINDS
+from scenarios.engine.telling import Acted, Joined, JourneyOver, Logged, News, Opened, Resumed
+
+OVER: Final = {"sse": "SSE", "socket": "WebSocket", "poll": "long poll"}
+"""How the transports of a live log are called."""
 
 _FAULT: Final = "fault"
-_STAGE_STYLES: Final = {_FAULT: "bold yellow", "ctrl": "bold magenta"}
+_DEVICE: Final = "device"
+_STAGE_STYLES: Final = {_FAULT: "bold yellow", "ctrl": "bold magenta", _DEVICE: "bold blue"}
+_FAULT_WORDS: Final = {"lost-acknowledgement": "answerless"}
 
 
 class Progress:
@@ -61,16 +67,28 @@ class Progress:
             case Logged(buyer, event):
                 self._events += 1
                 self._print(buyer, f"#{event.offset}", self._teller.line(event))
-            case Acted(buyer, offset, what, done, detail) if what == "disconnect" or not done:
-                self._print(buyer, f"#{offset}", Line(_FAULT, what, detail))
-            case Resumed(buyer, after):
-                text = f"the stream goes on behind #{after}: nothing lost, nothing twice"
+            case Acted(buyer, offset, what, done, detail) if what in FAULT_KINDS or not done:
+                word = _FAULT_WORDS.get(what, what)
+                self._print(buyer, f"#{offset}", Line(_FAULT, word, detail))
+            case Joined():
+                self._print(news.buyer, f"#{news.offset}", self._joined(news))
+            case Resumed(buyer, after, device):
+                whose = f"{device}'s" if device else "the"
+                text = f"{whose} stream goes on behind #{after}: nothing lost, nothing twice"
                 self._print(buyer, f"#{after}", Line(_FAULT, "resumed", text))
             case JourneyOver(_, over, everybody):
                 self._over = f"{over} of {everybody} journeys over, "
         if self._status is not None:
             seconds = monotonic() - self._began_at
             self._status.update(f"{self._over}{self._events} events, {seconds:.1f} s")
+
+    def _joined(self, news: Joined) -> Line:
+        """Say how far a device has read, and what it knows if it began with a snapshot."""
+        reader = f"{news.device} ({news.who}) over {OVER[news.over]}"
+        if news.snapshot is None:
+            return Line(_DEVICE, "reads", f"{reader}: all from #0")
+        known = self._teller.known(news.snapshot)
+        return Line(_DEVICE, "snapshot", f"{reader}: #0 to #{news.offset} in one frame: {known}")
 
     def _print(self, agent: str, offset: str, line: Line) -> None:
         if self._is_quiet:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from market.cli.output import marked, say, table
+from market.cli.progress import OVER
 from market.cli.timeline import STAGE_NAMES, ticks
 from market.protocol.money import decimal_text
 from scenarios.engine.result import (
@@ -13,11 +14,14 @@ from scenarios.engine.result import (
     JourneyResult,
     OrderResult,
     RunResult,
+    WatcherResult,
+    WorkResult,
 )
 
 _BAR: Final = 24
 _TIMES: Final = {0: "never", 1: "once", 2: "twice"}
 _MARKS: Final = {"passed": "✓", "failed": "✗", "warned": "!"}
+_RUN_MARKS: Final = {"done": "✓", "cancelled": "■", "failed": "✗"}
 _OUTCOMES: Final = {"bought": "✓", "cancelled": "■", "failed": "✗", "left": "✗", "open": "●"}
 
 
@@ -28,6 +32,14 @@ def print_report(result: RunResult) -> None:
     say("Journeys")
     for journey in result.journeys:
         _journey(journey, result.currency)
+    if result.watchers:
+        say()
+        say("Devices")
+        _watchers(result.watchers)
+    if result.runs:
+        say()
+        say("Sub-agents")
+        _runs(result.runs)
     say()
     say("Funnel")
     _funnel(result.funnel)
@@ -49,8 +61,7 @@ def _journey(journey: JourneyResult, currency: str) -> None:
         say(f"    {last.reason}: {last.detail}")
     cut = ""
     if journey.cut:
-        times = [_TIMES.get(count, f"{count} times") for count in (journey.cut, journey.resumed)]
-        cut = f"; its stream was cut {times[0]} and went on {times[1]}"
+        cut = f"; its stream was cut {_times(journey.cut)} and went on {_times(journey.resumed)}"
     say(f"    {journey.session_id}, {journey.events} events{cut}")
 
 
@@ -78,6 +89,33 @@ def _order(order: OrderResult, currency: str) -> str:
         f"{held} {currency} held = {paid} paid (fee {fee}) + {returned} returned{rest};"
         f" {order.units_delivered} of {order.units} units in {order.chunks} chunks"
     )
+
+
+def _watchers(watchers: Sequence[WatcherResult]) -> None:
+    rows = []
+    for one in watchers:
+        last = one.first + one.entries - 1
+        past = f"snapshot to #{one.first - 1}, then " if one.first else ""
+        same = f"✗ {one.differences} differ" if one.differences else "✓ byte for byte the log"
+        cut = f"cut {_times(one.cut)}, went on {_times(one.resumed)}" if one.cut else ""
+        entries = f"{past}#{one.first} to #{last}"
+        rows.append((one.name, one.who, OVER[one.over], entries, same, cut))
+    table(("Device", "Of", "Over", "Got", "Which is", ""), rows)
+
+
+def _runs(runs: Sequence[WorkResult]) -> None:
+    for one in runs:
+        again = one.attempts - one.steps
+        repeated = f", {again} of them done again" if again else ""
+        mark = _RUN_MARKS.get(one.outcome, "●")
+        marked(mark, f"{one.run}, written by {one.by}: {one.title}")
+        steps = f"{one.steps} {'step' if one.steps == 1 else 'steps'}{repeated}"
+        detail = f": {one.detail}" if one.detail else ""
+        say(f"    {steps}; {one.outcome or 'not over'}{detail}")
+
+
+def _times(count: int) -> str:
+    return _TIMES.get(count, f"{count} times")
 
 
 def _funnel(rows: Sequence[FunnelRow]) -> None:

@@ -8,6 +8,7 @@ import msgspec
 
 from market.protocol.chain import Entry
 from market.protocol.events import STAGES, Event, Stage, Withheld
+from market.protocol.folded import Folded
 from market.protocol.money import EXPONENTS, decimal_text
 
 STAGE_NAMES: Final[dict[Stage, str]] = {
@@ -60,6 +61,18 @@ class Teller:
             word, text = describe(self, entry)
         stage = STAGE_NAMES[entry.stage] if entry.stage else ""
         return Line(_CONTROL if entry.kind.startswith("control.") else stage, word, text)
+
+    def known(self, folded: Folded) -> str:
+        """Return what a log comes to, in words."""
+        orders = [
+            f"{order.slug} {order.state}, {order.units_delivered} of {_count(order.units, 'unit')}"
+            for order in folded.orders.values()
+        ]
+        runs = [
+            f"run {name} {run.outcome or 'at work'}, {_count(len(run.steps), 'step')}"
+            for name, run in folded.runs.items()
+        ]
+        return "; ".join([*orders, *runs]) or _count(len(folded.decisions), "decision")
 
     def money(self, amount_minor: int) -> str:
         """Return an amount in the currency of the last event that named one."""

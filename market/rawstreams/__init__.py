@@ -25,7 +25,6 @@ from market.rawstreams.delivering import (
     agenda,
     note_delivered,
     note_failed,
-    retry_seconds,
     take,
 )
 from market.rawstreams.errors import (
@@ -52,7 +51,7 @@ from market.rawstreams.linking import MAX_LINKS, Link
 from market.rawstreams.reading import Part, look_up, read, touch
 from market.rawstreams.removing import remove, sweep
 from market.rawstreams.rows import ANYONE, Access, RawStream
-from market.rawstreams.seals import Wake, WebhookSigner, opened, webhook_signer
+from market.rawstreams.seals import Wake, opened, webhook_signer
 from market.rawstreams.stirring import BELL
 from market.rawstreams.subscriptions import (
     MAX_SUBSCRIPTIONS,
@@ -117,7 +116,6 @@ __all__ = [
     "TokenInvalid",
     "TooManySubscriptions",
     "Wake",
-    "WebhookSigner",
     "WebhookUrlRejected",
     "acknowledge",
     "agenda",
@@ -137,7 +135,6 @@ __all__ = [
     "read",
     "release",
     "remove",
-    "retry_seconds",
     "see_to",
     "stored",
     "subscribe",

@@ -114,7 +114,7 @@ class _Pen:
             claimed = streams.Stream(row.next_offset, "", is_closed=False)
             streams.put(uow, stream_id=row.id, claimed=claimed, data=self.data)
             if row.is_watched:
-                stirring.stir(uow, stream_id=row.id)
+                stirring.stir(uow, row.id)
         if self.is_closed and not row.is_closed:
             streams.close(uow, stream_id=row.id)
         for producer in self._moved.values():

@@ -168,7 +168,7 @@ def _make(uow: UnitOfWork, caller: Caller | None, path: str, new: NewStream) -> 
         first=first,
     )
     if is_followed and data:
-        stirring.stir(uow, stream_id=stream_id)
+        stirring.stir(uow, stream_id)
     row = locked_by_id(uow, stream_id=stream_id)
     assert row is not None, "it was made a moment ago"
     return standing(row)

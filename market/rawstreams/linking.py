@@ -27,7 +27,6 @@ MAX_LINKS: Final = 1_000
 MAX_SIFTED: Final = 10_000
 """Streams among which a new pattern looks for those that it matches, at most."""
 
-
 MAX_WAITING: Final = 1_000
 """Subscriptions that a new stream finds waiting for it, at most: its owner's own come first."""
 

@@ -1,7 +1,7 @@
-"""Stirred streams: marks left by appends that somebody is to be woken for.
+"""Marks: what moved, and so may mean that somebody is to be woken.
 
-The mark is written with the append, and removed with the wakes that it leads to: a crash between
-the two loses neither.
+An append marks its stream, and a wake's end its subscription, each in its own unit of work. A mark
+is removed with the wakes that it leads to: a crash between the two loses neither.
 """
 
 from typing import Final
@@ -17,35 +17,31 @@ BELL: Final = "subscriptions"
 
 MARKS_AT_ONCE: Final = 20
 
-# On PostgreSQL it must lock the mark that is there: whoever removes it then sees this append.
-_MARK: Final = Sql(
-    upsert(stirred, keys=("stream_id",), set_={"stirred_at": bindparam("stirred_at")})
-)
+# On PostgreSQL it must lock the mark that is there: whoever removes it then sees this change.
+_MARK: Final = Sql(upsert(stirred, keys=("id",), set_={"stirred_at": bindparam("stirred_at")}))
 _MARKS: Final = Sql(
-    select(stirred.c.stream_id)
-    .order_by(stirred.c.stirred_at, stirred.c.stream_id)
-    .limit(MARKS_AT_ONCE)
+    select(stirred.c.id).order_by(stirred.c.stirred_at, stirred.c.id).limit(MARKS_AT_ONCE)
 )
-_ANY: Final = Sql(select(stirred.c.stream_id).limit(1))
-_UNMARK: Final = Sql(delete(stirred).where(stirred.c.stream_id == bindparam("stream_id")))
+_ANY: Final = Sql(select(stirred.c.id).limit(1))
+_UNMARK: Final = Sql(delete(stirred).where(stirred.c.id == bindparam("marked")))
 
 
-def stir(uow: UnitOfWork, *, stream_id: str) -> None:
-    """Mark a watched stream as moved, and ring for those who wake its subscriptions."""
-    uow.run(_MARK, stream_id=stream_id, stirred_at=uow.now)
+def stir(uow: UnitOfWork, marked: str) -> None:
+    """Mark a stream or a subscription, by its id, and ring for those who see to wakes."""
+    uow.run(_MARK, id=marked, stirred_at=uow.now)
     uow.ring(BELL, [])
 
 
 def is_stirred(snapshot: Snapshot) -> bool:
-    """Whether any stream is marked."""
+    """Whether anything is marked."""
     return snapshot.one(_ANY) is not None
 
 
 def marks(snapshot: Snapshot) -> list[str]:
-    """Return a slice of the marked streams, those that wait longest first."""
-    return [mark.stream_id for mark in snapshot.all(_MARKS)]
+    """Return a slice of what is marked, first what waits longest."""
+    return [mark.id for mark in snapshot.all(_MARKS)]
 
 
-def unmark(uow: UnitOfWork, *, stream_id: str) -> None:
-    """Remove a mark; what is read after this sees every append that left it."""
-    uow.run(_UNMARK, stream_id=stream_id)
+def unmark(uow: UnitOfWork, marked: str) -> None:
+    """Remove a mark; what is read after this sees every change that left it."""
+    uow.run(_UNMARK, marked=marked)

@@ -26,6 +26,9 @@ from market.rawstreams.tables import subscriptions
 MAX_SUBSCRIPTIONS: Final = 100
 """Subscriptions that one owner has, at most."""
 
+PREFIX: Final = "sub"
+"""How ids of subscriptions begin; those of streams begin otherwise."""
+
 Kind = Literal["webhook", "pull-wake"]
 
 
@@ -181,7 +184,7 @@ def _there(row: Any | None) -> Any:
 
 
 def _add(uow: UnitOfWork, owner_id: str, name: str, new: NewSubscription) -> Any:
-    subscription_id = uow.new_id("sub")
+    subscription_id = uow.new_id(PREFIX)
     uow.run(
         _ADD,
         id=subscription_id,

@@ -92,8 +92,8 @@ links = Table(
 )
 
 stirred = Table(
-    "stirred_streams",
+    "stirred",
     metadata,
-    Column("stream_id", String(40), primary_key=True),
+    Column("id", String(40), primary_key=True),
     Column("stirred_at", UtcDateTime, nullable=False),
 )

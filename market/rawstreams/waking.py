@@ -32,7 +32,7 @@ from market.rawstreams.linking import Link, links_of
 from market.rawstreams.rows import ANYONE, is_lapsed
 from market.rawstreams.rows import locked as locked_stream
 from market.rawstreams.seals import Wake, seal
-from market.rawstreams.subscriptions import Kind, locked, locked_by_id
+from market.rawstreams.subscriptions import PREFIX, Kind, locked, locked_by_id
 from market.rawstreams.tables import links, subscriptions
 
 WOKEN_AT_ONCE: Final = 20
@@ -135,26 +135,23 @@ _ENDED_LEASES: Final = Sql(
 
 
 def see_to(uow: UnitOfWork) -> int:
-    """Wake a slice of those whose streams moved, and of those whose leases ended.
+    """Wake a slice of those for whom something moved, and of those whose leases ended.
 
-    Returns how many streams and leases it saw to; call it again until that is 0.
+    Returns how many marks and leases it saw to; call it again until that is 0.
     """
-    stirred = stirring.marks(uow)
-    for stream_id in stirred:
-        stirring.unmark(uow, stream_id=stream_id)
-        asleep = uow.all(_ASLEEP, stream_id=stream_id)
-        for row in asleep:
-            wake(uow, locked_by_id(uow, subscription_id=row.id))
-        if len(asleep) == WOKEN_AT_ONCE:
-            stirring.stir(uow, stream_id=stream_id)
-        elif not asleep:
-            linking.rest(uow, stream_id=stream_id)
+    marked = stirring.marks(uow)
+    for mark in marked:
+        stirring.unmark(uow, mark)
+        if mark.startswith(PREFIX):
+            wake(uow, locked_by_id(uow, subscription_id=mark))
+        else:
+            _wake_followers(uow, mark)
     ended = uow.all(_ENDED_LEASES, now=uow.now)
     for row in ended:
         held = locked_by_id(uow, subscription_id=row.id)
         if held is not None and _is_over(uow, held):
             _end_and_wake(uow, held)
-    return len(stirred) + len(ended)
+    return len(marked) + len(ended)
 
 
 def wake(uow: UnitOfWork, row: Any | None) -> bool:
@@ -191,7 +188,7 @@ def claim(uow: UnitOfWork, *, caller: Caller | None, name: str, worker: str) -> 
             )
         row = _end(uow, row)
     if uow.one(_FIRST_PENDING, subscription_id=row.id) is None:
-        _end(uow, row)
+        _end_and_wake(uow, row)
         return None
     if row.wake_id is None:
         row = _begin(uow, row)
@@ -261,6 +258,16 @@ def note_tails(uow: UnitOfWork, *, subscription_id: str) -> None:
     uow.run(_NOTE_TAILS, subscription_id=subscription_id)
 
 
+def _wake_followers(uow: UnitOfWork, stream_id: str) -> None:
+    asleep = uow.all(_ASLEEP, stream_id=stream_id)
+    for row in asleep:
+        wake(uow, locked_by_id(uow, subscription_id=row.id))
+    if len(asleep) == WOKEN_AT_ONCE:
+        stirring.stir(uow, stream_id)
+    elif not asleep:
+        linking.rest(uow, stream_id=stream_id)
+
+
 def _held(uow: UnitOfWork, answer: Answer) -> Any:
     """Return the row of the subscription whose live wake an answer is for."""
     named = answer.wake
@@ -302,7 +309,11 @@ def _end(uow: UnitOfWork, row: Any) -> Any:
 
 
 def _end_and_wake(uow: UnitOfWork, row: Any) -> bool:
-    return wake(uow, _end(uow, row))
+    if wake(uow, _end(uow, row)):
+        return True
+    # Another worker may be committing an append, and has taken this wake for a live one.
+    stirring.stir(uow, row.id)
+    return False
 
 
 def _write_wake(uow: UnitOfWork, row: Any, path: str) -> None:

@@ -51,7 +51,7 @@ from market.sessions.folding import Folds, Standing, snapshot
 from market.sessions.forking import MAX_GENERATIONS, fork
 from market.sessions.pausing import check_running, lock_pause, may_lift, pause, resume
 from market.sessions.presence import be_present, present, sweep_presence
-from market.sessions.reading import Reading, Shown, events, follow
+from market.sessions.reading import Page, Reading, Shown, events, follow
 from market.sessions.rights import (
     Viewer,
     need_to_act,
@@ -99,6 +99,7 @@ __all__ = [
     "NewEvent",
     "NotDelegated",
     "OrderNeeded",
+    "Page",
     "Reading",
     "RunCancelled",
     "RunEnded",

@@ -1,13 +1,13 @@
 """Reading a session: the past page by page, then live, over one generator for every transport."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing
 from typing import NamedTuple
 
 from market.base import streams
 from market.base.caller import Caller
 from market.base.store import Store
-from market.base.work import Snapshot
+from market.base.work import Entry, Snapshot
 from market.sessions.rights import Viewer, shown
 from market.sessions.views import viewer_of
 
@@ -19,10 +19,23 @@ class Shown(NamedTuple):
     json: bytes
 
 
+class Page(list[Shown]):
+    """Events in a row, as one reader gets them, or all owners alike.
+
+    ``frames`` is where a face keeps what it sends for them, so that many readers cost one.
+    """
+
+    __slots__ = ("frames",)
+
+    def __init__(self, events: Iterable[Shown]) -> None:
+        super().__init__(events)
+        self.frames: bytes | None = None
+
+
 class Reading(NamedTuple):
     """What came after an offset. ``is_end``: the session is closed and everything was read."""
 
-    events: list[Shown]
+    events: Page
     next_offset: int
     is_end: bool
 
@@ -65,8 +78,14 @@ async def follow(
 
 
 def _for(viewer: Viewer, found: streams.Read) -> Reading:
-    return Reading(
-        [Shown(entry.offset, shown(entry, viewer)) for entry in found.entries],
-        found.next_offset,
-        found.is_end,
-    )
+    return Reading(_page(viewer, found.entries), found.next_offset, found.is_end)
+
+
+def _page(viewer: Viewer, entries: list[Entry]) -> Page:
+    if not (viewer.is_owner and entries):
+        return Page(Shown(entry.offset, shown(entry, viewer)) for entry in entries)
+    known: Page | None = entries[-1].views.get("page")
+    if known is None or known[0].offset != entries[0].offset:
+        known = Page(Shown(entry.offset, entry.data) for entry in entries)
+        entries[-1].views["page"] = known
+    return known

@@ -2,7 +2,7 @@
 
 A subscription has at most one live wake, numbered by its generation. A link holds how far its
 stream was acknowledged, and where the stream stood at the last wake. A stream that some link names
-is watched; an append to it leaves a mark among the stirred streams, which outlives a crash.
+is watched; an append to it leaves a mark in ``stirred``, which outlives a crash.
 """
 
 import sqlalchemy as sa
@@ -60,16 +60,16 @@ def upgrade() -> None:
     for column in ("stream_id", "path"):
         op.create_index(f"ix_subscription_links_{column}", "subscription_links", [column])
     op.create_table(
-        "stirred_streams",
-        sa.Column("stream_id", sa.String(40), nullable=False),
+        "stirred",
+        sa.Column("id", sa.String(40), nullable=False),
         sa.Column("stirred_at", sa.BigInteger, nullable=False),
-        sa.PrimaryKeyConstraint("stream_id", name="pk_stirred_streams"),
+        sa.PrimaryKeyConstraint("id", name="pk_stirred"),
     )
 
 
 def downgrade() -> None:
     """Drop them."""
-    for table in ("stirred_streams", "subscription_links", "stream_subscriptions"):
+    for table in ("stirred", "subscription_links", "stream_subscriptions"):
         op.drop_table(table)
     op.drop_index("ix_raw_streams_owner_id", "raw_streams")
     op.drop_column("raw_streams", "is_watched")

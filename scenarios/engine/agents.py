@@ -13,21 +13,19 @@ from market.protocol import wire
 from market.protocol.chain import Entry
 from market.protocol.commitments import AgentKind
 from market.protocol.signing import SigningKey
-from scenarios.engine.cable import Cable
 
 
 class BuyersView:
-    """How a buyer sees the logs of its journeys, over a cable that can be cut.
+    """How a buyer sees the logs of its journeys, over a line that may be cut.
 
     ``read`` are the offsets that came, by session, in the order in which they came. ``cuts`` are
     live streams that broke, ``resumes`` those that were taken up again.
     """
 
-    def __init__(self, cable: Cable | None, resumed: Callable[[int], None]) -> None:
+    def __init__(self, resumed: Callable[[int], None]) -> None:
         self.read: dict[str, list[int]] = {}
         self.cuts = 0
         self.resumes = 0
-        self._cable = cable
         self._resumed = resumed
         self._live = 0
         self._moved = anyio.Event()
@@ -59,11 +57,9 @@ class BuyersView:
         while offset not in self.read.get(session_id, ()):
             await self._moved.wait()
 
-    def cut(self, dead_seconds: float) -> int:
-        """Cut the buyer off for a time; return how many connections broke."""
-        assert self._cable is not None, "a buyer that is cut off has a cable"
+    def was_cut(self) -> None:
+        """Note that the buyer's line broke."""
         self.cuts += self._live
-        return self._cable.cut(dead_seconds)
 
     async def _note(self, response: httpx.Response) -> None:
         request = response.request
@@ -74,7 +70,10 @@ class BuyersView:
 
 
 class BuyersClient(MarketClient):
-    """A buyer's client: the director watches each session that it opens."""
+    """A buyer's client: the director watches each session that it opens.
+
+    It accepts no delivery and closes nothing before its sub-agents are through (``alone``).
+    """
 
     def __init__(
         self,
@@ -84,9 +83,11 @@ class BuyersClient(MarketClient):
         http: Callable[[str], httpx.AsyncClient],
         nonce: Callable[[], str],
         opened: Callable[[str], None],
+        alone: Callable[[], Awaitable[None]],
     ) -> None:
         super().__init__(url, key, http=http, nonce=nonce)
         self._opened = opened
+        self._alone = alone
 
     async def open_session(
         self,
@@ -99,6 +100,16 @@ class BuyersClient(MarketClient):
         session = await super().open_session(need, labels, idempotency_key=idempotency_key)
         self._opened(session.id)
         return session
+
+    async def accept(self, order_id: str) -> wire.OrderView:
+        """Accept a delivery, as every client does, once its sub-agents are through."""
+        await self._alone()
+        return await super().accept(order_id)
+
+    async def close_session(self, session_id: str, reason: str = "done") -> wire.SessionView:
+        """Close a session, as every client does, once its sub-agents are through."""
+        await self._alone()
+        return await super().close_session(session_id, reason)
 
 
 Reaches = Callable[[str, int | None], Awaitable[None]]

@@ -1,6 +1,6 @@
 """Casting: keys, registration, mandates and money for everybody in a story."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -20,14 +20,18 @@ from scenarios.engine.form import (
     BuyerPart,
     MandatePart,
     SellerPart,
+    SubAgentPart,
+    WatcherPart,
     names_of,
     principal_of,
     seconds,
 )
+from scenarios.engine.helping import Helper
 from scenarios.engine.seeds import key_of, nonces_of
 from scenarios.engine.services import seller_of
 from scenarios.engine.story import Story
 from scenarios.engine.telling import Resumed, Tell
+from scenarios.engine.watchers import Watcher
 
 OVERSEER: Final = "overseer"
 
@@ -77,7 +81,8 @@ class Casting:
         scenario = story.scenario
         self._sellers = [name for part in scenario.sellers for name in names_of(part)]
         self._buyers = [name for part in scenario.buyers for name in names_of(part)]
-        everybody = (OVERSEER, *self._sellers, *self._buyers)
+        workers = [part.name for part in scenario.sub_agents]
+        everybody = (OVERSEER, *self._sellers, *self._buyers, *workers)
         self._ids = {name: key_of(seed, name).kid for name in everybody}
         self._wallets: dict[str, MarketClient] = {}
         self._minted_minor = 0
@@ -97,6 +102,10 @@ class Casting:
             for part in scenario.buyers
             for number, name in enumerate(names_of(part))
         ]
+        for watcher in scenario.watchers:
+            await self._watcher(stack, watcher)
+        for sub_agent in scenario.sub_agents:
+            await self._sub_agent(stack, sub_agent)
         return Cast(
             names={agent_id: name for name, agent_id in self._ids.items()},
             buyers=buyers,
@@ -111,7 +120,7 @@ class Casting:
         if part.price is not UNSET:
             listing["price"] = {"amount": part.price}
         client = SellersClient(
-            self._url,
+            await self._line(stack, name),
             key_of(self._seed, name),
             name=name,
             nonce=nonces_of(self._seed, name),
@@ -125,17 +134,17 @@ class Casting:
     async def _buyer(
         self, stack: AsyncExitStack, group: TaskGroup, part: BuyerPart, name: str, number: int
     ) -> Buyer:
-        cable = Cable(self._url) if self._director.may_cut(name) else None
-        url = await stack.enter_async_context(cable.laid()) if cable else self._url
-        view = BuyersView(cable, lambda after: self._tell(Resumed(name, after)))
+        view = BuyersView(lambda after: self._tell(Resumed(name, after)))
         self._director.views[name] = view
         client = BuyersClient(
-            url,
+            await self._line(stack, name, view.was_cut),
             key_of(self._seed, name),
             http=view.open_http,
             nonce=nonces_of(self._seed, name),
             opened=lambda session_id: self._director.watch(group, name, session_id),
+            alone=lambda: self._director.alone(name),
         )
+        self._director.buyers[name] = client
         self._wallets[name] = await stack.enter_async_context(client)
         mandate_id = await self._enter(part, name, client)
         await self._fund(client.agent_id, part.wallet)
@@ -148,6 +157,35 @@ class Casting:
             need=await self._need(part),
             mandate_id=mandate_id,
         )
+
+    async def _watcher(self, stack: AsyncExitStack, part: WatcherPart) -> None:
+        """Give somebody another device: the same key, and a line of its own."""
+        who = part.at.agent if part.who is UNSET else part.who
+        watchers = self._director.watchers
+        url = await self._line(stack, part.name, lambda: watchers[part.name].was_cut())
+        client = MarketClient(url, key_of(self._seed, who), nonce=nonces_of(self._seed, part.name))
+        await stack.enter_async_context(client)
+        watchers[part.name] = Watcher(part, who, client, self._tell)
+
+    async def _sub_agent(self, stack: AsyncExitStack, part: SubAgentPart) -> None:
+        self._director.helpers[part.name] = Helper(
+            part,
+            await self._line(stack, part.name),
+            key_of(self._seed, part.name),
+            nonce=nonces_of(self._seed, part.name),
+            reaches=self._director.reaches,
+        )
+
+    async def _line(
+        self, stack: AsyncExitStack, name: str, was_cut: Callable[[], None] = lambda: None
+    ) -> str:
+        """Return the address of the market for one agent: of its own line, if that may break."""
+        faults = self._story.scenario.faults
+        if not any(fnmatchcase(name, fault.target) for fault in faults):
+            return self._url
+        cable = Cable(self._url, was_cut)
+        self._director.lines[name] = cable
+        return await stack.enter_async_context(cable.laid())
 
     async def _enter(self, part: BuyerPart, name: str, client: MarketClient) -> str | None:
         """Register a buyer, with its principal and mandate if it has one."""

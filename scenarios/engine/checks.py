@@ -10,7 +10,7 @@ from msgspec import UNSET, UnsetType
 from buyer_agents.policies import UnknownPolicy, policy_named
 from market.protocol.money import NotMoney, parse_amount
 from scenarios.engine import metrics
-from scenarios.engine.cues import acts
+from scenarios.engine.cues import bad_cues
 from scenarios.engine.expressions import BadExpression
 from scenarios.engine.files import BadInput, read_input
 from scenarios.engine.form import Scenario, names_of, principal_of, run_of, seconds
@@ -50,7 +50,7 @@ def _troubles(story: Story) -> Found:
             yield ("sellers", number, "service"), str(error), ""
     for number in range(len(scenario.buyers)):
         yield from _buyer(story, number, buyers, sellers)
-    yield from acts(scenario, buyers, sellers)
+    yield from bad_cues(scenario, buyers, sellers)
     agents = {
         "agent": [*buyers, *sellers],
         "seller": sellers,

@@ -13,6 +13,7 @@ from scenarios.engine.form import (
     Scenario,
     Trigger,
     WatcherPart,
+    names_of,
     principal_of,
     run_of,
 )
@@ -20,13 +21,13 @@ from scenarios.engine.naming import Found, named, near
 from scenarios.engine.places import Place
 
 
-def acts(scenario: Scenario, buyers: Sequence[str], sellers: Sequence[str]) -> Found:
+def bad_cues(scenario: Scenario, buyers: Sequence[str], sellers: Sequence[str]) -> Found:
     """Find what happens to nobody, at no moment, or by nobody."""
     watchers = [watcher.name for watcher in scenario.watchers]
     workers = [sub_agent.name for sub_agent in scenario.sub_agents]
     steps = _steps(scenario)
     for number, watcher in enumerate(scenario.watchers):
-        yield from _watcher(("watchers", number), watcher, buyers, steps)
+        yield from _watcher(("watchers", number), watcher, scenario, buyers, steps)
     for number, sub_agent in enumerate(scenario.sub_agents):
         yield from _single(("sub_agents", number, "at"), sub_agent.at, buyers, steps)
     yield from _doubled_runs(scenario)
@@ -57,12 +58,20 @@ def _doubled_runs(scenario: Scenario) -> Found:
 
 
 def _watcher(
-    path: Place, watcher: WatcherPart, buyers: Sequence[str], steps: Sequence[str]
+    path: Place,
+    watcher: WatcherPart,
+    scenario: Scenario,
+    buyers: Sequence[str],
+    steps: Sequence[str],
 ) -> Found:
     yield from _single((*path, "at"), watcher.at, buyers, steps)
     if watcher.who is not UNSET:
         buyer = watcher.at.agent
-        yield from named((*path, "who"), watcher.who, [buyer, principal_of(buyer), "overseer"])
+        has_principal = any(
+            buyer in names_of(part) for part in scenario.buyers if part.mandate is not UNSET
+        )
+        owners = [buyer, *([principal_of(buyer)] if has_principal else []), "overseer"]
+        yield from named((*path, "who"), watcher.who, owners)
 
 
 def _fault(

@@ -1,12 +1,13 @@
 """The director: follows every journey's log, and performs what the story says at each place.
 
-Faults and overseer acts happen between two entries of a log, before the seller goes on: a seller
-waits until the director has come to the entry that it just wrote. So no race decides a story.
+Acts happen between two entries of a log, before a seller or sub-agent goes on: these wait until
+the director has come to the entry that they just wrote. So no race decides a story.
 """
 
+from collections.abc import Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from typing import Final
 
 import anyio
 from anyio.abc import TaskGroup
@@ -14,93 +15,42 @@ from msgspec import UNSET
 
 from buyer_agents import MarketClient, Refused, follow_session
 from market.protocol.events import Event
+from scenarios.engine.acts import Act, Log, acts_of
 from scenarios.engine.agents import BuyersView
-from scenarios.engine.form import FaultPart, OverseerPart, Trigger, seconds
+from scenarios.engine.cable import Cable
+from scenarios.engine.faults import break_line
+from scenarios.engine.form import FaultPart, OverseerPart, SubAgentPart, WatcherPart, seconds
+from scenarios.engine.helping import Helper
 from scenarios.engine.story import Story, Trouble
 from scenarios.engine.telling import Acted, Logged, Tell
+from scenarios.engine.watchers import Watcher
 
-
-@dataclass
-class Act:
-    """A fault or overseer act, where it stands in the file, and what became of it so far."""
-
-    part: FaultPart | OverseerPart
-    where: str
-    performed: int = 0
-    refusal: str = ""
-    left: dict[str, int] = field(default_factory=dict)
-
-    @property
-    def title(self) -> str:
-        """What it does, and when."""
-        name = self.part.kind if isinstance(self.part, FaultPart) else self.part.do
-        return f"{name} at {self.part.at}"
-
-    def is_due(self, log: "Log", event: Event) -> bool:
-        """Whether it happens at this entry; several cuts in a row take the chunks that follow."""
-        if not fnmatchcase(log.buyer, self.part.at.agent):
-            return False
-        times = self.part.times if isinstance(self.part, FaultPart) else 1
-        left = self.left.setdefault(log.session_id, times)
-        if left == 0:
-            return False
-        has_begun = left < times
-        is_here = event.kind == "delivery.chunk" if has_begun else _meets(self.part.at, event)
-        self.left[log.session_id] -= is_here
-        return is_here
-
-
-class Log:
-    """One journey's log as the director has read it."""
-
-    def __init__(self, buyer: str, session_id: str) -> None:
-        self.buyer = buyer
-        self.session_id = session_id
-        self.events: list[Event] = []
-        self.offset = -1
-        self._moved = anyio.Event()
-
-    def move(self, offset: int) -> None:
-        """Everything up to ``offset`` is read, and what it triggers is done."""
-        self.offset = offset
-        self._moved.set()
-        self._moved = anyio.Event()
-
-    async def reaches(self, offset: int) -> None:
-        """Wait until the log is read up to ``offset``."""
-        while self.offset < offset:
-            await self._moved.wait()
+END_SECONDS: Final = 10.0
+"""How long a device may take to read the rest of a log that is complete."""
 
 
 class Director:
-    """Knows every journey of a run. ``views`` are the buyers' own, by their names."""
+    """Knows every journey of a run, and by their names all who take part in it.
+
+    ``views`` are the buyers' own, ``lines`` those that may be cut.
+    """
 
     def __init__(self, story: Story, overseer: MarketClient, tell: Tell) -> None:
         self.logs: dict[str, Log] = {}
         self.views: dict[str, BuyersView] = {}
+        self.buyers: dict[str, MarketClient] = {}
+        self.watchers: dict[str, Watcher] = {}
+        self.helpers: dict[str, Helper] = {}
+        self.lines: dict[str, Cable] = {}
+        self.lost_answers = 0
         self._overseer = overseer
         self._tell = tell
-        scenario = story.scenario
-        faults = [
-            Act(part, story.where("faults", number)) for number, part in enumerate(scenario.faults)
-        ]
-        interventions = [
-            Act(part, story.where("overseer", number))
-            for number, part in enumerate(scenario.overseer)
-        ]
-        self.acts = faults + interventions
-
-    def may_cut(self, buyer: str) -> bool:
-        """Whether some fault is about this buyer, so that it needs a cable of its own."""
-        return any(
-            isinstance(act.part, FaultPart) and fnmatchcase(buyer, act.part.at.agent)
-            for act in self.acts
-        )
+        self._acts = acts_of(story)
 
     def watch(self, group: TaskGroup, buyer: str, session_id: str) -> None:
         """Follow a session from its first entry on."""
         self.logs[session_id] = Log(buyer, session_id)
-        group.start_soon(self._follow, self.logs[session_id])
+        group.start_soon(self._follow, group, self.logs[session_id])
 
     async def reaches(self, session_id: str, offset: int | None) -> None:
         """Wait until a log is read up to ``offset`` (None: up to its present end)."""
@@ -108,68 +58,106 @@ class Director:
             offset = (await self._overseer.session(session_id)).next_offset - 1
         await self.logs[session_id].reaches(offset)
 
+    async def alone(self, buyer: str) -> None:
+        """Wait until those sub-agents of a buyer that have begun are through."""
+        for helper in self.helpers.values():
+            if helper.part.at.agent == buyer:
+                await helper.over()
+
     async def finish(self) -> None:
-        """Wait until every log is read to its present end."""
+        """Wait until every log is read to its present end, by every device, too."""
         for session_id in self.logs:
             await self.reaches(session_id, None)
+        with anyio.move_on_after(END_SECONDS):
+            for watcher in self.watchers.values():
+                if watcher.session_id:
+                    await watcher.reads(self.logs[watcher.session_id].offset)
 
     def idle_acts(self) -> list[Trouble]:
         """Return a trouble for each act that never happened."""
         return [
             Trouble(act.where, f"{act.title} never happened", act.refusal)
-            for act in self.acts
+            for act in self._acts
             if not act.performed
         ]
 
-    async def _follow(self, log: Log) -> None:
+    async def _follow(self, group: TaskGroup, log: Log) -> None:
         async with aclosing(follow_session(self._overseer, log.session_id)) as entries:
             async for entry in entries:
                 assert isinstance(entry, Event), "an overseer sees everything"
                 log.events.append(entry)
                 self._tell(Logged(log.buyer, entry))
-                for act in self.acts:
+                for act in self._acts:
                     if act.is_due(log, entry):
-                        await self._perform(act, log, entry)
+                        await self._perform(group, act, log, entry)
                 log.move(entry.offset)
 
-    async def _perform(self, act: Act, log: Log, event: Event) -> None:
-        part = act.part
-        if isinstance(part, FaultPart):
-            done, what, detail = await self._disconnect(part, log, event)
-        else:
-            done, what, detail = await self._intervene(part, log, event)
-        act.performed += done
-        act.refusal = "" if done else detail
-        self._tell(Acted(log.buyer, event.offset, what, done, detail))
+    async def _perform(self, group: TaskGroup, act: Act, log: Log, event: Event) -> None:
+        match act.part:
+            case FaultPart() as fault:
+                await self._break(act, fault, log, event)
+            case OverseerPart() as intervention:
+                await self._intervene(act, intervention, log, event)
+            case WatcherPart(name=name):
+                await self.watchers[name].join(group, log.session_id, event.offset)
+                act.performed += 1
+            case SubAgentPart(name=name):
+                helper = self.helpers[name]
+                await group.start(helper.begin, self.buyers[log.buyer], log.session_id)
+                act.refusal = helper.trouble
+                act.performed += not helper.trouble
 
-    async def _disconnect(self, part: FaultPart, log: Log, event: Event) -> tuple[bool, str, str]:
-        view = self.views[log.buyer]
-        if part.at.chunk is not UNSET:
-            # Cut while the buyer reads, not before it has begun to.
-            await view.reads(log.session_id, event.offset)
-        dead_seconds = seconds(part.reconnect_after)
-        broke = view.cut(dead_seconds)
-        lines = "the connection is" if broke == 1 else f"{broke} connections are"
-        away = f", and dead for {part.reconnect_after}" if dead_seconds else ""
-        return broke > 0, part.kind, f"{lines} cut{away}"
+    async def _break(self, act: Act, fault: FaultPart, log: Log, event: Event) -> None:
+        if fault.at.chunk is not UNSET:
+            await self._reads(fault, log, event.offset)
 
-    async def _intervene(self, part: OverseerPart, log: Log, event: Event) -> tuple[bool, str, str]:
+        def done(happened: bool, detail: str) -> None:
+            act.performed += happened
+            self.lost_answers += happened and fault.kind == "lost-acknowledgement"
+            self._note(act, fault.kind, happened, detail, log)
+
+        break_line(fault, _of(self.lines, fault, log.buyer), done)
+
+    async def _reads(self, fault: FaultPart, log: Log, offset: int) -> None:
+        """Wait until those who are cut read, so that they are cut while they do."""
+        for name, watcher in self.watchers.items():
+            if name == fault.whose and watcher.session_id == log.session_id:
+                await watcher.reads(offset)
+        if fault.whose is UNSET:
+            await self.views[log.buyer].reads(log.session_id, offset)
+
+    async def _intervene(self, act: Act, part: OverseerPart, log: Log, event: Event) -> None:
         await anyio.sleep(seconds(part.after))
+        human = self._overseer
+        if part.by is not UNSET:
+            watcher = self.watchers[part.by]
+            if watcher.session_id != log.session_id:
+                self._note(act, part.do, False, f"{part.by} does not watch this journey", log)
+                return
+            await watcher.reads(event.offset)
+            human = watcher.market
         try:
-            views = await self._overseer.control(
+            views = await human.control(
                 log.session_id,
                 part.do,
-                order_id=event.order_id,
+                order_id=event.order_id if part.run is UNSET else None,
+                run=None if part.run is UNSET else part.run,
                 reason=part.reason,
                 text=part.text,
             )
         except Refused as refused:
-            return False, part.do, refused.detail
+            self._note(act, part.do, False, refused.detail, log)
+            return
         answers = [f"{view.answer or 'asked'}: {view.detail}".rstrip(": ") for view in views]
-        return True, part.do, "; ".join(answers)
+        act.performed += 1
+        self._note(act, part.do, True, "; ".join(answers), log)
+
+    def _note(self, act: Act, what: str, done: bool, detail: str, log: Log) -> None:
+        act.refusal = "" if done else detail
+        self._tell(Acted(log.buyer, log.events[-1].offset, what, done, detail))
 
 
-def _meets(at: Trigger, event: Event) -> bool:
-    if at.chunk is not UNSET:
-        return event.kind == "delivery.chunk" and event.body["index"] == at.chunk
-    return event.offset == at.offset if at.offset is not UNSET else event.kind == at.event
+def _of(lines: dict[str, Cable], fault: FaultPart, buyer: str) -> Sequence[tuple[str, Cable]]:
+    """Return the lines that a fault is about, with the names of their owners."""
+    pattern = buyer if fault.whose is UNSET else fault.whose
+    return [(name, line) for name, line in lines.items() if fnmatchcase(name, pattern)]

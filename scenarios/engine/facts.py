@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import pairwise
 from typing import Final, Literal, NamedTuple
 
 from market.protocol.chain import BrokenChain, verify_chain
@@ -46,6 +47,21 @@ class OrderFacts:
         return 0 if self.refunded_minor else self.fee_minor
 
 
+@dataclass(kw_only=True)
+class RunFacts:
+    """One run of a sub-agent as its log tells it. ``attempts`` are counted by step.
+
+    ``outcome`` is "" while it goes on.
+    """
+
+    run: str
+    title: str
+    actor_ids: set[str] = field(default_factory=set)
+    attempts: dict[str, int] = field(default_factory=dict)
+    outcome: str = ""
+    detail: str = ""
+
+
 class StageFacts(NamedTuple):
     """How a journey came through one stage; ``reason`` and ``detail`` are of leaving."""
 
@@ -65,6 +81,7 @@ class JourneyFacts:
     events: Sequence[Event]
     stages: Sequence[StageFacts]
     orders: Sequence[OrderFacts]
+    runs: Sequence[RunFacts] = ()
 
     @property
     def outcome(self) -> JourneyOutcome:
@@ -84,6 +101,27 @@ class JourneyFacts:
         return sum(event.kind == kind for event in self.events)
 
 
+@dataclass(frozen=True, kw_only=True)
+class WatcherFacts:
+    """What a device got of a journey: ``offsets`` in the order in which they came.
+
+    ``first`` is the offset that it began at: 0, or behind its snapshot. ``differences`` count the
+    entries that it got otherwise than the log has them, byte for byte, and a snapshot that is not
+    what the log comes to there.
+    """
+
+    name: str
+    who: str
+    buyer: str
+    session_id: str
+    over: str
+    first: int
+    offsets: Sequence[int]
+    differences: int
+    cuts: int
+    resumes: int
+
+
 class Balance(NamedTuple):
     """A wallet at the end, in minor units."""
 
@@ -96,8 +134,8 @@ class Facts:
     """A whole run.
 
     ``read`` are the offsets that each buyer got through its own connections, by session; ``cuts``
-    and ``resumes`` count how often a live stream broke and went on; ``findings`` are the
-    invariants found broken.
+    and ``resumes`` count how often a live stream broke and went on; ``lost_answers`` those of
+    requests that the market carried out; ``findings`` are the invariants found broken.
     """
 
     currency: str
@@ -108,6 +146,8 @@ class Facts:
     read: Mapping[str, Sequence[int]] = field(default_factory=dict)
     cuts: int = 0
     resumes: int = 0
+    lost_answers: int = 0
+    watchers: Sequence[WatcherFacts] = ()
     findings: Sequence[str] = ()
 
     @property
@@ -128,16 +168,17 @@ def journey_of(buyer: str, session_id: str, events: Sequence[Event]) -> JourneyF
         events=events,
         stages=_stages(events),
         orders=_orders(events),
+        runs=_runs(events),
     )
 
 
 def gaps(facts: Facts) -> int:
-    """Return how many offsets and chunks are missing: in the logs, and in what buyers read."""
+    """Return how many offsets and chunks are missing: in the logs, and in what was read live."""
     return _count(facts, _missing) + sum(not _chain_holds(one.events) for one in facts.journeys)
 
 
 def repeats(facts: Facts) -> int:
-    """Return how many offsets and chunks stand twice: in the logs, and in what buyers read."""
+    """Return how many offsets and chunks stand twice: in the logs, and in what was read live."""
     return _count(facts, _repeated)
 
 
@@ -152,6 +193,7 @@ def _count(facts: Facts, count: Callable[[Sequence[int], int], int]) -> int:
         total += count([event.offset for event in journey.events], 0)
         seen = facts.read.get(journey.session_id, ())
         total += count(seen, min(seen, default=0))
+    total += sum(count(watcher.offsets, watcher.first) for watcher in facts.watchers)
     return total + sum(count(order.chunk_indexes, 0) for order in facts.orders)
 
 
@@ -211,6 +253,56 @@ def _orders(events: Iterable[Event]) -> list[OrderFacts]:
         elif event.order_id in orders:
             _apply(orders[event.order_id], event)
     return list(orders.values())
+
+
+def _runs(events: Iterable[Event]) -> list[RunFacts]:
+    runs: dict[str, RunFacts] = {}
+    for event in events:
+        body = event.body
+        if event.kind == "run.started":
+            runs[body["run"]] = RunFacts(run=body["run"], title=body["title"])
+        if not event.kind.startswith("run."):
+            continue
+        run = runs[body["run"]]
+        run.actor_ids.add(event.actor_id)
+        if event.kind == "run.step":
+            run.attempts[body["step"]] = body["attempt"]
+        elif event.kind == "run.ended":
+            run.outcome, run.detail = body["outcome"], body["detail"]
+    return list(runs.values())
+
+
+def turns(events: Iterable[Event]) -> int:
+    """Return how often a step of one run follows a step of another: work side by side."""
+    steps = [event.body["run"] for event in events if event.kind == "run.step"]
+    return sum(one != other for one, other in pairwise(steps))
+
+
+def most_present(events: Iterable[Event]) -> int:
+    """Return how many devices were present in a session at one time, at most."""
+    most = 0
+    present: set[tuple[str, str]] = set()
+    for event in events:
+        if event.kind == "presence.joined":
+            present.add((event.body["agent_id"], event.body["device"]))
+        elif event.kind == "presence.left":
+            present.discard((event.body["agent_id"], event.body["device"]))
+        most = max(most, len(present))
+    return most
+
+
+def chunks_in_pause(events: Iterable[Event]) -> int:
+    """Return how many chunks were delivered to an order while it was paused."""
+    paused: set[str | None] = set()
+    count = 0
+    for event in events:
+        said = (event.body.get("action"), event.body.get("answer"))
+        if event.kind == "control.answered" and said == ("pause", "accepted"):
+            paused.add(event.order_id)
+        elif event.kind == "control.answered" and said == ("resume", "accepted"):
+            paused.discard(event.order_id)
+        count += event.kind == "delivery.chunk" and event.order_id in paused
+    return count
 
 
 def _apply(order: OrderFacts, event: Event) -> None:

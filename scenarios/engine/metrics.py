@@ -1,8 +1,8 @@
 """The metrics that expectations may name, each with what it means.
 
 Amounts are decimals of the market's currency ("0.40"), as in the scenario file. ``agent`` and
-``seller`` are names from the file; ``*`` and ``?`` in one stand for letters, and the numbers of all
-agents that fit are added up.
+``seller`` are names from the file, as are ``watcher`` and ``run``; ``*`` and ``?`` in one stand for
+letters, and the numbers of all that fit are added up.
 """
 
 from collections.abc import Callable, Iterator
@@ -13,7 +13,18 @@ from typing import Final, NamedTuple
 from market.protocol.events import Event
 from market.protocol.money import EXPONENTS
 from scenarios.engine.expressions import Expression, Signature, Use, Value
-from scenarios.engine.facts import Facts, JourneyFacts, OrderFacts, gaps, repeats
+from scenarios.engine.facts import (
+    Facts,
+    JourneyFacts,
+    OrderFacts,
+    RunFacts,
+    WatcherFacts,
+    chunks_in_pause,
+    gaps,
+    most_present,
+    repeats,
+    turns,
+)
 
 
 class Untested(ValueError):
@@ -129,6 +140,22 @@ def _orders(facts: Facts, agent: str) -> list[OrderFacts]:
     return found
 
 
+def _runs(facts: Facts, name: str) -> list[RunFacts]:
+    found = [
+        run for journey in facts.journeys for run in journey.runs if fnmatchcase(run.run, name)
+    ]
+    if not found:
+        raise Untested(f"the run {name!r} has not begun")
+    return found
+
+
+def _watchers(facts: Facts, name: str) -> list[WatcherFacts]:
+    found = [watcher for watcher in facts.watchers if fnmatchcase(watcher.name, name)]
+    if not found:
+        raise Untested(f"{name!r} has not joined")
+    return found
+
+
 def _ids(facts: Facts, pattern: str) -> set[str]:
     return {agent_id for agent_id, name in facts.names.items() if fnmatchcase(name, pattern)}
 
@@ -210,6 +237,36 @@ def _text(meaning: str, find: Callable[[Facts, JourneyFacts], str]) -> Metric:
     return Metric(meaning, Signature("text", "agent"), of)
 
 
+def _watched(meaning: str, part: Callable[[WatcherFacts], int]) -> Metric:
+    """Return a count summed over devices."""
+    return Metric(
+        meaning,
+        Signature("number", "watcher"),
+        lambda facts, name: Decimal(sum(map(part, _watchers(facts, name)))),
+    )
+
+
+def _of_run(meaning: str, part: Callable[[RunFacts], int]) -> Metric:
+    """Return a count summed over runs."""
+    return Metric(
+        meaning,
+        Signature("number", "run"),
+        lambda facts, name: Decimal(sum(map(part, _runs(facts, name)))),
+    )
+
+
+def _text_of_run(meaning: str, find: Callable[[Facts, RunFacts], str]) -> Metric:
+    """Return a text about a run."""
+
+    def of(facts: Facts, name: str) -> str:
+        texts = {find(facts, run) for run in _runs(facts, name)}
+        if len(texts) > 1:
+            raise Untested(f"it differs among {name!r}: ask about one of them")
+        return texts.pop()
+
+    return Metric(meaning, Signature("text", "run"), of)
+
+
 METRICS: Final[dict[str, Metric]] = {
     "ledger.imbalance": _run(
         "what was minted, less what all wallets hold and the fees on the receipts", _imbalance
@@ -221,11 +278,29 @@ METRICS: Final[dict[str, Metric]] = {
     "sessions.events": _run(
         "events in all logs", lambda facts: sum(len(one.events) for one in facts.journeys)
     ),
-    "sessions.gaps": _run("offsets or chunks missing in a log or in what a buyer read", gaps),
-    "sessions.repeats": _run("offsets or chunks twice in a log or in what a buyer read", repeats),
-    "streams.cuts": _run("live streams of buyers that broke", lambda facts: facts.cuts),
+    "sessions.gaps": _run("offsets or chunks missing in a log or in what was read live", gaps),
+    "sessions.repeats": _run("offsets or chunks twice in a log or in what was read live", repeats),
+    "sessions.most_present": _run(
+        "devices that were present in one session at one time",
+        lambda facts: max((most_present(one.events) for one in facts.journeys), default=0),
+    ),
+    "streams.cuts": _run(
+        "live streams of buyers and watchers that broke", lambda facts: facts.cuts
+    ),
     "streams.resumes": _run(
         "live streams that went on behind the last offset seen", lambda facts: facts.resumes
+    ),
+    "acknowledgements.lost": _run(
+        "answers that were lost after the market had done what was asked",
+        lambda facts: facts.lost_answers,
+    ),
+    "watchers.count": _run("devices that watched a journey", lambda facts: len(facts.watchers)),
+    "runs.count": _run(
+        "runs that sub-agents began", lambda facts: sum(len(one.runs) for one in facts.journeys)
+    ),
+    "runs.turns": _run(
+        "times that a step of one run follows a step of another in one session",
+        lambda facts: sum(turns(one.events) for one in facts.journeys),
     ),
     "buyers.bought": _outcome("journeys that passed all stages with a settled order", "bought"),
     "buyers.cancelled": _outcome("journeys that ended with their order cancelled", "cancelled"),
@@ -248,6 +323,7 @@ METRICS: Final[dict[str, Metric]] = {
     "approvals.granted": _counted("orders that a human approved", "approval.granted"),
     "approvals.denied": _counted("orders that a human denied", "approval.denied"),
     "controls.requested": _counted("interventions in live sessions", "control.requested"),
+    "controls.answered": _counted("answers to them", "control.answered"),
     "reviews.good": _reviews("good reviews", "good"),
     "reviews.bad": _reviews("bad reviews", "bad"),
     "recommendations.sent": _counted("recommendations sent", "recommendation.sent"),
@@ -267,6 +343,28 @@ METRICS: Final[dict[str, Metric]] = {
     "units": _number("units of work ordered", lambda one: one.units),
     "units_delivered": _number("units of work delivered", lambda one: one.units_delivered),
     "chunks": _number("chunks delivered", lambda one: len(one.chunk_indexes)),
+    "paused_chunks": Metric(
+        "chunks that were delivered to a buyer's orders while these were paused",
+        Signature("number", "agent"),
+        lambda facts, agent: Decimal(
+            sum(chunks_in_pause(journey.events) for journey in _journeys(facts, agent))
+        ),
+    ),
+    "watched": _watched("entries that a device got live", lambda one: len(one.offsets)),
+    "watched_from": _watched("the offset of the first of them", lambda one: one.first),
+    "differences": _watched(
+        "entries that a device got otherwise than the log has them, byte for byte",
+        lambda one: one.differences,
+    ),
+    "steps": _of_run("steps of a run, the last attempt of each", lambda one: len(one.attempts)),
+    "attempts": _of_run("attempts at its steps", lambda one: sum(one.attempts.values())),
+    "run_outcome": _text_of_run(
+        "how a run ended: done, failed, cancelled, or '' if it has not", lambda _, one: one.outcome
+    ),
+    "written_by": _text_of_run(
+        "who wrote a run into the log",
+        lambda facts, one: ", ".join(sorted(facts.names[actor] for actor in one.actor_ids)),
+    ),
     "outcome": _text(
         "how a journey ended: bought, cancelled, failed, left or open",
         lambda _, journey: journey.outcome,

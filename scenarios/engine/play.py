@@ -38,7 +38,9 @@ from scenarios.engine.result import (
     expectations_of,
     funnel_of,
     journey_result,
+    runs_of,
     wallets_of,
+    watchers_of,
 )
 from scenarios.engine.seeds import key_of, nonces_of
 from scenarios.engine.story import BadScenario, Story, Trouble
@@ -237,6 +239,8 @@ class Run:
             journeys=[
                 journey_result(facts, one, view=director.views[one.buyer]) for one in facts.journeys
             ],
+            watchers=watchers_of(facts),
+            runs=runs_of(facts),
             wallets=wallets_of(facts),
             proven=proof.summary,
             findings=list(facts.findings),

@@ -1,13 +1,22 @@
 """Asking an open market for all that a run's result needs: logs, wallets, receipts, keys."""
 
+from collections.abc import Iterable
+from functools import reduce
+from itertools import zip_longest
 from typing import Any, NamedTuple
 
+import msgspec
+
 from buyer_agents import MarketClient
+from market.protocol.chain import read_entry
 from market.protocol.events import Event
+from market.protocol.folded import Folded
+from market.protocol.folding import fold
 from scenarios.engine.casting import Cast
 from scenarios.engine.director import Director
-from scenarios.engine.facts import Balance, Facts, JourneyFacts, journey_of
+from scenarios.engine.facts import Balance, Facts, JourneyFacts, WatcherFacts, journey_of
 from scenarios.engine.seeds import key_of
+from scenarios.engine.watchers import Watcher
 
 
 class Record(NamedTuple):
@@ -26,6 +35,11 @@ async def record_of(
     places = {buyer.name: place for place, buyer in enumerate(cast.buyers)}
     journeys.sort(key=lambda journey: places[journey.buyer])
     views = director.views.values()
+    watchers = [
+        await _watched(watcher, overseer)
+        for watcher in director.watchers.values()
+        if watcher.session_id
+    ]
     facts = Facts(
         currency=currency,
         names=cast.names,
@@ -33,8 +47,10 @@ async def record_of(
         wallets=await _wallets(cast, currency),
         minted_minor=cast.minted_minor,
         read={session: read for view in views for session, read in view.read.items()},
-        cuts=sum(view.cuts for view in views),
-        resumes=sum(view.resumes for view in views),
+        cuts=sum(reader.cuts for reader in (*views, *watchers)),
+        resumes=sum(reader.resumes for reader in (*views, *watchers)),
+        lost_answers=director.lost_answers,
+        watchers=watchers,
     )
     return Record(facts, await _receipts(cast, journeys), await _keys(cast, overseer, seed))
 
@@ -48,6 +64,42 @@ async def _journeys(director: Director, overseer: MarketClient) -> list[JourneyF
             events += [entry for entry in page.items if isinstance(entry, Event)]
         journeys.append(journey_of(log.buyer, log.session_id, events))
     return journeys
+
+
+async def _watched(watcher: Watcher, overseer: MarketClient) -> WatcherFacts:
+    """Hold what a device got against the log as it stands, byte for byte."""
+    snapshot, session_id = watcher.snapshot, watcher.session_id
+    first = 0 if snapshot is None else snapshot.next_offset
+    log: list[bytes] = []
+    while page := await overseer.raw_events(session_id, after=len(log) - 1):
+        log += page
+    got = [seen.data for seen in watcher.seen]
+    differences = sum(one != other for one, other in zip_longest(got, log[first:]))
+    if snapshot is not None:
+        differences += _folded(log[:first]) != _plain(snapshot)
+    return WatcherFacts(
+        name=watcher.part.name,
+        who=watcher.who,
+        buyer=watcher.part.at.agent,
+        session_id=session_id,
+        over=watcher.part.over,
+        first=first,
+        offsets=[seen.offset for seen in watcher.seen],
+        differences=differences,
+        cuts=watcher.cuts,
+        resumes=watcher.resumes,
+    )
+
+
+def _folded(log: Iterable[bytes]) -> dict[str, Any]:
+    """Return what entries come to, as plain data."""
+    entries = (read_entry(msgspec.json.decode(entry)) for entry in log)
+    return _plain(reduce(fold, entries, Folded()))
+
+
+def _plain(folded: Folded) -> dict[str, Any]:
+    tree: dict[str, Any] = msgspec.to_builtins(folded, str_keys=True)
+    return {name: value for name, value in tree.items() if name != "session"}
 
 
 async def _wallets(cast: Cast, currency: str) -> dict[str, Balance]:

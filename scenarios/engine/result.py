@@ -81,6 +81,33 @@ class JourneyResult(Result, frozen=True, kw_only=True):
     orders: list[OrderResult]
 
 
+class WatcherResult(Result, frozen=True, kw_only=True):
+    """One device. It got the entries from ``first`` on live; ``differences`` of them otherwise."""
+
+    name: str
+    who: str
+    session_id: str
+    over: str
+    first: int
+    entries: int
+    differences: int
+    cut: int
+    resumed: int
+
+
+class WorkResult(Result, frozen=True, kw_only=True):
+    """One run of a sub-agent; ``outcome`` is "" if it was not over."""
+
+    run: str
+    title: str
+    by: str
+    session_id: str
+    steps: int
+    attempts: int
+    outcome: str
+    detail: str
+
+
 class FunnelRow(Result, frozen=True, kw_only=True):
     """One stage over all journeys: reached is passed and left and still open."""
 
@@ -109,6 +136,8 @@ class RunResult(Result, frozen=True, kw_only=True):
     expectations: list[ExpectationResult]
     funnel: list[FunnelRow]
     journeys: list[JourneyResult]
+    watchers: list[WatcherResult]
+    runs: list[WorkResult]
     wallets: dict[str, str]
     proven: Summary
     findings: list[str]
@@ -201,6 +230,42 @@ def journey_result(facts: Facts, journey: JourneyFacts, *, view: BuyersView) -> 
             for order in journey.orders
         ],
     )
+
+
+def watchers_of(facts: Facts) -> list[WatcherResult]:
+    """Return every device that watched a journey."""
+    return [
+        WatcherResult(
+            name=one.name,
+            who=one.who,
+            session_id=one.session_id,
+            over=one.over,
+            first=one.first,
+            entries=len(one.offsets),
+            differences=one.differences,
+            cut=one.cuts,
+            resumed=one.resumes,
+        )
+        for one in facts.watchers
+    ]
+
+
+def runs_of(facts: Facts) -> list[WorkResult]:
+    """Return every run of a sub-agent, with names in place of ids."""
+    return [
+        WorkResult(
+            run=one.run,
+            title=one.title,
+            by=", ".join(sorted(facts.names[actor] for actor in one.actor_ids)),
+            session_id=journey.session_id,
+            steps=len(one.attempts),
+            attempts=sum(one.attempts.values()),
+            outcome=one.outcome,
+            detail=one.detail,
+        )
+        for journey in facts.journeys
+        for one in journey.runs
+    ]
 
 
 def wallets_of(facts: Facts) -> dict[str, str]:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from market.protocol.events import Event
+from market.protocol.folded import SnapshotView
 
 
 class Opened(NamedTuple):
@@ -30,11 +31,23 @@ class Acted(NamedTuple):
     detail: str
 
 
+class Joined(NamedTuple):
+    """A device joined a journey and has read up to ``offset``: every entry, or a snapshot first."""
+
+    buyer: str
+    device: str
+    who: str
+    over: str
+    offset: int
+    snapshot: SnapshotView | None
+
+
 class Resumed(NamedTuple):
-    """A buyer's live stream that was cut goes on behind the offset ``after``."""
+    """A live stream that was cut goes on behind ``after``: the buyer's, or that of a device."""
 
     buyer: str
     after: int
+    device: str = ""
 
 
 class JourneyOver(NamedTuple):
@@ -45,7 +58,7 @@ class JourneyOver(NamedTuple):
     all: int
 
 
-News = Opened | Logged | Acted | Resumed | JourneyOver
+News = Opened | Logged | Acted | Joined | Resumed | JourneyOver
 Tell = Callable[[News], None]
 
 

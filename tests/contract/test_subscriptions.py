@@ -16,12 +16,15 @@ import pytest
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from market import rawstreams
 from market.faces.streams.courier import Courier
 from market.rawstreams import PER_OWNER
 from tests.contract.agents import Agent
 from tests.contract.conftest import Market
 
 LIMIT_SECONDS = 15.0
+RETRY = timedelta(seconds=2)
+"""Longer than the first retry waits, and shorter than an attempt lasts."""
 JSON = {"content-type": "application/json"}
 PULL = {"type": "pull-wake", "streams": ["events/a"], "wake_stream": "wakes"}
 HOOK = {"type": "webhook", "streams": ["events/a"], "webhook": {"url": "http://127.0.0.1:9/hook"}}
@@ -464,7 +467,7 @@ async def test_a_courier_finds_what_became_due_while_nobody_rang(market: Market)
             return bool(read.json()["status"] == "failed")
 
         await until(has_failed)
-        market.clock.advance(timedelta(seconds=2))
+        market.clock.advance(RETRY)
         told = json.loads((await receiver.next())[1])
 
     assert told["generation"] == 1
@@ -493,27 +496,24 @@ async def test_two_couriers_tell_a_webhook_once(market: Market):
 async def test_a_suspended_agents_webhook_is_told_nothing_until_it_is_back(market: Market):
     receiver = Receiver((200, {"done": True}))
     async with receiver.listening():
-        agent = await followed(market, {**HOOK, "webhook": {"url": receiver.url}})
+        agent = await market.enter("watcher", "buyer")
+        other = await market.enter("friend", "buyer")
         overseer = await market.overseer()
+        await ask(agent, market, "PUT", "shared", headers={**JSON, "stream-access": "open"})
+        hook = {"type": "webhook", "streams": ["shared"], "webhook": {"url": receiver.url}}
+        await control(agent, market, "PUT", "jobs", hook)
         await overseer.made(f"/v1/agents/{agent.id}/suspend", {"reason": "test"})
-        await _append_as_the_market(market, agent, "events/a")
+        await append(other, market, "shared", 1)
 
         async def has_failed() -> bool:
             agenda = await market.store.read(rawstreams.agenda)
             return agenda.next_at is not None and agenda.next_at < market.clock.now() + RETRY
 
         await until(has_failed)
-        nothing_told = receiver.told.empty()
-        await overseer.made(f"/v1/agents/{agent.id}/reinstate", {"reason": "over"})
+        was_told = not receiver.told.empty()
+        await overseer.made(f"/v1/agents/{agent.id}/reinstate", {"reason": "test"})
         market.clock.advance(RETRY)
         told = json.loads((await receiver.next())[1])
 
-    assert nothing_told
+    assert not was_told
     assert told["generation"] == 1
-
-
-async def _append_as_the_market(market: Market, agent: Agent, path: str) -> None:
-    """Append what the stream's owner, shut out, could not."""
-    caller = await market.store.read(_caller_of, agent_id=agent.id)
-    request = Append(caller, "application/json", b"1", None, None, closes=False)
-    await market.store.write(rawstreams.append, path=path, requests=[request])

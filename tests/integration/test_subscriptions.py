@@ -26,6 +26,7 @@ from market.rawstreams import (
     Claimed,
     Delivery,
     Fenced,
+    Fork,
     InvalidOffset,
     Link,
     NewStream,
@@ -35,6 +36,7 @@ from market.rawstreams import (
     TokenInvalid,
     TooManySubscriptions,
     Wake,
+    linking,
     opened,
 )
 from market.rawstreams.seals import seal
@@ -210,6 +212,19 @@ async def test_a_stream_that_is_made_later_is_followed_from_its_first_entry(stor
     }
 
 
+async def test_a_fork_is_followed_from_where_it_branched_off(store, owner):
+    await made(store, owner, "source", 1, 2)
+    await subscribe(store, owner, pull(pattern="forks/*"))
+
+    fork = NewStream(None, None, None, False, "private", Fork("source", None, 0), b"")
+    await store.write(rawstreams.create, caller=owner, path="forks/a", new=fork)
+    quiet = (await links(store, owner))["forks/a"]
+    await append(store, owner, "forks/a")
+
+    assert (quiet.acked, quiet.is_pending) == (2, False)
+    assert (await links(store, owner))["forks/a"].is_pending
+
+
 async def test_an_append_is_told_to_the_stream_of_wakes_once_until_somebody_is_done(store, owner):
     await made(store, owner, WAKES)
     await made(store, owner, "events/a")
@@ -315,6 +330,59 @@ async def test_an_append_that_commits_while_the_mark_is_removed_is_not_forgotten
 
         found = await links(left, owner)
         assert not found["events/a"].is_pending
+
+
+async def test_an_append_that_commits_while_a_wake_ends_begins_the_next(
+    postgres_settings: Settings,
+):
+    with two_workers(postgres_settings) as (left, right):
+        owner = (await enter(left, "watcher", "buyer")).caller
+        await made(left, owner, WAKES)
+        await made(left, owner, "events/a")
+        await subscribe(left, owner, pull("events/a"))
+        wake = await _woken(left, owner)
+        hold = Hold(rawstreams.acknowledge)
+        said = answer(left, wake, ("events/a", 1), is_done=True)
+        ending = asyncio.create_task(left.write(hold, answer=said))
+        await hold.has_worked()
+        await append(right, owner, "events/a")
+        await see_to_wakes(right)
+        hold.let_go()
+
+        has_next = await ending
+        await see_to_wakes(right)
+
+        assert not has_next
+        assert [told["generation"] for told in await wakes(left, owner)] == [2]
+
+
+async def test_whatever_workers_append_at_once_is_told_and_acknowledged(
+    postgres_settings: Settings,
+):
+    with two_workers(postgres_settings) as (left, right):
+        owner = (await enter(left, "watcher", "buyer")).caller
+        await made(left, owner, WAKES)
+        await made(left, owner, "events/a")
+        await subscribe(left, owner, pull("events/a"))
+
+        async def work() -> list[int]:
+            """Claim when a wake is told of, never otherwise."""
+            generations: list[int] = []
+            while (await links(left, owner))["events/a"].acked < 40:
+                await asyncio.gather(see_to_wakes(left), see_to_wakes(right))
+                if len(await wakes(right, owner)) > len(generations):
+                    wake = await claimed(right, owner)
+                    generations.append(wake.generation)
+                    await done(left, wake, ("events/a", wake.links[0].next_offset))
+            return generations
+
+        async with asyncio.timeout(30):
+            generations, *_ = await asyncio.gather(
+                work(), *(append(store, owner, "events/a") for store in (left, right) * 20)
+            )
+
+        told = [wake["generation"] for wake in await wakes(left, owner)]
+        assert told == generations == list(range(1, len(told) + 1))
 
 
 async def test_a_subscription_and_a_stream_that_are_made_at_once_find_each_other(
@@ -735,6 +803,19 @@ async def test_a_subscription_follows_so_many_streams_and_no_more(store, owner):
     await made(store, owner, "later/1", 1)
 
     assert set(await links(store, owner)) == set(paths)
+
+
+async def test_a_pattern_that_matches_too_much_is_refused(store, owner, monkeypatch):
+    monkeypatch.setattr(linking, "MAX_LINKS", 2)
+    for number in range(3):
+        await made(store, owner, f"a_b/{number}")
+    await made(store, owner, "aXb/3")
+
+    with pytest.raises(TooManySubscriptions):
+        await subscribe(store, owner, pull(pattern="a_b/*"))
+
+    assert await subscribe(store, owner, pull(pattern="aXb/**"))
+    assert set(await links(store, owner)) == {"aXb/3"}
 
 
 async def test_a_refused_subscription_leaves_nothing_behind(store, owner):

@@ -287,7 +287,7 @@ def result(**changes: Any) -> RunResult:
                 title="two", that="z == 2", status="failed", observed={"z": "1"}, where="s.toml:9"
             ),
         ],
-        "funnel": funnel, "journeys": [journey], "wallets": {}, "proven": proven, "findings": [],
+        "funnel": funnel, "journeys": [journey], "watchers": [], "runs": [], "wallets": {}, "proven": proven, "findings": [],
         "folder": "runs/short-1",
     }  # fmt: skip
     return RunResult(**(given | changes))

@@ -20,6 +20,9 @@ MAX_PAGE: Final = 500
 MAX_PAGE_BYTES: Final = 256 * 1024
 """Bytes after which a read stops, with at least one entry."""
 
+LIVE_PAGE_BYTES: Final = 64 * 1024
+"""The same for a reader that follows: a server holds its last page, for each of many."""
+
 FIRST_STEP: Final = 32
 """Entries that a read fetches first; then twice as many, so that long ones are not read in vain."""
 
@@ -140,12 +143,25 @@ async def _at_hand(store: Store, ear: Ear, stream_id: str, after: int) -> Read |
     if heard:
         return Read(heard, heard[-1].offset + 1, is_end=False)
     if ear.must_look():
-        found = await store.read(read, stream_id=stream_id, after=after)
+        found = await _from_log(store, ear, stream_id, after)
         if found.entries:
             ear.look()
         if found.entries or found.is_end:
             return found
     return None
+
+
+async def _from_log(store: Store, ear: Ear, stream_id: str, after: int) -> Read:
+    """Return the next page in this reader's turn; one that many ask for is read once."""
+    shelf = store.hub.shelf
+    async with store.hub.turn(ear.loop):
+        page = shelf.find(stream_id, after)
+        if page is not None:
+            return Read(page, page[-1].offset + 1, is_end=False)
+        found = await store.read(read, stream_id=stream_id, after=after, max_bytes=LIVE_PAGE_BYTES)
+        if found.entries and found.entries[-1].offset + 1 < found.next_offset:
+            shelf.keep(stream_id, after, found.entries)
+        return found
 
 
 def _page(

@@ -24,7 +24,7 @@ from market.faces.http.call import Call
 from market.faces.http.desk import Desk
 from market.faces.http.doors import Visitor
 from market.faces.http.limits import INPUT_BODY, After, Wait
-from market.faces.http.streaming import EVENTS, Batch, Item, open_stream, snapshot_frame
+from market.faces.http.streaming import EVENTS, Batch, open_stream, snapshot_frame
 from market.protocol.folded import SnapshotView
 from market.protocol.ids import SessionId
 from market.protocol.wire import (
@@ -291,7 +291,7 @@ class SessionController(Controller):
 
 async def follow_session(
     desk: Desk, visitor: Visitor, *, session_id: str, after: int
-) -> AsyncGenerator[Batch[Item], None]:
+) -> AsyncGenerator[Batch[sessions.Shown], None]:
     """Yield a session's log as ``visitor`` sees it, for any live transport."""
     following = sessions.follow(
         desk.store,
@@ -302,8 +302,7 @@ async def follow_session(
     )
     async with aclosing(following) as readings:
         async for reading in readings:
-            items = [Item(*event) for event in reading.events]
-            yield Batch(items, reading.next_offset, reading.is_end)
+            yield Batch(reading.events, reading.next_offset, reading.is_end)
 
 
 def _producer(producer_id: str | None, epoch: int | None, seq: int | None) -> Producer | None:

@@ -7,7 +7,7 @@ its own socket and never in our memory.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from typing import Final, Generic, Literal, NamedTuple, Protocol, TypeVar, cast
 
@@ -20,6 +20,7 @@ from market.faces.http.answers import PRIVATE, Header, fixed_headers
 from market.faces.http.call import Call
 from market.faces.http.desk import StreamGate
 from market.faces.http.doors import Doorkeeper, Visitor
+from market.sessions import Page
 
 log: Final = structlog.get_logger("market.http")
 Ending = Literal["closed", "drain", "expired", "revoked"]
@@ -37,6 +38,18 @@ class Item(NamedTuple):
     json: bytes
 
 
+class Framed(Protocol):
+    """What is sent as one server-sent event."""
+
+    @property
+    def offset(self) -> int:
+        """Its ``id``."""
+
+    @property
+    def json(self) -> bytes:
+        """Its ``data``."""
+
+
 class Placed(Protocol):
     """What can be sent: it has a place among the others."""
 
@@ -46,6 +59,7 @@ class Placed(Protocol):
 
 
 Sent = TypeVar("Sent", bound=Placed)
+FramedItem = TypeVar("FramedItem", bound=Framed)
 
 
 class Batch(NamedTuple, Generic[Sent]):
@@ -89,19 +103,29 @@ async def steps(
 
 
 async def event_frames(
-    sequence: AsyncGenerator[Step[Item], None], first: bytes = b""
+    sequence: AsyncGenerator[Step[FramedItem], None], first: bytes = b""
 ) -> AsyncGenerator[bytes, None]:
     """Yield steps as server-sent events (WHATWG HTML 9.2), behind a ``first`` frame."""
     async with aclosing(sequence):
         yield OPENED + first
         async for step in sequence:
             if step.items:
-                yield b"".join([b"id: %d\ndata: %b\n\n" % item for item in step.items])
+                yield _framed(step.items)
             elif step.ending is None:
                 yield ALIVE
             else:
                 last = b'event: %b\ndata: {"next_offset":%d}\n\n'
                 yield last % (step.ending.encode(), step.next_offset)
+
+
+def _framed(items: Sequence[Framed]) -> bytes:
+    """Return the frames of items; of a page that readers share, made once."""
+    if isinstance(items, Page) and items.frames is not None:
+        return items.frames
+    frames = b"".join([b"id: %d\ndata: %b\n\n" % (item.offset, item.json) for item in items])
+    if isinstance(items, Page):
+        items.frames = frames
+    return frames
 
 
 def snapshot_frame(json: bytes, offset: int) -> bytes:
@@ -145,7 +169,7 @@ class EventStream(ASGIStreamingResponse):
 
 
 def open_stream(
-    call: Call, batches: AsyncGenerator[Batch[Item], None], *, after: int, first: bytes = b""
+    call: Call, batches: AsyncGenerator[Batch[FramedItem], None], *, after: int, first: bytes = b""
 ) -> EventStream:
     """Return the live answer to ``call``, which begins with a ``first`` frame.
 

@@ -1,0 +1,109 @@
+"""Acts of a story: what happens at a place of a log, and whether it did."""
+
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import Final
+
+import anyio
+from msgspec import UNSET
+
+from market.protocol.events import Event
+from scenarios.engine.form import FaultPart, OverseerPart, SubAgentPart, Trigger, WatcherPart
+from scenarios.engine.story import Story
+
+_CHUNK: Final = "delivery.chunk"
+_STEP: Final = "run.step"
+
+
+@dataclass
+class Act:
+    """A part of a story that happens, where it stands in the file, and what became of it so far."""
+
+    part: FaultPart | OverseerPart | WatcherPart | SubAgentPart
+    where: str
+    performed: int = 0
+    refusal: str = ""
+    left: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def title(self) -> str:
+        """What it does, and when."""
+        match self.part:
+            case WatcherPart(name=watcher):
+                name = f"watcher {watcher}"
+            case SubAgentPart(name=sub_agent):
+                name = f"sub-agent {sub_agent}"
+            case OverseerPart(do=action):
+                name = action
+            case fault:
+                name = fault.kind
+        return f"{name} at {self.part.at}"
+
+    def is_due(self, log: "Log", event: Event) -> bool:
+        """Whether it happens at this entry; of several times, the others take its like."""
+        at = self.part.at
+        if not fnmatchcase(log.buyer, at.agent):
+            return False
+        times = self.part.times if isinstance(self.part, FaultPart) else 1
+        left = self.left.setdefault(log.session_id, times)
+        if left == 0:
+            return False
+        is_here = _is_like(at, event) if left < times else _meets(at, event)
+        self.left[log.session_id] -= is_here
+        return is_here
+
+
+class Log:
+    """One journey's log as the director has read it."""
+
+    def __init__(self, buyer: str, session_id: str) -> None:
+        self.buyer = buyer
+        self.session_id = session_id
+        self.events: list[Event] = []
+        self.offset = -1
+        self._moved = anyio.Event()
+
+    def move(self, offset: int) -> None:
+        """Everything up to ``offset`` is read, and what it triggers is done."""
+        self.offset = offset
+        self._moved.set()
+        self._moved = anyio.Event()
+
+    async def reaches(self, offset: int) -> None:
+        """Wait until the log is read up to ``offset``."""
+        while self.offset < offset:
+            await self._moved.wait()
+
+
+def acts_of(story: Story) -> list[Act]:
+    """Return all acts of a story. At one place they happen in this order."""
+    scenario = story.scenario
+    tables: dict[str, list[FaultPart | OverseerPart | WatcherPart | SubAgentPart]] = {
+        "watchers": [*scenario.watchers],
+        "sub_agents": [*scenario.sub_agents],
+        "faults": [*scenario.faults],
+        "overseer": [*scenario.overseer],
+    }
+    return [
+        Act(part, story.where(table, number))
+        for table, parts in tables.items()
+        for number, part in enumerate(parts)
+    ]
+
+
+def _meets(at: Trigger, event: Event) -> bool:
+    """Whether an event is the moment of a trigger."""
+    if at.chunk is not UNSET:
+        return event.kind == _CHUNK and event.body["index"] == at.chunk
+    if at.step is not UNSET:
+        return event.kind == _STEP and f"{event.body['run']}/{event.body['step']}" == at.step
+    if at.action is not UNSET:
+        return event.kind == "control.answered" and event.body["action"] == at.action
+    return event.offset == at.offset if at.offset is not UNSET else event.kind == at.event
+
+
+def _is_like(at: Trigger, event: Event) -> bool:
+    """Whether an event is of the kind that followed moments of a trigger are of."""
+    if at.step is not UNSET:
+        return event.kind == _STEP and event.body["run"] == at.step.partition("/")[0]
+    return event.kind == (_CHUNK if at.event is UNSET else at.event)
