@@ -21,6 +21,9 @@ MAX_EXPIRED: Final = 100
 MAX_SIGNED: Final = 100
 """Checkpoints that one unit of work signs: a signature takes 50 µs of the writer's time."""
 
+MAX_SLICES: Final = 50
+"""Slices of streams that are gone which one turn removes; others write between any two."""
+
 Pause = Callable[[float], Awaitable[None]]
 log: Final = structlog.get_logger("market.chores")
 
@@ -112,8 +115,14 @@ async def see_to_wakes(store: Store) -> int:
 
 
 async def sweep_streams(store: Store) -> int:
-    """End raw streams whose time is over, and remove a slice of those that are gone."""
-    return await store.write(rawstreams.sweep)
+    """End raw streams whose time is over, and remove those that are gone, slice by slice."""
+    done = 0
+    for _ in range(MAX_SLICES):
+        found = await store.write(rawstreams.sweep)
+        done += found
+        if not found:
+            break
+    return done
 
 
 CHORES: Final = (

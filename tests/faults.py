@@ -41,13 +41,13 @@ class Exchange(NamedTuple):
 class Rule:
     """Something that happens to the requests that ``on`` is found in ("POST /v1/orders").
 
-    The first ``skip`` of them pass, then it happens to a ``share`` of them, ``times`` times in all
+    The first ``spare`` of them pass, then it happens to a ``share`` of them, ``times`` times in all
     (None: without end).
     """
 
     on: str = ""
     share: float = field(default=1.0, kw_only=True)
-    skip: int = field(default=0, kw_only=True)
+    spare: int = field(default=0, kw_only=True)
     times: int | None = field(default=1, kw_only=True)
     fired: int = field(default=0, init=False)
     taken: int = field(default=0, init=False)
@@ -58,8 +58,8 @@ class Rule:
             return False
         if chance.random() >= self.share:
             return False
-        if self.skip:
-            self.skip -= 1
+        if self.spare:
+            self.spare -= 1
             return False
         self.taken += 1
         return True

@@ -13,6 +13,10 @@ from market.protocol.money import EXPONENTS
 
 PREFIX: Final = "MARKET_"
 
+_AT_LEAST_ONE: Final = (
+    "control_answer_seconds", "lease_seconds", "pause_seconds", "presence_seconds",
+)  # fmt: skip
+
 
 class BadSettings(ValueError):
     """A variable is unknown or malformed; the message names it. The market does not start."""
@@ -56,8 +60,8 @@ class Settings:
     queue_limit: int = 2_000
     """Units of work that may wait for the writer; more are refused as overloaded."""
     open_streams: bool = False
-    """``true`` lets anyone, without a token, use raw streams under ``/v1/stream/``; for tests of
-    the protocol. Sandbox mode only."""
+    """``true`` lets anyone, without a token, use raw streams under ``/v1/stream/``, and webhooks
+    lead to loopback; for tests of the protocol. Sandbox mode only."""
     long_poll_seconds: float = 20.0
     """How long a long poll of the protocol for durable streams waits."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -69,7 +73,7 @@ class Settings:
             )
         if not 0 <= self.fee_basis_points <= 10_000:
             raise BadSettings(f"{PREFIX}FEE_BASIS_POINTS must be from 0 to 10000")
-        for name in ("control_answer_seconds", "lease_seconds", "pause_seconds", "presence_seconds"):
+        for name in _AT_LEAST_ONE:
             if getattr(self, name) < 1:
                 raise BadSettings(f"{PREFIX}{name.upper()} must be at least 1")
         if self.store and urlsplit(self.store).scheme != "postgresql":

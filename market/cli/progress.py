@@ -11,7 +11,7 @@ from rich.text import Text
 from market.cli.output import STYLES, stderr
 from market.cli.timeline import Line, Teller
 from scenarios.engine import Scenario
-from scenarios.engine.form import FAULT_KINDS
+from scenarios.engine.form import FAULT_KINDS, names_of
 from scenarios.engine.telling import Acted, Joined, JourneyOver, Logged, News, Opened, Resumed
 
 OVER: Final = {"sse": "SSE", "socket": "WebSocket", "poll": "long poll"}
@@ -20,7 +20,7 @@ OVER: Final = {"sse": "SSE", "socket": "WebSocket", "poll": "long poll"}
 _FAULT: Final = "fault"
 _DEVICE: Final = "device"
 _STAGE_STYLES: Final = {_FAULT: "bold yellow", "ctrl": "bold magenta", _DEVICE: "bold blue"}
-_FAULT_WORDS: Final = {"lost-acknowledgement": "answerless"}
+_FAULT_WORDS: Final = {"lost-acknowledgement": "no answer"}
 
 
 class Progress:
@@ -33,7 +33,8 @@ class Progress:
         self._status: Status | None = None
         self._began_at = monotonic()
         self._teller = Teller({})
-        self._width = 0
+        names = [name for part in scenario.buyers for name in names_of(part)]
+        self._width = max(map(len, names)) + 2 if len(names) > 1 else 0
         self._events = 0
         self._over = ""
 
@@ -61,7 +62,6 @@ class Progress:
             case Opened(url, names):
                 self._began_at = monotonic()
                 self._teller = Teller(names)
-                self._width = max(map(len, names.values()))
                 people = ", ".join(names.values())
                 self._print("", "", Line("", "open", f"a market at {url}: {people}"))
             case Logged(buyer, event):
@@ -71,7 +71,7 @@ class Progress:
                 word = _FAULT_WORDS.get(what, what)
                 self._print(buyer, f"#{offset}", Line(_FAULT, word, detail))
             case Joined():
-                self._print(news.buyer, f"#{news.offset}", self._joined(news))
+                self._joined(news)
             case Resumed(buyer, after, device):
                 whose = f"{device}'s" if device else "the"
                 text = f"{whose} stream goes on behind #{after}: nothing lost, nothing twice"
@@ -82,13 +82,18 @@ class Progress:
             seconds = monotonic() - self._began_at
             self._status.update(f"{self._over}{self._events} events, {seconds:.1f} s")
 
-    def _joined(self, news: Joined) -> Line:
-        """Say how far a device has read, and what it knows if it began with a snapshot."""
-        reader = f"{news.device} ({news.who}) over {OVER[news.over]}"
+    def _joined(self, news: Joined) -> None:
+        """Say who reads from now on; of one that began with a snapshot, what it knows by that."""
+        reader, offset = f"{news.device} by {OVER[news.over]}", f"#{news.offset}"
         if news.snapshot is None:
-            return Line(_DEVICE, "reads", f"{reader}: all from #0")
-        known = self._teller.known(news.snapshot)
-        return Line(_DEVICE, "snapshot", f"{reader}: #0 to #{news.offset} in one frame: {known}")
+            line = Line(_DEVICE, "reads", f"{reader}: the past from #0 on, then live")
+            self._print(news.buyer, offset, line)
+            return
+        last = news.snapshot.next_offset - 1
+        line = Line(_DEVICE, "snapshot", f"{reader}: what #0 to #{last} come to, then live")
+        self._print(news.buyer, offset, line)
+        for word, text in self._teller.known(news.snapshot):
+            self._print(news.buyer, "", Line("", "", f"{word:<9}  {text}"))
 
     def _print(self, agent: str, offset: str, line: Line) -> None:
         if self._is_quiet:
@@ -98,7 +103,7 @@ class Progress:
                 line,
                 seconds=monotonic() - self._began_at,
                 offset=offset,
-                agent=f"{agent:<{self._width}}  ",
+                agent=f"{agent:<{self._width}}" if self._width else "",
                 width=self._console.width if self._console.is_terminal else 0,
             )
         )

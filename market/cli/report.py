@@ -40,9 +40,10 @@ def print_report(result: RunResult) -> None:
         say()
         say("Sub-agents")
         _runs(result.runs)
-    say()
-    say("Funnel")
-    _funnel(result.funnel)
+    if len(result.journeys) != 1:
+        say()
+        say("Funnel")
+        _funnel(result.funnel)
     if result.expectations:
         say()
         say("Expectations")
@@ -94,13 +95,12 @@ def _order(order: OrderResult, currency: str) -> str:
 def _watchers(watchers: Sequence[WatcherResult]) -> None:
     rows = []
     for one in watchers:
-        last = one.first + one.entries - 1
-        past = f"snapshot to #{one.first - 1}, then " if one.first else ""
-        same = f"✗ {one.differences} differ" if one.differences else "✓ byte for byte the log"
+        last = f"#{one.first + one.entries - 1}"
+        got = f"snapshot, #{one.first} to {last}" if one.first else f"#0 to {last}"
+        same = f"✗ {one.differences} differ" if one.differences else "✓ same bytes"
         cut = f"cut {_times(one.cut)}, went on {_times(one.resumed)}" if one.cut else ""
-        entries = f"{past}#{one.first} to #{last}"
-        rows.append((one.name, one.who, OVER[one.over], entries, same, cut))
-    table(("Device", "Of", "Over", "Got", "Which is", ""), rows)
+        rows.append((one.name, one.who, OVER[one.over], got, same, cut))
+    table(("Device", "Whose", "Over", "Got", "As the log", ""), rows)
 
 
 def _runs(runs: Sequence[WorkResult]) -> None:

@@ -2,13 +2,13 @@
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, cast
 
 import msgspec
 
 from market.protocol.chain import Entry
 from market.protocol.events import STAGES, Event, Stage, Withheld
-from market.protocol.folded import Folded
+from market.protocol.folded import Folded, FoldedOrder
 from market.protocol.money import EXPONENTS, decimal_text
 
 STAGE_NAMES: Final[dict[Stage, str]] = {
@@ -62,17 +62,26 @@ class Teller:
         stage = STAGE_NAMES[entry.stage] if entry.stage else ""
         return Line(_CONTROL if entry.kind.startswith("control.") else stage, word, text)
 
-    def known(self, folded: Folded) -> str:
-        """Return what a log comes to, in words."""
+    def known(self, folded: Folded) -> list[tuple[str, str]]:
+        """Return what a log comes to: how each stage went, orders and runs, a word for each."""
+        decisions = [
+            (STAGE_NAMES.get(cast(Stage, one.stage), one.stage), _named(self, one.detail))
+            for one in folded.decisions
+        ]
         orders = [
-            f"{order.slug} {order.state}, {order.units_delivered} of {_count(order.units, 'unit')}"
+            ("order", f"{order.slug}: {order.state.replace('_', ' ')}, {self._share(order)}")
             for order in folded.orders.values()
         ]
         runs = [
-            f"run {name} {run.outcome or 'at work'}, {_count(len(run.steps), 'step')}"
+            ("run", f"{name}: {run.outcome or 'at work'}, {_count(len(run.steps), 'step')}")
             for name, run in folded.runs.items()
         ]
-        return "; ".join([*orders, *runs]) or _count(len(folded.decisions), "decision")
+        return decisions + orders + runs
+
+    def _share(self, order: FoldedOrder) -> str:
+        self._currency = order.currency
+        held = self.money(order.amount_minor)
+        return f"{held} held, {order.units_delivered} of {_count(order.units, 'unit')}"
 
     def money(self, amount_minor: int) -> str:
         """Return an amount in the currency of the last event that named one."""

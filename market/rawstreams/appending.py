@@ -20,7 +20,12 @@ from market.base.streams.producers import Known, is_repeat, known
 from market.base.tables import UtcDateTime
 from market.base.work import UnitOfWork
 from market.rawstreams import content, stirring
-from market.rawstreams.errors import ContentTypeDiffers, LogClosed, SequenceConflict
+from market.rawstreams.errors import (
+    ContentTypeDiffers,
+    LogClosed,
+    SequenceConflict,
+    StreamDeleted,
+)
 from market.rawstreams.rows import alive, for_writing, locked
 from market.rawstreams.tables import raw_streams
 
@@ -154,17 +159,31 @@ def append(uow: UnitOfWork, *, path: str, requests: Sequence[Append]) -> list[Ou
     """Do requests for one stream in their order; return for each where it led, or its refusal.
 
     Raises:
-        StreamNotFound, StreamDeleted: there is no such stream, for any of them.
+        StreamNotFound: there is no such stream, for any of them.
     """
-    pen = _Pen(uow, alive(uow, locked(uow, path=path)))
+    row = locked(uow, path=path)
+    try:
+        pen = _Pen(uow, alive(uow, row))
+    except StreamDeleted as refusal:
+        return [_turned_away(row, request) or refusal for request in requests]
     outcomes: list[Outcome] = []
     for request in requests:
         try:
             outcomes.append(pen.take(request))
         except MarketError as refusal:
             outcomes.append(refusal)
-    pen.put_down()
+    if any(isinstance(outcome, Appended) for outcome in outcomes):
+        pen.put_down()
     return outcomes
+
+
+def _turned_away(row: Any, request: Append) -> MarketError | None:
+    """Return the refusal of a request by one who is not even told that there is a stream."""
+    try:
+        for_writing(row, request.caller)
+    except streams.StreamNotFound as refusal:
+        return refusal
+    return None
 
 
 def put_entry(uow: UnitOfWork, row: Any, entry: bytes) -> None:

@@ -1,6 +1,5 @@
 """Read: where a stream stands, a page of it, and a sign that somebody still wants it."""
 
-from datetime import timedelta
 from typing import Final, NamedTuple
 
 from sqlalchemy import bindparam, update
@@ -20,10 +19,17 @@ from market.rawstreams.rows import (
 )
 from market.rawstreams.tables import raw_streams
 
+_NOW: Final = bindparam("now", type_=UtcDateTime())
 _TOUCH: Final = Sql(
     update(raw_streams)
-    .where(raw_streams.c.id == bindparam("stream_id"))
-    .values(lapses_at=bindparam("until", type_=UtcDateTime()))
+    .where(
+        raw_streams.c.id == bindparam("stream_id"),
+        raw_streams.c.state == "live",
+        raw_streams.c.ttl_seconds.is_not(None),
+        # Others may have been told that what has lapsed is gone.
+        raw_streams.c.lapses_at > _NOW,
+    )
+    .values(lapses_at=_NOW + raw_streams.c.ttl_seconds * 1_000_000)
 )
 
 
@@ -68,8 +74,5 @@ def read(snapshot: Snapshot, *, stream_id: str, after: int, limit: int, max_byte
 
 
 def touch(uow: UnitOfWork, *, stream_id: str) -> None:
-    """Let a stream's time to live begin anew; nothing for one that has none, or is not there."""
-    row = found_by_id(uow, stream_id=stream_id)
-    if row is not None and row.ttl_seconds is not None and row.lapses_at is not None:
-        until = uow.now + timedelta(seconds=row.ttl_seconds)
-        uow.run(_TOUCH, stream_id=stream_id, until=until)
+    """Let a stream's time to live begin anew, if it has one and it is not over."""
+    uow.run(_TOUCH, stream_id=stream_id, now=uow.now)

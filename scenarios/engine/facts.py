@@ -291,17 +291,19 @@ def most_present(events: Iterable[Event]) -> int:
     return most
 
 
-def chunks_in_pause(events: Iterable[Event]) -> int:
-    """Return how many chunks were delivered to an order while it was paused."""
+def chunks_in_pause(events: Iterable[Event]) -> int | None:
+    """Return how many chunks were delivered to paused orders; None if none was ever paused."""
     paused: set[str | None] = set()
-    count = 0
+    count: int | None = None
     for event in events:
         said = (event.body.get("action"), event.body.get("answer"))
         if event.kind == "control.answered" and said == ("pause", "accepted"):
             paused.add(event.order_id)
+            count = count or 0
         elif event.kind == "control.answered" and said == ("resume", "accepted"):
             paused.discard(event.order_id)
-        count += event.kind == "delivery.chunk" and event.order_id in paused
+        elif event.kind == "delivery.chunk" and event.order_id in paused:
+            count = (count or 0) + 1
     return count
 
 

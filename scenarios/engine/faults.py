@@ -25,7 +25,7 @@ def break_line(fault: FaultPart, lines: Sequence[tuple[str, Cable]], done: Done)
                 done(broke > 0, f"{what} cut{away}")
             case "cut":
                 assert fault.bytes is not UNSET, "bytes of a cut are checked when the file is read"
-                told = f"{whose} connection is cut after {fault.bytes} bytes more{away}"
+                told = f"{whose} connection is cut {fault.bytes} bytes later{away}"
                 line.cut_after(fault.bytes, dead_seconds, partial(done, True, told))
             case "lost-acknowledgement":
                 told = f"the market did what {name} asked; its answer is lost{away}"

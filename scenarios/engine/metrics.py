@@ -89,6 +89,14 @@ def _conversion(facts: Facts, seller: str) -> Decimal:
     return Decimal(sold) / len(shown)
 
 
+def _paused_chunks(facts: Facts, agent: str) -> Decimal:
+    counts = [chunks_in_pause(journey.events) for journey in _journeys(facts, agent)]
+    found = [count for count in counts if count is not None]
+    if not found:
+        raise Untested(f"no order of {agent!r} was paused")
+    return Decimal(sum(found))
+
+
 def _followed(facts: Facts) -> int:
     bought = {
         (journey.buyer, order.slug)
@@ -346,9 +354,7 @@ METRICS: Final[dict[str, Metric]] = {
     "paused_chunks": Metric(
         "chunks that were delivered to a buyer's orders while these were paused",
         Signature("number", "agent"),
-        lambda facts, agent: Decimal(
-            sum(chunks_in_pause(journey.events) for journey in _journeys(facts, agent))
-        ),
+        _paused_chunks,
     ),
     "watched": _watched("entries that a device got live", lambda one: len(one.offsets)),
     "watched_from": _watched("the offset of the first of them", lambda one: one.first),

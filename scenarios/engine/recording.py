@@ -47,8 +47,8 @@ async def record_of(
         wallets=await _wallets(cast, currency),
         minted_minor=cast.minted_minor,
         read={session: read for view in views for session, read in view.read.items()},
-        cuts=sum(reader.cuts for reader in (*views, *watchers)),
-        resumes=sum(reader.resumes for reader in (*views, *watchers)),
+        cuts=sum(view.cuts for view in views) + sum(one.cuts for one in watchers),
+        resumes=sum(view.resumes for view in views) + sum(one.resumes for one in watchers),
         lost_answers=director.lost_answers,
         watchers=watchers,
     )

@@ -32,11 +32,10 @@ class Acted(NamedTuple):
 
 
 class Joined(NamedTuple):
-    """A device joined a journey and has read up to ``offset``: every entry, or a snapshot first."""
+    """A device joined a journey right after ``offset``: with every entry, or a snapshot first."""
 
     buyer: str
     device: str
-    who: str
     over: str
     offset: int
     snapshot: SnapshotView | None

@@ -56,7 +56,6 @@ class Watcher:
         self.resumes = 0
         self._tell = tell
         self._after = -1
-        self._is_broken = False
         self._moved = anyio.Event()
         self._over = anyio.Event()
 
@@ -66,9 +65,7 @@ class Watcher:
         group.start_soon(self._watch)
         await self.reads(offset)
         part = self.part
-        self._tell(
-            Joined(part.at.agent, part.name, self.who, part.over, self._after, self.snapshot)
-        )
+        self._tell(Joined(part.at.agent, part.name, part.over, offset, self.snapshot))
 
     async def reads(self, offset: int) -> None:
         """Wait until ``offset`` is read, or nothing more will be."""
@@ -79,7 +76,6 @@ class Watcher:
         """Note that its line broke."""
         if self.session_id and not self._over.is_set():
             self.cuts += 1
-            self._is_broken = True
 
     async def _watch(self) -> None:
         presence = Presence(self.market, self.session_id, device=self.part.name, status="streaming")
@@ -144,8 +140,7 @@ class Watcher:
         self._move()
 
     def _goes_on(self) -> None:
-        if self._is_broken:
-            self._is_broken = False
+        if self.resumes < self.cuts:
             self.resumes += 1
             self._tell(Resumed(self.part.at.agent, self._after, self.part.name))
 

@@ -4,6 +4,7 @@ Sentences of a section vote for each other by the words they share, weighted by 
 among the sections of the whole text (TextRank: Mihalcea and Tarau, 2004).
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import combinations
@@ -19,6 +20,7 @@ from seller_services.seller import Seller
 ROUNDS: Final = 30
 DAMPING: Final = 0.85
 KEYWORDS: Final = 5
+STEER: Final = re.compile(r"\b([1-5]) sentences?\b")
 MAX_VOTERS: Final = 400
 """Sentences of one section that are compared; later ones are not picked."""
 
@@ -27,13 +29,19 @@ seller = Seller(Path(__file__).with_suffix(".toml"), key="key-sentences.key")
 
 @seller.handle
 def pick(order: Order) -> Iterator[Chunk]:
-    """Yield the best sentences of each section, in their order, with the section's key words."""
+    """Yield the best sentences of each section, in their order, with the section's key words.
+
+    Steered by a text like "3 sentences", it picks that many of each section from there on.
+    """
     parts = sections(order.input["text"])
     if not parts:
         raise CannotDeliver("the text is empty")
     wanted = order.input.get("sentences", 1)
     rarity = rarities([set(words(part)) for part in parts])
     for number, part in enumerate(parts):
+        for text in order.steering.take():
+            found = STEER.search(text)
+            wanted = int(found[1]) if found else wanted
         units = share_of(order.units, part=number, parts=len(parts))
         yield Chunk({"section": number, **pick_from(part, wanted, rarity)}, units)
 

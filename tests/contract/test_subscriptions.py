@@ -17,6 +17,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from market import rawstreams
+from market.faces.streams import courier
 from market.faces.streams.courier import Courier
 from market.rawstreams import PER_OWNER
 from tests.contract.agents import Agent
@@ -71,9 +72,12 @@ async def answered(market: Market, act: str, wake: Any, **members: Any) -> Any:
 
 
 class Receiver:
-    """A webhook on a loopback port: keeps what it is told; its last answer is repeated."""
+    """A webhook on a loopback port: keeps what it is told; its last answer is repeated.
 
-    def __init__(self, *answers: tuple[int, Any]) -> None:
+    None is no answer at all.
+    """
+
+    def __init__(self, *answers: tuple[int, Any] | None) -> None:
         self._answers = list(answers)
         self.told: asyncio.Queue[tuple[dict[str, str], bytes]] = asyncio.Queue()
         self.silence = asyncio.Event()
@@ -100,14 +104,13 @@ class Receiver:
         headers |= {"webhook-signature": _header(head, "webhook-signature")}
         body = await reader.readexactly(int(headers["content-length"]))
         self.told.put_nowait((headers, body))
-        if not self._answers:
+        answer = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
+        if answer is None:
             await self.silence.wait()
         else:
-            status, said = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
-            content = json.dumps(said).encode()
-            writer.write(
-                f"HTTP/1.1 {status} X\r\ncontent-length: {len(content)}\r\n\r\n".encode() + content
-            )
+            content = json.dumps(answer[1]).encode()
+            head = f"HTTP/1.1 {answer[0]} X\r\ncontent-length: {len(content)}\r\n\r\n"
+            writer.write(head.encode() + content)
         writer.close()
 
 
@@ -433,7 +436,7 @@ async def test_a_webhook_answers_by_its_callback_and_is_fenced_afterwards(served
 
 
 async def test_hooks_that_never_answer_do_not_stall_others(served: Market):
-    silent, quick = Receiver(), Receiver((200, {"done": True}))
+    silent, quick = Receiver(None), Receiver((200, {"done": True}))
     async with silent.listening(), quick.listening():
         hostile = await followed(served, {**HOOK, "webhook": {"url": silent.url}})
         for number in range(2 * PER_OWNER):
@@ -453,6 +456,33 @@ async def test_hooks_that_never_answer_do_not_stall_others(served: Market):
 
         assert asyncio.get_running_loop().time() - began < 2.0
         assert silent.told.empty()
+
+
+async def test_hooks_that_failed_leave_room_for_those_that_did_not(
+    market: Market, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(courier, "SUSPECTS_AT_ONCE", 1)
+    failing, quick = Receiver((500, {}), (500, {}), None), Receiver((200, {"done": True}))
+    async with failing.listening(), quick.listening():
+        hook = {**HOOK, "webhook": {"url": failing.url}}
+        agent = await followed(market, hook)
+        await control(agent, market, "PUT", "jobs-2", hook)
+        await append(agent, market, "events/a", 1)
+
+        async def have_failed() -> bool:
+            read = [await control(agent, market, "GET", name) for name in ("jobs", "jobs-2")]
+            return {answer.json()["status"] for answer in read} == {"failed"}
+
+        await until(have_failed)
+        told = [await failing.next() for _ in range(2)]
+        market.clock.advance(RETRY)
+        told.append(await failing.next())
+        await control(agent, market, "PUT", "new", {**HOOK, "webhook": {"url": quick.url}})
+        await append(agent, market, "events/a", 2)
+        await quick.next()
+
+    assert len(told) == 3
+    assert failing.told.empty()
 
 
 async def test_a_courier_finds_what_became_due_while_nobody_rang(market: Market):

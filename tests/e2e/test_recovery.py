@@ -236,7 +236,7 @@ def bad_weather() -> list[Any]:
         Delay(milliseconds=(1, 30), share=0.3, times=6),
         Double("^POST", share=0.3, times=6),
         LoseAnswer("^POST", share=0.3, times=4),
-        Refuse("^POST", milliseconds=(20, 80), skip=4),
+        Refuse("^POST", milliseconds=(20, 80), spare=4),
     ]
 
 

@@ -246,11 +246,11 @@ def test_a_run_is_told_while_it_happens(capsys: pytest.CaptureFixture[str]) -> N
     lines = [line[10:] for line in capsys.readouterr().err.splitlines()]
     assert lines == [
         "",
-        "                          open        a market at http://127.0.0.1:1: walker, clerk,"
+        "                open        a market at http://127.0.0.1:1: walker, clerk,"
         " overseer, market",
-        "walker    #3   Use        started     clerk is at work",
-        "walker    #3   fault      disconnect  the connection is cut",
-        "walker    #3   fault      resumed     the stream goes on behind #3: nothing lost,"
+        "#3   Use        started     clerk is at work",
+        "#3   fault      disconnect  the connection is cut",
+        "#3   fault      resumed     the stream goes on behind #3: nothing lost,"
         " nothing twice",
     ]
 
@@ -287,8 +287,8 @@ def result(**changes: Any) -> RunResult:
                 title="two", that="z == 2", status="failed", observed={"z": "1"}, where="s.toml:9"
             ),
         ],
-        "funnel": funnel, "journeys": [journey], "watchers": [], "runs": [], "wallets": {}, "proven": proven, "findings": [],
-        "folder": "runs/short-1",
+        "funnel": funnel, "journeys": [journey], "watchers": [], "runs": [], "wallets": {},
+        "proven": proven, "findings": [], "folder": "runs/short-1",
     }  # fmt: skip
     return RunResult(**(given | changes))
 

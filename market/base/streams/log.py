@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from sqlalchemy import BigInteger, LargeBinary, bindparam, delete, select, update
+from sqlalchemy import BigInteger, LargeBinary, bindparam, delete, func, select, update
 from sqlalchemy import insert as plain_insert
 
 from market.base.sql import PerDialect, Sql, insert, insert_ignore
@@ -15,6 +15,8 @@ from market.base.work import Entry, Snapshot, UnitOfWork
 REMOVED_AT_ONCE: Final = 1_000
 """Entries that one unit of work removes at most, so that others are not kept waiting."""
 
+REMOVED_BYTES: Final = 8 * 1024 * 1024
+"""And bytes, or a single entry with more: they cost 4 ms for each MiB."""
 
 MAX_DEPTH: Final = 32
 """Forks of forks that share entries with one another, at most."""
@@ -75,13 +77,15 @@ _ADD: Final = {rows: _add(rows) for rows in (64, 32, 16, 8, 4, 3, 2, 1)}
 _GIVE_UP: Final = Sql(
     update(streams).where(streams.c.id == bindparam("stream_id")).values(is_gone=1)
 )
+_SIZES: Final = Sql(
+    select(entries.c.offset, func.length(entries.c.data).label("size"))
+    .where(entries.c.stream_id == bindparam("stream_id"))
+    .order_by(entries.c.offset)
+    .limit(bindparam("limit"))
+)
 _REMOVE_ENTRIES: Final = Sql(
     delete(entries).where(
-        entries.c.position.in_(
-            select(entries.c.position)
-            .where(entries.c.stream_id == bindparam("stream_id"))
-            .limit(bindparam("limit"))
-        )
+        entries.c.stream_id == bindparam("stream_id"), entries.c.offset <= bindparam("last")
     )
 )
 _REMOVE_PRODUCERS: Final = Sql(
@@ -200,13 +204,23 @@ def close(uow: UnitOfWork, *, stream_id: str) -> None:
 
 
 def remove(uow: UnitOfWork, *, stream_id: str, limit: int = REMOVED_AT_ONCE) -> bool:
-    """Remove up to ``limit`` entries of a stream, which is gone at once; say if that was all.
+    """Remove the first entries of a stream, which is gone at once; say if those were all.
 
-    Its forks must have been removed before. Call it again until it returns True.
+    At most ``limit`` go, of some MiB together. Its forks must have been removed before. Call it
+    again until it returns True.
     """
     uow.run(_GIVE_UP, stream_id=stream_id)
     uow.ring(stream_id, [])
-    if uow.run(_REMOVE_ENTRIES, stream_id=stream_id, limit=limit) == limit:
+    found = uow.all(_SIZES, stream_id=stream_id, limit=limit)
+    going, size = 0, 0
+    for entry in found:
+        size += entry.size
+        if going and size > REMOVED_BYTES:
+            break
+        going += 1
+    if going:
+        uow.run(_REMOVE_ENTRIES, stream_id=stream_id, last=found[going - 1].offset)
+    if going == limit or going < len(found):
         return False
     uow.run(_REMOVE_PRODUCERS, stream_id=stream_id)
     uow.run(_REMOVE, stream_id=stream_id)

@@ -55,6 +55,7 @@ class Line(ABC):
         self.desk = desk
         self.visitor = visitor
         self._socket = socket
+        self._send_soon = desk.gate.patrol.watch(socket.send_text)
         self._ending: tuple[int, str] | None = None
 
     @abstractmethod
@@ -82,8 +83,7 @@ class Line(ABC):
 
     async def send(self, frame: bytes) -> None:
         """Send one frame; a client that takes nothing for long is cut (TimeoutError)."""
-        async with asyncio.timeout(limits.STALL_SECONDS):
-            await self._socket.send_text(frame.decode())
+        await self._send_soon(frame.decode())
 
     def end(self, why: str) -> None:
         """Have the socket closed with this reason."""

@@ -6,13 +6,14 @@ sending it.
 """
 
 import asyncio
-from typing import Any, Final
-
-from litestar.types import Message, Send
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, TypeVar
 
 from market.faces.http import limits
 
 TURN_SECONDS: Final = 1.0
+
+Sent = TypeVar("Sent")
 
 
 class Patrol:
@@ -23,14 +24,14 @@ class Patrol:
         self._cut: set[asyncio.Task[Any]] = set()
         self._turn: asyncio.TimerHandle | None = None
 
-    def watch(self, send: Send) -> Send:
+    def watch(self, send: Callable[[Sent], Awaitable[None]]) -> Callable[[Sent], Awaitable[None]]:
         """Return ``send`` with an end to waiting for a reader that takes nothing.
 
         It raises TimeoutError after ``limits.STALL_SECONDS`` to a second more; the reader
         resumes, when it will, behind the last frame it took.
         """
 
-        async def send_soon(message: Message) -> None:
+        async def send_soon(message: Sent) -> None:
             task = self._begin()
             try:
                 await send(message)
