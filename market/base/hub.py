@@ -36,11 +36,16 @@ class Listener(Protocol):
 class Ear:
     """One reader's place in the hub. Only its own event loop touches it."""
 
-    __slots__ = ("_entries", "_held", "_is_called", "_is_rung", "_must_look", "_waiter", "loop")
+    __slots__ = (
+        "_alarm", "_entries", "_held", "_is_called", "_is_rung", "_must_look", "_until", "_waiter",
+        "loop",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self.loop = asyncio.get_running_loop()
         self._waiter: asyncio.Future[bool] | None = None
+        self._alarm: asyncio.TimerHandle | None = None
+        self._until = 0.0
         self._is_rung = False
         self._is_called = False
         self._entries: deque[Entry] = deque()
@@ -92,14 +97,20 @@ class Ear:
         """Wait until something is said; False when nothing was within ``seconds``."""
         if self._is_rung:
             return True
-        # One bare timer: asyncio.timeout costs five times as much, for each entry and reader.
         self._waiter = self.loop.create_future()
-        timer = self.loop.call_later(seconds, _settle, self._waiter, False)
+        self._until = self.loop.time() + seconds
+        # An alarm that is set stays set: one for each entry and reader would cost more than both.
+        if self._alarm is None or self._alarm.when() > self._until:
+            self._set_alarm()
         try:
             return await self._waiter
         finally:
-            timer.cancel()
             self._waiter = None
+
+    def close(self) -> None:
+        """Set no alarm off any more: the reader has left."""
+        if self._alarm is not None:
+            self._alarm.cancel()
 
     def wake(self) -> None:
         """Let the reader look around: it may have to leave, or the market drains."""
@@ -110,6 +121,19 @@ class Ear:
         """Whether somebody woke the reader for its own sake; asking once answers it."""
         called, self._is_called = self._is_called, False
         return called
+
+    def _set_alarm(self) -> None:
+        self.close()
+        self._alarm = self.loop.call_at(self._until, self._go_off)
+
+    def _go_off(self) -> None:
+        self._alarm = None
+        if self._waiter is None:
+            return
+        if self.loop.time() < self._until:
+            self._set_alarm()  # the reader has heard something since, and waits anew
+        else:
+            _settle(self._waiter, False)
 
     def _ring(self) -> None:
         self._is_rung = True
@@ -142,6 +166,7 @@ class Hub:
         finally:
             # Synchronous, so that a cancelled reader leaves nothing behind.
             self.leave(stream_id, ear)
+            ear.close()
 
     def join(self, stream_id: str, listener: Listener) -> None:
         """Let a listener hear of ``stream_id`` until it leaves."""
