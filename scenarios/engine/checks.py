@@ -142,4 +142,4 @@ def _expression(path: Place, source: str, agents: Mapping[str, list[str]]) -> Fo
     for use in expression.uses:
         parameter = metrics.SIGNATURES[use.metric].parameter
         if parameter:
-            yield from named(path, use.argument, agents[parameter])
+            yield from named(path, use.argument, agents[parameter], parameter)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from market.protocol.events import Event
-from market.protocol.folded import SnapshotView
+from market.protocol.folded import Folded
 
 
 class Opened(NamedTuple):
@@ -38,7 +38,7 @@ class Joined(NamedTuple):
     device: str
     over: str
     offset: int
-    snapshot: SnapshotView | None
+    snapshot: Folded | None
 
 
 class Resumed(NamedTuple):

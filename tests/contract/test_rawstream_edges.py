@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from market import rawstreams
+from market import identity, rawstreams
 from market.base.settings import Settings
 from market.base.store import Store
 from market.rawstreams import Append
@@ -191,13 +191,12 @@ async def test_a_live_reader_hears_of_what_another_worker_wrote(
 ):
     settings = sandbox_in(postgres_settings.home).with_(store=postgres_settings.store)
     async with open_market(settings) as market:
-        owner = await made(market, "log", **{"stream-access": "open"})
-        found = await market.store.read(rawstreams.look_up, caller=None, path="log")
+        owner = await made(market, "log")
         poll = asyncio.create_task(ask(owner, market, "GET", "log?offset=now&live=long-poll"))
         async with live(owner, market, "log") as (reader, _), asyncio.timeout(LIMIT_SECONDS):
             await reader.until(b"upToDate")
             await somebody_listens(market, readers=3)
-            await _write_elsewhere(settings, found.path)
+            await _write_elsewhere(settings, owner)
             if way == "sse":
                 await reader.until(b"elsewhere")
                 poll.cancel()
@@ -205,18 +204,20 @@ async def test_a_live_reader_hears_of_what_another_worker_wrote(
                 assert (await poll).json() == ["elsewhere"]
 
 
-async def _write_elsewhere(settings: Settings, path: str) -> None:
+async def _write_elsewhere(settings: Settings, owner: Agent) -> None:
     other = Store.open(settings)
     try:
-        request = Append(None, "application/json", b'"elsewhere"', None, None, closes=False)
-        await other.write(rawstreams.append, path=path, requests=[request])
+        caller = await other.read(identity.caller_of, agent_id=owner.id, scopes=("order",))
+        request = Append(caller, "application/json", b'"elsewhere"', None, None, closes=False)
+        await other.write(rawstreams.append, path="log", requests=[request])
     finally:
         other.close()
 
 
 async def test_what_fails_behind_the_first_byte_ends_the_answer_once(market: Market):
     owner = await made(market, "log")
-    found = await market.store.read(rawstreams.look_up, caller=None, path="log")
+    caller = await market.store.read(identity.caller_of, agent_id=owner.id, scopes=("read",))
+    found = await market.store.read(rawstreams.look_up, caller=caller, path="log")
 
     async with live(owner, market, "log") as (reader, task), asyncio.timeout(LIMIT_SECONDS):
         await reader.until(b"upToDate")

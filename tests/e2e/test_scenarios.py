@@ -64,7 +64,7 @@ async def test_a_story_runs_and_what_it_expects_holds(path: Path, tmp_path: Path
 
 
 def test_every_story_says_what_it_expects() -> None:
-    assert len(STORIES) >= 5
+    assert len(STORIES) >= 9
     for path in STORIES:
         assert load(path).scenario.expect, path
 
@@ -109,6 +109,109 @@ async def test_an_expectation_about_nobody_is_a_mistake_of_the_story(tmp_path: P
         BadScenario, match=r"poor.toml:\d+: .*it tests nothing: 'walker' has no order"
     ):
         await run(load(path))
+
+
+async def test_a_device_that_never_joined_is_a_mistake_of_the_story(tmp_path: Path) -> None:
+    watcher = '[[watchers]]\nname = "phone"\nat = { agent = "walker", chunk = 3 }'
+
+    with pytest.raises(BadScenario, match=r"watcher phone at chunk 3 of walker never happened"):
+        await played(tmp_path, watcher)
+
+
+async def test_a_cut_whose_bytes_never_came_is_a_mistake_of_the_story(tmp_path: Path) -> None:
+    fault = """
+    [[faults]]
+    kind = "cut"
+    bytes = 1_000_000
+    at = { agent = "walker", chunk = 1 }
+    """
+
+    with pytest.raises(BadScenario, match=r"cut at chunk 1 of walker never happened"):
+        await played(tmp_path, fault)
+
+
+async def test_who_does_not_watch_does_not_act(tmp_path: Path) -> None:
+    acts = """
+    [[watchers]]
+    name = "phone"
+    at = { agent = "walker", chunk = 2 }
+    [[overseer]]
+    do = "pause"
+    by = "phone"
+    at = { agent = "walker", chunk = 1 }
+    """
+
+    with pytest.raises(BadScenario, match=r"pause at .* never .* \(phone does not watch"):
+        await played(tmp_path, acts)
+
+
+@pytest.mark.parametrize("over", ["sse", "socket", "poll"])
+@pytest.mark.parametrize("begins", ["start", "snapshot"])
+async def test_a_device_that_is_cut_gets_the_same_bytes(
+    tmp_path: Path, over: str, begins: str
+) -> None:
+    acts = f"""
+    [[watchers]]
+    name = "phone"
+    over = "{over}"
+    begins = "{begins}"
+    at = {{ agent = "walker", event = "order.started" }}
+    [[faults]]
+    kind = "cut"
+    whose = "phone"
+    bytes = 40
+    times = 2
+    at = {{ agent = "walker", chunk = 0 }}
+    """
+
+    result = await played(tmp_path, acts)
+
+    [watcher] = result.watchers
+    assert (watcher.cut, watcher.resumed, watcher.differences) == (2, 2, 0)
+    assert watcher.first + watcher.entries == result.events
+    assert (watcher.first > 0) == (begins == "snapshot")
+
+
+async def test_an_answer_is_lost_and_what_was_done_is_done_once(tmp_path: Path) -> None:
+    fault = """
+    [[faults]]
+    kind = "lost-acknowledgement"
+    whose = "clerk"
+    times = 2
+    at = { agent = "walker", chunk = 0 }
+    [[expect]]
+    that = "acknowledgements.lost == 2 and chunks(agent='walker') == 3"
+    """
+
+    result = await played(tmp_path, fault)
+
+    assert [one.status for one in result.expectations] == ["passed"]
+    assert result.journeys[0].outcome == "bought"
+
+
+async def test_a_sub_agent_that_has_nothing_to_do_about_a_steer_says_so(tmp_path: Path) -> None:
+    acts = """
+    [[sub_agents]]
+    name = "checker"
+    title = "Check"
+    at = { agent = "walker", event = "order.started" }
+    steps = [{ step = "one" }, { step = "two" }]
+    [[overseer]]
+    do = "steer"
+    run = "checker"
+    text = "faster"
+    at = { agent = "walker", step = "checker/one" }
+    """
+    answers: list[str] = []
+
+    def note(news: News) -> None:
+        if isinstance(news, Logged) and news.event.kind == "control.answered":
+            answers.append(news.event.body["answer"])
+
+    result = await run(story(tmp_path, acts), tell=note)
+
+    assert answers == ["refused"]
+    assert [(one.outcome, one.steps) for one in result.runs] == [("done", 2)]
 
 
 async def test_a_pause_holds_the_delivery_until_it_is_resumed(tmp_path: Path) -> None:

@@ -12,6 +12,8 @@ from market.cli.report import print_report
 from market.cli.timeline import Line, Teller, ticks
 from market.protocol.commitments import RECEIPT, REVIEW, ReceiptClaims, ReviewClaims
 from market.protocol.events import KINDS, Event, Withheld
+from market.protocol.folded import Folded
+from market.protocol.folding import fold
 from market.protocol.signing import SigningKey
 from scenarios.engine import BuyerPart, NeedPart, Scenario
 from scenarios.engine.result import (
@@ -21,8 +23,10 @@ from scenarios.engine.result import (
     OrderResult,
     RunResult,
     StageResult,
+    WatcherResult,
+    WorkResult,
 )
-from scenarios.engine.telling import Acted, JourneyOver, Logged, Opened, Resumed
+from scenarios.engine.telling import Acted, Joined, JourneyOver, Logged, Opened, Resumed
 from tests.shell import Market
 
 BUYER, SELLER, OVERSEER = "B" * 43, "S" * 43, "O" * 43
@@ -250,8 +254,7 @@ def test_a_run_is_told_while_it_happens(capsys: pytest.CaptureFixture[str]) -> N
         " overseer, market",
         "#3   Use        started     clerk is at work",
         "#3   fault      disconnect  the connection is cut",
-        "#3   fault      resumed     the stream goes on behind #3: nothing lost,"
-        " nothing twice",
+        "#3   fault      resumed     the stream goes on behind #3: nothing lost, nothing twice",
     ]
 
 
@@ -294,7 +297,10 @@ def result(**changes: Any) -> RunResult:
 
 
 def test_a_run_is_reported_when_it_is_over(capsys: pytest.CaptureFixture[str]) -> None:
-    print_report(result())
+    [journey] = result().journeys
+    other = msgspec.structs.replace(journey, session_id="ses_2", outcome="open", orders=[])
+
+    print_report(result(journeys=[journey, other]))
 
     told = capsys.readouterr().out.splitlines()
     assert told == [
@@ -306,6 +312,10 @@ def test_a_run_is_reported_when_it_is_over(capsys: pytest.CaptureFixture[str]) -
         "    0.10 XTS held = 0.06 paid (fee 0.0009) + 0.04 returned; 3 of 5 units in 3 chunks",
         "    other: no",
         "    ses_1, 9 events; its stream was cut once and went on once",
+        "● walker is not through",
+        "    Find ✓ 10ms  Evaluate ✗ 2.0s  Trust ·  Pay ·  Use ·  Recommend ·",
+        "    other: no",
+        "    ses_2, 9 events; its stream was cut once and went on once",
         "",
         "Funnel",
         "Stage     Reached  Passed  Left  Open  Step" + " " * 28 + "Top reason to leave",
@@ -324,6 +334,67 @@ def test_a_run_is_reported_when_it_is_over(capsys: pytest.CaptureFixture[str]) -
         "",
         "✓ proven from the store: 7 postings sum to zero, 9 log entries chain, 1 receipts hold,"
         " 0.00 XTS still in escrow",
+    ]
+
+
+def test_devices_and_sub_agents_are_reported(capsys: pytest.CaptureFixture[str]) -> None:
+    watcher = WatcherResult(
+        name="phone", who="walker", session_id="ses_1", over="sse", first=5, entries=4,
+        differences=0, cut=2, resumed=2,
+    )  # fmt: skip
+    other = msgspec.structs.replace(watcher, name="tab", over="poll", first=0, differences=1, cut=0)
+    work = WorkResult(
+        run="facts", title="Check them", by="checker", session_id="ses_1", steps=3, attempts=4,
+        outcome="cancelled", detail="told to stop at #7",
+    )  # fmt: skip
+
+    print_report(result(watchers=[watcher, other], runs=[work]))
+
+    told = capsys.readouterr().out.splitlines()
+    assert "Funnel" not in told  # of one journey it would say nothing new
+    first = told.index("Devices")
+    assert told[first : first + 8] == [
+        "Devices",
+        "Device  Whose   Over       Got                 As the log",
+        "phone   walker  SSE        snapshot, #5 to #8  ✓ same bytes  cut twice, went on twice",
+        "tab     walker  long poll  #0 to #3            ✗ 1 differ",
+        "",
+        "Sub-agents",
+        "■ facts, written by checker: Check them",
+        "    3 steps, 1 of them done again; cancelled: told to stop at #7",
+    ]
+
+
+def test_a_device_that_joins_says_what_it_knows(capsys: pytest.CaptureFixture[str]) -> None:
+    buyer = BuyerPart(name="walker", need=NeedPart(query="units", input={}))
+    scenario = Scenario(scenario=1, name="short", buyers=[buyer])
+    decided = {"stage": "finding", "outcome": "advance", "detail": f"{SELLER} is listed."}
+    placed = {
+        "service_id": "svc_1", "slug": "clerk", "seller_id": SELLER, "amount_minor": 100_000,
+        "currency": "XTS", "units": 5,
+    }  # fmt: skip
+    log = [event("decision.made", decided), event("order.placed", placed)]
+    started = event("run.started", {"run": "facts", "title": "Check", "parent": None})
+    folded = Folded()
+    for offset, one in enumerate([*log, started]):
+        fold(folded, msgspec.structs.replace(one, offset=offset, order_id="ord_1"))
+
+    with Progress(scenario, is_quiet=False) as progress:
+        progress(Opened("http://127.0.0.1:1", NAMES))
+        progress(Joined("walker", "tab", "poll", 1, None))
+        progress(Joined("walker", "phone", "socket", 2, folded))
+        progress(Acted("walker", 2, "lost-acknowledgement", True, "its answer is lost"))
+        progress(Resumed("walker", 2, "phone"))
+
+    lines = [line[10:] for line in capsys.readouterr().err.splitlines()[2:]]
+    assert lines == [
+        "#1   device     reads       tab by long poll: the past from #0 on, then live",
+        "#2   device     snapshot    phone by WebSocket: what #0 to #2 come to, then live",
+        "                            Find       clerk is listed.",
+        "                            order      clerk: placed, 0.10 XTS held, 0 of 5 units",
+        "                            run        facts: at work, 0 steps",
+        "#2   fault      no answer   its answer is lost",
+        "#2   fault      resumed     phone's stream goes on behind #2: nothing lost, nothing twice",
     ]
 
 

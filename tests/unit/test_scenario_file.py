@@ -6,15 +6,17 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema_rs
+import msgspec
 import pytest
 
 from market.faces.http.openapi import portable
 from market.protocol.canonical import digest
 from market.protocol.events import GENESIS, KINDS, Event
 from scenarios.engine import BadScenario, Scenario, Story, schema
+from scenarios.engine.acts import acts_of
 from scenarios.engine.checks import check
 from scenarios.engine.expressions import BadExpression, Expression, Signature
-from scenarios.engine.facts import Balance, Facts, gaps, journey_of, repeats
+from scenarios.engine.facts import Balance, Facts, WatcherFacts, gaps, journey_of, repeats
 from scenarios.engine.form import names_of, seconds
 from scenarios.engine.metrics import METRICS, Untested, measure, read
 from scenarios.engine.places import lines_of
@@ -44,6 +46,33 @@ at = { agent = "walker-*", event = "order.placed" }
 [[expect]]
 that = "orders.settled == 2"
 """
+
+CUES = (
+    WHOLE
+    + """\
+[[watchers]]
+name = "phone"
+who = "overseer"
+at = { agent = "walker-1", chunk = 1 }
+[[sub_agents]]
+name = "checker"
+title = "Check"
+at = { agent = "walker-1", event = "order.started" }
+steps = [{ step = "one", output = { price = 1 } }]
+[[overseer]]
+do = "steer"
+by = "phone"
+run = "checker"
+at = { agent = "walker-1", step = "checker/one" }
+[[faults]]
+kind = "cut"
+whose = "phone"
+bytes = 100
+at = { agent = "walker-1", action = "steer" }
+[[expect]]
+that = "differences(watcher='phone') == 0 and steps(run='checker') == 1"
+"""
+)
 
 
 @pytest.fixture
@@ -85,7 +114,7 @@ def test_a_whole_file_is_read(file: Path) -> None:
             "qery =",
             "12: buyers[0].need.qery is not known here (did you mean 'query'?)",
         ),
-        ('"disconnect"', '"latency"', "14: faults[0].kind cannot be 'latency' (known: disconnect)"),
+        ('"disconnect"', '"latency"', "14: faults[0].kind cannot be 'latency' (known: cut, "),
         ("chunk = 3", "chunk = -1", "15: faults[0].at.chunk: expected `int` >= 0"),
         ('do = "cancel"', 'do = "cancle"', "17: overseer[0].do cannot be 'cancle' "),
         ("that =", "than =", "20: expect[0].than is not known here (did you mean 'that'?)"),
@@ -122,6 +151,85 @@ def test_what_is_named_must_exist(file: Path, right: str, wrong: str, said: str)
     found = mistakes(file, WHOLE.replace(right, wrong, 1))
 
     assert any(mistake.startswith(said) for mistake in found), found
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "said"),
+    [
+        ('who = "overseer"', 'over = "carrier"', "23: watchers[0].over cannot be 'carrier' (known"),
+        ('who = "overseer"', 'begin = "start"', "23: watchers[0].begin is not known here (did you"),
+        ("title =", "titel =", "27: sub_agents[0].titel is not known here (did you mean 'title'"),
+        (
+            'steps = [{ step = "one", output = { price = 1 } }]',
+            "steps = []",
+            "29: sub_agents[0].st",
+        ),
+        ('step = "one"', 'step = "page/one"', "29: sub_agents[0].steps[0].step must be what a wor"),
+        ('step = "one"', 'stepp = "one"', "29: sub_agents[0].steps[0].stepp is not known here (di"),
+        ('"checker/one"', '"one"', '34: overseer[1].at.step must be a step of a run, such as "s'),
+        ('action = "steer"', 'action = "wave"', "39: faults[1].at.action cannot be 'wave' (known:"),
+        ("bytes = 100", "bytes = 0", "38: faults[1].bytes: expected `int` >= 1"),
+    ],
+)
+def test_a_mistake_in_what_happens_is_named_by_its_line(
+    file: Path, right: str, wrong: str, said: str
+) -> None:
+    [mistake] = mistakes(file, CUES.replace(right, wrong, 1))
+
+    assert mistake.startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "said"),
+    [
+        ('"overseer"\nat', '"clerk"\nat', "23: no agent here is called 'clerk'"),
+        ('"overseer"\nat', '"walker-1-principal"\nat', "23: no agent here is called 'walker-1-pr"),
+        ('"walker-1", chunk = 1', '"walker-*", chunk = 1', "24: give the name of one buyer"),
+        ('"checker"\ntitle', '"phone"\ntitle', "26: the name 'phone' is taken"),
+        ('"walker-1", event', '"walker-?", event', "28: give the name of one buyer"),
+        ('by = "phone"', 'by = "fone"', "32: no watcher here is called 'fone' (did you mean 'phon"),
+        ('run = "checker"', 'run = "chequer"', "33: no run here is called 'chequer' (did you mea"),
+        ("checker/one", "checker/won", "34: no step here is called 'checker/won' (did you mean"),
+        (
+            ', step = "checker/one"',
+            "",
+            "34: give exactly one of event, offset, chunk, step and act",
+        ),
+        ('whose = "phone"', 'whose = "fone"', "37: no agent here is called 'fone' (did you mean"),
+        ("bytes = 100\n", "", "35: bytes are what a cut, and nothing else, happens after"),
+        ('"disconnect"', '"disconnect"\nbytes = 9', "15: bytes are what a cut, and nothing else"),
+        ("watcher='phone'", "watcher='fone'", "41: no watcher here is called 'fone'"),
+        ("run='checker'", "run='chequer'", "41: no run here is called 'chequer'"),
+    ],
+)
+def test_what_happens_is_about_what_exists(file: Path, right: str, wrong: str, said: str) -> None:
+    found = mistakes(file, CUES.replace(right, wrong, 1))
+
+    assert any(mistake.startswith(said) for mistake in found), found
+
+
+def test_two_sub_agents_do_not_write_one_run(file: Path) -> None:
+    again = CUES.partition("[[sub_agents]]")[2].partition("[[overseer]]")[0]
+    again = "[[sub_agents]]" + again.replace('"checker"', '"other"\nrun = "checker"')
+
+    [mistake] = mistakes(file, CUES + again)
+
+    assert "another sub-agent has the run 'checker' there" in mistake
+
+
+def test_a_file_in_which_much_happens_is_read(file: Path) -> None:
+    file.write_text(CUES)
+
+    story = load(file)
+
+    assert [act.title for act in acts_of(story)] == [
+        "watcher phone at chunk 1 of walker-1",
+        "sub-agent checker at event order.started of walker-1",
+        "disconnect at chunk 3 of walker-1",
+        "cut at action steer of walker-1",
+        "cancel at event order.placed of walker-*",
+        "steer at step checker/one of walker-1",
+    ]
 
 
 def test_all_mistakes_are_told_at_once(file: Path) -> None:
@@ -369,9 +477,61 @@ def test_gaps_and_repeats_show_wherever_they_are() -> None:
     assert repeats(facts(CANCELLED, read={"ses_1": [4, 5, 5]})) == 1
 
 
+def test_what_devices_and_sub_agents_did_is_told_from_the_log() -> None:
+    accepted = {"action": "pause", "answer": "accepted"}
+    events = log(
+        ("session.opened", {"need": "x"}),
+        ("presence.joined", {"agent_id": BUYER, "device": "phone"}),
+        ("presence.joined", {"agent_id": BUYER, "device": "tab"}),
+        ("presence.left", {"agent_id": BUYER, "device": "phone"}),
+        ("presence.joined", {"agent_id": BUYER, "device": "phone"}),
+        ("run.started", {"run": "a", "title": "A"}),
+        ("run.started", {"run": "b", "title": "B"}),
+        ("run.step", {"run": "a", "step": "1", "attempt": 1}),
+        ("run.step", {"run": "b", "step": "1", "attempt": 1}),
+        ("run.step", {"run": "a", "step": "1", "attempt": 2}),
+        ("run.ended", {"run": "a", "outcome": "done", "detail": ""}),
+        PLACED,
+        ("control.answered", accepted),
+        ("control.answered", {**accepted, "action": "resume"}),
+        chunk(0),
+    )
+    watcher = WatcherFacts(
+        name="phone", who="walker", buyer="walker", session_id="ses_1", over="sse", first=2,
+        offsets=[2, 3, 5], differences=1, cuts=1, resumes=1,
+    )  # fmt: skip
+    told = facts(events, watchers=[watcher], lost_answers=3)
+
+    assert asked("sessions.most_present == 2 and watchers.count == 1", told)
+    assert asked("runs.count == 2 and runs.turns == 2 and acknowledgements.lost == 3", told)
+    assert asked("steps(run='a') == 1 and attempts(run='a') == 2", told)
+    assert asked("attempts(run='*') == 3 and written_by(run='b') == 'walker'", told)
+    assert asked("run_outcome(run='a') == 'done' and run_outcome(run='b') == ''", told)
+    assert asked("watched(watcher='p*') == 3 and watched_from(watcher='phone') == 2", told)
+    assert asked("differences(watcher='phone') == 1 and sessions.gaps == 1", told)
+    assert asked("paused_chunks(agent='walker') == 0", told)
+
+
+def test_a_chunk_in_a_pause_shows() -> None:
+    pause = {"action": "pause", "answer": "accepted"}
+    events = [*CANCELLED[:7], *log(("control.answered", pause), chunk(0))]
+    events = [msgspec.structs.replace(event, order_id=ORDER) for event in events]
+
+    assert asked("paused_chunks(agent='walker') == 1", facts(events))
+
+
 @pytest.mark.parametrize(
     "source",
-    ["wallet(agent='x') == 0", "outcome(agent='x') == ''", "captured(agent='x') == 0"],
+    [
+        "wallet(agent='x') == 0",
+        "outcome(agent='x') == ''",
+        "captured(agent='x') == 0",
+        "differences(watcher='x') == 0",
+        "watched(watcher='*') == 0",
+        "steps(run='x') == 0",
+        "run_outcome(run='*') == 'done'",
+        "paused_chunks(agent='walker') == 0",
+    ],
 )
 def test_a_question_about_nobody_has_no_answer(source: str) -> None:
     with pytest.raises(Untested):

@@ -27,7 +27,15 @@ from market.base.streams.log import (
     stream,
 )
 from market.base.streams.producers import Producer, check_producer, keep_producer
-from market.base.streams.reading import MAX_PAGE, MAX_PAGE_BYTES, Patience, Read, follow, read
+from market.base.streams.reading import (
+    MAX_PAGE,
+    MAX_PAGE_BYTES,
+    Patience,
+    Read,
+    bell_seconds,
+    follow,
+    read,
+)
 from market.base.streams.tables import entries, producers, streams
 
 __all__ = [
@@ -46,6 +54,7 @@ __all__ = [
     "StreamClosed",
     "StreamNotFound",
     "append",
+    "bell_seconds",
     "check_producer",
     "claim",
     "close",

@@ -110,8 +110,7 @@ async def follow(
     Raises:
         StreamNotFound: there is no such stream.
     """
-    # Another worker of a shared database may write without ringing here.
-    longest = math.inf if store.settings.dialect == "sqlite" else POLL_SECONDS
+    longest = bell_seconds(store)
     with store.hub.listen(stream_id) as ear:
         until: float | None = None
         while not store.hub.is_draining:
@@ -131,6 +130,11 @@ async def follow(
                 yield Read([], after + 1, is_end=False)
             elif not await ear.wait(min(until - now, longest)) and longest < math.inf:
                 ear.look()
+
+
+def bell_seconds(store: Store) -> float:
+    """Return for how long the bell can be trusted: another worker may write without ringing it."""
+    return math.inf if store.settings.dialect == "sqlite" else POLL_SECONDS
 
 
 def _seconds(patience: Patience) -> float:

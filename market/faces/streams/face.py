@@ -4,7 +4,6 @@ import asyncio
 import time
 from functools import partial
 from typing import Final, NamedTuple
-from urllib.parse import unquote
 
 from litestar.datastructures import State
 from litestar.types import HTTPScope, Receive, Scope, Send
@@ -134,7 +133,8 @@ class StreamFace:
         desk.gate.enter(reader_id)
         try:
             if wanted.live == "long-poll":
-                reply = await long_poll(store, log, wanted, match, desk.clock)
+                check = partial(_admit, desk, ask.headers)
+                reply = await long_poll(store, log, wanted, match, desk.clock, check)
                 if reply.status == 204 and CLOSED in reply.headers:
                     self._spinning.note(_client(ask, scope), log.stream.id, now=time.monotonic())
                 return reply
@@ -268,8 +268,9 @@ def _path(scope: HTTPScope) -> str:
 
     Raises:
         NotFound: it is not under this face.
+        BadStreamRequest: it is not text.
     """
-    path = unquote(scope["raw_path"].partition(b"?")[0].decode("latin-1"))
+    path = h.decoded(scope["raw_path"].partition(b"?")[0])
     if not path.startswith(h.PREFIX):
         raise NotFound("There is nothing at this address for you.")
     return path
@@ -294,9 +295,11 @@ def _refused(desk: Desk, error: Exception) -> Reply:
 
 
 async def _send(reply: Reply, method: str, send: Send) -> None:
-    body = b"" if method == "HEAD" else reply.body
+    is_head = method == "HEAD"
+    body = b"" if is_head else reply.body
     told = [*reply.headers, *h.SHARED]
-    if reply.status not in (204, 304):
+    if reply.status not in (204, 304) and not is_head:
+        # A HEAD's would have to be the GET's, which is not known (RFC 9110 8.6).
         told.append((b"content-length", str(len(body)).encode()))
     await send({"type": "http.response.start", "status": reply.status, "headers": told})
     await send({"type": "http.response.body", "body": body, "more_body": False})

@@ -6,11 +6,11 @@ Everything that a client may get wrong is refused here, with one sentence about 
 import re
 from datetime import datetime
 from typing import Any, Final, Literal, NamedTuple, cast
-from urllib.parse import quote, unquote
+from urllib.parse import quote, unquote_to_bytes
 
 from litestar.types import Scope
 
-from market.base.clock import rfc3339
+from market.base.clock import parse_rfc3339, rfc3339
 from market.base.streams import Producer
 from market.faces.http import limits
 from market.faces.http.answers import Header
@@ -26,6 +26,10 @@ _DIGITS: Final = re.compile(r"[0-9]{1,16}")
 _OFFSET: Final = re.compile(r"[0-9]{16}_[0-9]{16}")
 _MEDIA: Final = re.compile(r"[\w.+-]+/[\w.+-]+.*", re.DOTALL)
 _WIDE: Final = 10**16
+_MOMENT: Final = re.compile(
+    r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII
+)
+_CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f]")
 _ACCESS: Final = ("private", "readable", "open")
 _MAX_SAFE: Final = 2**53 - 1
 
@@ -82,12 +86,24 @@ def stream_path(text: str) -> str:
     """Return the path that a URL's decoded path names, without the prefix of this face.
 
     Raises:
-        BadStreamRequest: it is empty or too long.
+        BadStreamRequest: it is empty, too long, or holds control characters.
     """
     path = text.removeprefix(PREFIX)
-    if not path or len(path) > MAX_PATH:
-        raise BadStreamRequest(f"A stream's path has 1 to {MAX_PATH} characters.")
+    if not path or len(path) > MAX_PATH or _CONTROLS.search(path):
+        raise BadStreamRequest(f"A stream's path has 1 to {MAX_PATH} characters of text.")
     return path
+
+
+def decoded(raw: bytes) -> str:
+    """Return the text that stands percent-encoded in a URL.
+
+    Raises:
+        BadStreamRequest: it is not UTF-8. Two such paths must not become the same one.
+    """
+    try:
+        return unquote_to_bytes(raw).decode()
+    except UnicodeDecodeError as error:
+        raise BadStreamRequest("A path is text in UTF-8, percent-encoded.") from error
 
 
 def quoted(path: str) -> str:
@@ -96,9 +112,18 @@ def quoted(path: str) -> str:
 
 
 def text_of(headers: dict[bytes, bytes], name: bytes) -> str | None:
-    """Return a header as text, or None."""
+    """Return a header as text, of which each character is a byte, or None.
+
+    Raises:
+        BadStreamRequest: it holds characters that no header may hold (RFC 9110 5.5).
+    """
     value = headers.get(name)
-    return None if value is None else value.decode("latin-1").strip()
+    if value is None:
+        return None
+    text = value.decode("latin-1").strip(" \t")
+    if _CONTROLS.search(text):
+        raise BadStreamRequest(f"The header {name.decode()} holds control characters.")
+    return text
 
 
 def is_true(headers: dict[bytes, bytes], name: bytes) -> bool:
@@ -134,12 +159,11 @@ def time_of(headers: dict[bytes, bytes]) -> tuple[int | None, datetime | None]:
 
 def _instant(text: str) -> datetime:
     try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        moment = None
-    if moment is None or moment.tzinfo is None or len(text) < len("2026-01-01T00:00Z"):
-        raise BadStreamRequest("Stream-Expires-At is an instant as in 2026-11-22T12:00:00Z.")
-    return moment
+        if _MOMENT.fullmatch(text):
+            return parse_rfc3339(text.upper())
+    except (ValueError, OverflowError):
+        pass  # no such day, or none that UTC has a year for
+    raise BadStreamRequest("Stream-Expires-At is an instant as in 2026-11-22T12:00:00Z.")
 
 
 def fork_of(headers: dict[bytes, bytes]) -> Fork | None:
@@ -156,7 +180,7 @@ def fork_of(headers: dict[bytes, bytes]) -> Fork | None:
     if offset is None and within not in (None, "0"):
         raise BadStreamRequest("Stream-Fork-Sub-Offset needs Stream-Fork-Offset.")
     return Fork(
-        stream_path(unquote(source)),
+        stream_path(decoded(source.encode("latin-1"))),
         None if offset is None else read_offset(offset, "Stream-Fork-Offset"),
         int(within or 0),
     )

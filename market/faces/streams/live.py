@@ -7,8 +7,10 @@ reader that is slower than its stream waits in its own socket; what it misses it
 import asyncio
 from typing import Final
 
+import structlog
 from litestar.types import Receive, Send
 
+from market.base import streams
 from market.base.errors import MarketError
 from market.base.hub import Ear
 from market.faces.http import limits
@@ -20,6 +22,8 @@ from market.faces.streams.headers import Wanted
 from market.faces.streams.logs import Log, read_page
 from market.faces.streams.reading import touch
 from market.rawstreams import is_text
+
+log: Final = structlog.get_logger("market.http")
 
 PAGE: Final = 256 * 1024
 PAGE_ENTRIES: Final = 2_000
@@ -52,7 +56,7 @@ async def send_events(
                     "headers": [*_EVENTS, *_encoding(log), *headers],
                 }
             )
-            while (frame := await reader.next_frame()) is not None:
+            while (frame := await _next_frame(reader)) is not None:
                 await soon({"type": "http.response.body", "body": frame, "more_body": True})
             await soon({"type": "http.response.body", "body": b"", "more_body": False})
         finally:
@@ -63,6 +67,18 @@ def _encoding(log: Log) -> tuple[Header, ...]:
     if is_text(log.stream.content_type):
         return ()
     return ((b"stream-sse-data-encoding", b"base64"),)
+
+
+async def _next_frame(reader: "_Reader") -> bytes | None:
+    """Return what to send next; None at the end, also where the market cannot go on."""
+    try:
+        return await reader.next_frame()
+    except MarketError as refusal:
+        log.info("stream.ended", code=refusal.code)
+    except Exception:
+        # The edge: what follows the first byte can no longer become a problem document.
+        log.exception("stream.failed")
+    return None
 
 
 async def _until_gone(receive: Receive) -> None:
@@ -82,6 +98,8 @@ class _Reader:
         "_is_over",
         "_known_cursor",
         "_log",
+        "_sign_at",
+        "_trusts",
         "_visitor",
     )
 
@@ -97,6 +115,8 @@ class _Reader:
         self._is_first = True
         self._is_over = False
         self._has_left = False
+        self._sign_at: float | None = None
+        self._trusts = streams.bell_seconds(desk.store)
 
     def leave(self, _: object) -> None:
         """Note that nobody reads any more."""
@@ -112,17 +132,20 @@ class _Reader:
             heard = ear.take(self._after)
             if heard:
                 self._after = heard[-1].offset
+                self._sign_at = None
                 content_type = self._log.stream.content_type
                 return push_frames(heard, content_type, self._log.view, self._cursor())
             if ear.must_look():
                 # A pause, for who reads fast from a long log would keep all others waiting.
                 await asyncio.sleep(0)
                 if frame := await self._look():
+                    self._sign_at = None
                     return frame
-            elif not await ear.wait(self._patience()):
-                await touch(store, self._log)
+            elif not await ear.wait(self._pause()):
                 ear.look()
-                self._is_first = True  # says where the stream stands: a sign of life
+                if self._left() <= 0:
+                    await touch(store, self._log)
+                    self._is_first = True  # says where the stream stands: a sign of life
         return None
 
     async def _look(self) -> bytes:
@@ -153,6 +176,16 @@ class _Reader:
             self._after + 1, self._cursor(), is_up_to_date=is_tail, is_closed=self._is_over
         )
         return data + control
+
+    def _pause(self) -> float:
+        """Return for how long to wait for the bell: until a sign of life is due, or less."""
+        return min(max(self._left(), 0.0), self._trusts)
+
+    def _left(self) -> float:
+        now = self._ear.loop.time()
+        if self._sign_at is None:
+            self._sign_at = now + self._patience()
+        return self._sign_at - now
 
     def _patience(self) -> float:
         ttl = self._log.stream.ttl_seconds

@@ -1,10 +1,14 @@
 """Reading at rest: HEAD, catch-up in chunks, and the long poll."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Final, NamedTuple
 
 from market import rawstreams
+from market.base import streams
 from market.base.clock import Clock
+from market.base.errors import Overloaded
 from market.base.store import Store
 from market.faces.http.answers import Header
 from market.faces.streams.frames import body_of, cursor_at
@@ -55,9 +59,17 @@ async def catch_up(store: Store, log: Log, wanted: Wanted, if_none_match: bytes 
 
 
 async def long_poll(
-    store: Store, log: Log, wanted: Wanted, if_none_match: bytes | None, clock: Clock
+    store: Store,
+    log: Log,
+    wanted: Wanted,
+    if_none_match: bytes | None,
+    clock: Clock,
+    check: Callable[[], Awaitable[object]],
 ) -> Reply:
-    """Return what follows an offset, or wait for it; 204 when nothing came in time."""
+    """Return what follows an offset, or wait for it; 204 when nothing came in time.
+
+    ``check`` is asked after each wait, and raises for who may no longer read.
+    """
     loop = asyncio.get_running_loop()
     deadline = loop.time() + store.settings.long_poll_seconds
     after = log.stream.next_offset - 1 if wanted.after is None else wanted.after
@@ -65,8 +77,11 @@ async def long_poll(
         page = await _read(store, log, after)
         while not page.entries and not page.is_closed and not store.hub.is_draining:
             left = deadline - loop.time()
-            if left <= 0 or not await ear.wait(left):
+            if left <= 0:
                 break
+            await ear.wait(min(left, streams.bell_seconds(store)))
+            await check()
+            ear.take(after)  # It is read from the log; what comes from now on rings anew.
             page = await _read(store, log, after)
     cursor = cursor_at(clock.now(), wanted.cursor)
     told = (b"stream-cursor", str(cursor).encode())
@@ -79,7 +94,9 @@ async def long_poll(
 async def touch(store: Store, log: Log) -> None:
     """Let the time to live of a stream that has one begin anew: somebody reads it."""
     if log.stream.ttl_seconds is not None:
-        await store.write(rawstreams.touch, stream_id=log.stream.id)
+        # Where nothing can be written, what is there can still be read.
+        with suppress(Overloaded):
+            await store.write(rawstreams.touch, stream_id=log.stream.id)
 
 
 def next_offset(offset: int) -> Header:
