@@ -11,7 +11,7 @@ from market.cli.failures import reported
 from market.cli.options import json_option
 from market.cli.output import emit, hint, say, table
 from market.cli.playing import load_all
-from scenarios.engine import Scenario
+from scenarios.engine import OverseerPart, Scenario
 from scenarios.engine.form import names_of
 from scenarios.engine.metrics import METRICS
 
@@ -66,8 +66,13 @@ def _print_plan(scenario: Scenario) -> None:
         rows.append(("buyer", ", ".join(names_of(buyer)), f"{what}: {buyer.need.query}"))
     rows += [("watcher", one.name, f"over {one.over}, at {one.at}") for one in scenario.watchers]
     rows += [("sub-agent", one.name, f"{one.title}, at {one.at}") for one in scenario.sub_agents]
-    rows += [("fault", fault.kind, f"at {fault.at}") for fault in scenario.faults]
-    rows += [("overseer", act.do, f"at {act.at}") for act in scenario.overseer]
+    rows += [("fault", one.kind, f"for {one.target}, at {one.at}") for one in scenario.faults]
+    rows += [("overseer", one.do, f"{_by(one)}at {one.at}") for one in scenario.overseer]
     rows += [("expect", _FORCE[one.severity], one.title) for one in scenario.expect]
     table(("  what", "who", "how"), ((f"  {kind}", who, how) for kind, who, how in rows))
     say()
+
+
+def _by(act: OverseerPart) -> str:
+    """Return from which device a human acts, if it is said."""
+    return "" if act.by is UNSET else f"by {act.by}, "

@@ -1,4 +1,4 @@
-"""``market identity new``, ``show``, ``rotate`` and ``revoke``."""
+"""``market identity new``, ``show``, ``token``, ``rotate`` and ``revoke``."""
 
 import shlex
 from pathlib import Path
@@ -109,6 +109,19 @@ def show(handle: str | None, offline: bool, url: str, key_file: Path | None, as_
     _report(agent, identity, as_json=as_json)
     if handle is None and not as_json:
         hint("market wallet show", carry=CLIENT)
+
+
+@click.command()
+@client_options
+@reported
+def token(url: str, key_file: Path | None, as_json: bool) -> None:
+    """Print an access token for other clients: a bearer header, good for five minutes."""
+    header = with_client(url, key_file, lambda market: market.authorization())
+    text = header.removeprefix("Bearer ")
+    if as_json:
+        emit({"access_token": text, "token_type": "Bearer"})
+    else:
+        say(text)
 
 
 @click.command()

@@ -93,7 +93,7 @@ class Progress:
         line = Line(_DEVICE, "snapshot", f"{reader}: what #0 to #{last} come to, then live")
         self._print(news.buyer, offset, line)
         for word, text in self._teller.known(news.snapshot):
-            self._print(news.buyer, "", Line("", "", f"{word:<9}  {text}"))
+            self._print(news.buyer, "", Line("", word, text))
 
     def _print(self, agent: str, offset: str, line: Line) -> None:
         if self._is_quiet:

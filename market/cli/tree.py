@@ -70,6 +70,7 @@ IDENTITY: Final = _group(
     {
         "new": Lazy("market.cli.identity:new", "Make a key; with a handle, register it."),
         "show": Lazy("market.cli.identity:show", "Show an agent and its keys."),
+        "token": Lazy("market.cli.identity:token", "Print an access token, for other clients."),
         "rotate": Lazy("market.cli.identity:rotate", "Replace the key, and revoke the old one."),
         "revoke": Lazy("market.cli.identity:revoke", "Revoke a key."),
     },

@@ -8,6 +8,7 @@ from subprocess import CompletedProcess
 from typing import Any
 
 import anyio
+import httpx
 import pytest
 
 from buyer_agents import MarketClient, Need, Shopper, policy_named
@@ -172,6 +173,11 @@ async def test_keys_are_registered_rotated_and_revoked(shell: Shell) -> None:
         first.key.kid: False,
         second.key.kid: True,
     }
+    token = (await shell.ok("identity", "token", "--key", "me.key")).strip()
+    bearer = {"authorization": f"Bearer {token}"}
+    url = shell.environ["MARKET_URL"]
+    async with httpx.AsyncClient(base_url=url, headers=bearer) as other_client:
+        assert (await other_client.get("/v1/me")).json()["id"] == first.agent_id
     last = await shell.run("identity", "revoke", second.key.kid, "--key", "me.key", "--yes")
     assert last.returncode == 6
     stranger = await shell.run("identity", "new", "you.key", "--handle", "roamer")

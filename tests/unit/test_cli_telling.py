@@ -390,9 +390,9 @@ def test_a_device_that_joins_says_what_it_knows(capsys: pytest.CaptureFixture[st
     assert lines == [
         "#1   device     reads       tab by long poll: the past from #0 on, then live",
         "#2   device     snapshot    phone by WebSocket: what #0 to #2 come to, then live",
-        "                            Find       clerk is listed.",
-        "                            order      clerk: placed, 0.10 XTS held, 0 of 5 units",
-        "                            run        facts: at work, 0 steps",
+        "                Find        clerk is listed.",
+        "                order       clerk: placed, 0.10 XTS held, 0 of 5 units",
+        "                run         facts: at work, 0 steps",
         "#2   fault      no answer   its answer is lost",
         "#2   fault      resumed     phone's stream goes on behind #2: nothing lost, nothing twice",
     ]
