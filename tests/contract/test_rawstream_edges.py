@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
+import anyio.lowlevel
 import pytest
 
 from market import identity, rawstreams
@@ -50,7 +51,7 @@ async def append(owner: Agent, market: Market, path: str) -> None:
 async def somebody_listens(market: Market, *, readers: int) -> None:
     async with asyncio.timeout(LIMIT_SECONDS):
         while market.store.hub.readers < readers:
-            await asyncio.sleep(0)
+            await anyio.lowlevel.checkpoint()
 
 
 class Live:
@@ -259,3 +260,17 @@ async def test_what_was_read_of_a_stream_is_not_taken_for_that_of_its_successor(
     answer = await ask(owner, market, "GET", "log", headers=seen)
 
     assert (answer.status_code, answer.json()) == (200, ["other"])
+
+
+async def test_messages_are_kept_as_they_were_sent_on_one_line(market: Market):
+    owner = await made(market, "log")
+
+    for body in (b' [1 , "a\\nb",\n2 ]\r\n', b'{"a":\r\n 1}\n', b"[[ ],[[3]]]"):
+        answer = await ask(owner, market, "POST", "log", headers=JSON, content=body)
+        assert answer.status_code == 204
+    for body in (b"[ \n ]", b" ", b"[1,]", b'"a\nb"', b'"\xff"', b"1e999", b"1 2"):
+        answer = await ask(owner, market, "POST", "log", headers=JSON, content=body)
+        assert answer.status_code == 400
+
+    answer = await ask(owner, market, "GET", "log")
+    assert answer.content == b'[1 , "a\\nb", 2,{"a":   1},[ ],[[3]]]'
