@@ -29,6 +29,7 @@ from market.base.clock import Clock
 from market.base.migration import migrate
 from market.base.settings import Settings
 from market.base.store import Store
+from market.base.streams import keep_lookout
 from market.chores import Pause, keep_house
 from market.faces import http, streams
 from market.faces.http.serve import CannotServe, raise_file_limit, serving
@@ -115,6 +116,7 @@ async def opened(
         async with (
             _in_background(keep_house(store, pause=pause)),
             _in_background(streams.Courier(store).run()),
+            _in_background(keep_lookout(store)),
         ):
             yield
     finally:

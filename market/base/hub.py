@@ -32,13 +32,16 @@ class Listener(Protocol):
     def wake(self) -> None:
         """Let the reader look around."""
 
+    def hint(self, last: int | None) -> None:
+        """Look at the log, if it goes up to an offset that was not read yet; None: it may."""
+
 
 class Ear:
     """One reader's place in the hub. Only its own event loop touches it."""
 
     __slots__ = (
-        "_alarm", "_entries", "_held", "_is_called", "_is_rung", "_must_look", "_until", "_waiter",
-        "loop",
+        "_alarm", "_entries", "_held", "_is_called", "_is_rung", "_must_look", "_reached", "_until",
+        "_waiter", "loop",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -51,6 +54,7 @@ class Ear:
         self._entries: deque[Entry] = deque()
         self._held = 0
         self._must_look = True
+        self._reached = -1
 
     def hear(self, entries: list[Entry]) -> None:
         """Take new entries in, or forget them all when they would be too many bytes.
@@ -82,7 +86,14 @@ class Ear:
                 break
         self._entries.clear()
         self._held = 0
+        self._reached = after
         return taken
+
+    def hint(self, last: int | None) -> None:
+        """Look at the log, if it goes up to an offset that was not read yet; None: it may."""
+        if last is None or last > self._reached:
+            self._must_look = True
+            self._ring()
 
     def must_look(self) -> bool:
         """Whether the reader has to read the log itself; asking once answers it."""
@@ -155,6 +166,7 @@ class Hub:
         self._turns: dict[asyncio.AbstractEventLoop, asyncio.Semaphore] = {}
         self.shelf = Shelf()
         self.is_draining = False
+        self.has_lookout = False
 
     @contextmanager
     def listen(self, stream_id: str) -> Iterator[Ear]:
@@ -204,6 +216,18 @@ class Hub:
             for ear in self._ears.get(stream_id, ()):
                 if ear.loop is loop:
                     ear.hear(entries)
+
+    def hint(self, last: dict[str, int], *, are_all: bool) -> None:
+        """Tell readers up to which offsets the log goes; called within the loop.
+
+        Unless ``are_all``, other streams may have gone on too.
+        """
+        loop = asyncio.get_running_loop()
+        for stream_id, ears in self._ears.items():
+            if not are_all or stream_id in last:
+                for ear in ears:
+                    if ear.loop is loop:
+                        ear.hint(last.get(stream_id) if are_all else None)
 
     def drain(self) -> None:
         """Ask every stream to end itself with a resumable last frame; called within the loop."""

@@ -95,8 +95,8 @@ def _order(order: OrderResult, currency: str) -> str:
 def _watchers(watchers: Sequence[WatcherResult]) -> None:
     rows = []
     for one in watchers:
-        last = f"#{one.first + one.entries - 1}"
-        got = f"snapshot, #{one.first} to {last}" if one.first else f"#0 to {last}"
+        live = f"#{one.first} to #{one.first + one.entries - 1}" if one.entries else "nothing live"
+        got = f"snapshot, {live}" if one.first else live
         same = f"✗ {one.differences} differ" if one.differences else "✓ same bytes"
         cut = f"cut {_times(one.cut)}, went on {_times(one.resumed)}" if one.cut else ""
         rows.append((one.name, one.who, OVER[one.over], got, same, cut))

@@ -73,13 +73,20 @@ class Director:
                 if watcher.session_id:
                     await watcher.reads(self.logs[watcher.session_id].offset)
 
-    def idle_acts(self) -> list[Trouble]:
-        """Return a trouble for each act that never happened."""
-        return [
+    def troubles(self) -> list[Trouble]:
+        """Return a trouble for each act that never happened, and for work that broke off."""
+        idle = [
             Trouble(act.where, f"{act.title} never happened", act.refusal)
             for act in self._acts
             if not act.performed
         ]
+        broken = [
+            Trouble(act.where, f"{act.title} broke off", helper.trouble)
+            for act in self._acts
+            if isinstance(act.part, SubAgentPart) and act.performed
+            if (helper := self.helpers[act.part.name]).trouble
+        ]
+        return idle + broken
 
     async def _follow(self, group: TaskGroup, log: Log) -> None:
         async with aclosing(follow_session(self._overseer, log.session_id)) as entries:
@@ -120,11 +127,12 @@ class Director:
 
     async def _reads(self, fault: FaultPart, log: Log, offset: int) -> None:
         """Wait until those who are cut read, so that they are cut while they do."""
-        for name, watcher in self.watchers.items():
-            if name == fault.whose and watcher.session_id == log.session_id:
-                await watcher.reads(offset)
         if fault.whose is UNSET:
             await self.views[log.buyer].reads(log.session_id, offset)
+        for name, watcher in self.watchers.items():
+            is_here = watcher.session_id == log.session_id
+            if is_here and fnmatchcase(name, fault.target):
+                await watcher.reads(offset)
 
     async def _intervene(self, act: Act, part: OverseerPart, log: Log, event: Event) -> None:
         await anyio.sleep(seconds(part.after))

@@ -115,7 +115,7 @@ class Run:
         keeping.keep(
             self._folder, result=result, events=events, keys=record.keys, receipts=record.receipts
         )
-        troubles = [*director.idle_acts(), *troubles]
+        troubles = [*director.troubles(), *troubles]
         if troubles and not (result.findings or result.is_interrupted):
             raise BadScenario(*troubles)
         return result

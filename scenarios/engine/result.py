@@ -12,9 +12,9 @@ from market.protocol.events import STAGES, Stage
 from market.protocol.money import decimal_text
 from scenarios.engine import metrics
 from scenarios.engine.agents import BuyersView
+from scenarios.engine.asking import Untested
 from scenarios.engine.expressions import Value
 from scenarios.engine.facts import Facts, JourneyFacts
-from scenarios.engine.metrics import Untested
 from scenarios.engine.story import BadScenario, Story, Trouble
 
 PASSED: Final = 0

@@ -9,7 +9,7 @@ import anyio
 import msgspec
 from anyio.abc import TaskGroup
 
-from buyer_agents import MarketClient, MarketUnreachable, Presence
+from buyer_agents import MarketClient, MarketUnreachable, Presence, Refused
 from buyer_agents.connection import Query
 from buyer_agents.transports import Frame, frames_until, open_socket, open_sse
 from market.protocol.folded import SnapshotView
@@ -59,6 +59,11 @@ class Watcher:
         self._moved = anyio.Event()
         self._over = anyio.Event()
 
+    @property
+    def is_over(self) -> bool:
+        """Whether it reads no more: the log is complete, or the market stayed away."""
+        return self._over.is_set()
+
     async def join(self, group: TaskGroup, session_id: str, offset: int) -> None:
         """Be present, and follow the session from now on; return when ``offset`` is read."""
         self.session_id = session_id
@@ -69,19 +74,22 @@ class Watcher:
 
     async def reads(self, offset: int) -> None:
         """Wait until ``offset`` is read, or nothing more will be."""
-        while self._after < offset and not self._over.is_set():
+        while self._after < offset and not self.is_over:
             await self._moved.wait()
 
     def was_cut(self) -> None:
         """Note that its line broke."""
-        if self.session_id and not self._over.is_set():
+        if self.session_id and not self.is_over:
             self.cuts += 1
 
     async def _watch(self) -> None:
-        presence = Presence(self.market, self.session_id, device=self.part.name, status="streaming")
+        presence = Presence(self.market, self.session_id, device=self.part.name)
         try:
+            # Nobody is present in a session that is complete; it can be read all the same.
+            with suppress(Refused):
+                await presence.show("streaming")
             async with anyio.create_task_group() as group:
-                await group.start(presence.keep)
+                group.start_soon(presence.keep)
                 with suppress(MarketUnreachable):
                     await (self._poll() if self.part.over == "poll" else self._follow())
                 group.cancel_scope.cancel()

@@ -172,6 +172,45 @@ async def test_a_device_that_is_cut_gets_the_same_bytes(
     assert (watcher.first > 0) == (begins == "snapshot")
 
 
+@pytest.mark.parametrize("over", ["sse", "socket", "poll"])
+async def test_a_device_that_comes_after_the_end_has_it_all(tmp_path: Path, over: str) -> None:
+    watcher = f"""
+    [[watchers]]
+    name = "phone"
+    over = "{over}"
+    at = {{ agent = "walker", event = "session.closed" }}
+    """
+
+    result = await played(tmp_path, watcher)
+
+    [phone] = result.watchers
+    assert (phone.first, phone.entries, phone.differences) == (0, result.events, 0)
+
+
+async def test_a_sub_agent_that_is_refused_is_told_as_such(tmp_path: Path) -> None:
+    acts = """
+    [[sub_agents]]
+    name = "first"
+    title = "Check"
+    run = "check"
+    at = { agent = "walker", event = "order.started" }
+    steps = [{ step = "one" }]
+    [[overseer]]
+    do = "cancel"
+    run = "later"
+    at = { agent = "walker", event = "session.opened" }
+    [[sub_agents]]
+    name = "second"
+    title = "Cancelled before it begins"
+    run = "later"
+    at = { agent = "walker", event = "run.started" }
+    steps = [{ step = "one" }]
+    """
+
+    with pytest.raises(BadScenario, match=r"sub-agent second at .* never happened \(.*cancelled"):
+        await played(tmp_path, acts)
+
+
 async def test_an_answer_is_lost_and_what_was_done_is_done_once(tmp_path: Path) -> None:
     fault = """
     [[faults]]

@@ -14,11 +14,12 @@ from market.protocol.canonical import digest
 from market.protocol.events import GENESIS, KINDS, Event
 from scenarios.engine import BadScenario, Scenario, Story, schema
 from scenarios.engine.acts import acts_of
+from scenarios.engine.asking import Untested
 from scenarios.engine.checks import check
 from scenarios.engine.expressions import BadExpression, Expression, Signature
 from scenarios.engine.facts import Balance, Facts, WatcherFacts, gaps, journey_of, repeats
 from scenarios.engine.form import names_of, seconds
-from scenarios.engine.metrics import METRICS, Untested, measure, read
+from scenarios.engine.metrics import METRICS, measure, read
 from scenarios.engine.places import lines_of
 from scenarios.engine.reading import load
 from scenarios.engine.seeds import key_of, nonces_of

@@ -26,6 +26,7 @@ from market.base.streams.log import (
     remove,
     stream,
 )
+from market.base.streams.lookout import keep_lookout
 from market.base.streams.producers import Producer, check_producer, keep_producer
 from market.base.streams.reading import (
     MAX_PAGE,
@@ -62,6 +63,7 @@ __all__ = [
     "entries",
     "follow",
     "fork",
+    "keep_lookout",
     "keep_producer",
     "producers",
     "put",

@@ -5,6 +5,7 @@ are served in turn, a page each, so that a busy one keeps no other from being he
 """
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import AsyncGenerator
 from typing import Final, NamedTuple
@@ -14,7 +15,7 @@ from sqlalchemy import bindparam, select, text
 from market.base.hub import MAX_BUFFER, Hub
 from market.base.sql import Sql
 from market.base.store import Store
-from market.base.streams.reading import POLL_SECONDS, Read, read
+from market.base.streams.reading import POLL_SECONDS, Read, bell_seconds, read
 from market.base.streams.tables import streams
 from market.base.tables import JsonText
 from market.base.work import Entry, Snapshot
@@ -71,6 +72,11 @@ class Place:
     def wake(self) -> None:
         """Let the reader look around: the market drains."""
         self._gathering.wake()
+
+    def hint(self, last: int | None) -> None:
+        """Look at the log, if it goes up to an offset that was not read yet; None: it may."""
+        if last is None or last > self.after:
+            self.look()
 
     def look(self) -> None:
         """Let the reader read this stream's log when its turn comes."""
@@ -191,7 +197,7 @@ class Gathering:
         Raises:
             StreamNotFound: a stream that was added does not exist.
         """
-        is_alone = store.settings.dialect == "sqlite"
+        is_alone = bell_seconds(store) == math.inf
         try:
             while not store.hub.is_draining:
                 place = self._next()

@@ -127,6 +127,8 @@ async def follow(
             until = now + _seconds(patience_seconds) if until is None else until
             if ear.was_called() or now >= until:
                 until = None
+                if store.settings.dialect != "sqlite":
+                    ear.look()  # closed without an entry, by another worker: no bell tells of it
                 yield Read([], after + 1, is_end=False)
             elif not await ear.wait(min(until - now, longest)) and longest < math.inf:
                 ear.look()
@@ -134,7 +136,8 @@ async def follow(
 
 def bell_seconds(store: Store) -> float:
     """Return for how long the bell can be trusted: another worker may write without ringing it."""
-    return math.inf if store.settings.dialect == "sqlite" else POLL_SECONDS
+    is_told = store.settings.dialect == "sqlite" or store.hub.has_lookout
+    return math.inf if is_told else POLL_SECONDS
 
 
 def _seconds(patience: Patience) -> float:

@@ -18,7 +18,8 @@ from market.faces.streams.logs import Log, Page, read_page
 CHUNK: Final = 1024 * 1024
 """Bytes after which an answer stops, with at least one entry."""
 
-CHUNK_ENTRIES: Final = 10_000
+CHUNK_ENTRIES: Final = 2_000
+"""And entries: all who are served wait while they are read, 1 ms for each thousand."""
 
 _SHARED_CACHE: Final = (b"cache-control", b"public, max-age=60, stale-while-revalidate=300")
 _PRIVATE_CACHE: Final = (b"cache-control", b"private, max-age=0")

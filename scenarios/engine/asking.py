@@ -1,0 +1,197 @@
+"""How metrics are found: about the whole run, about agents, devices and runs named in the file."""
+
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+from fnmatch import fnmatchcase
+from typing import NamedTuple
+
+from market.protocol.events import Event
+from market.protocol.money import EXPONENTS
+from scenarios.engine.expressions import Signature, Value
+from scenarios.engine.facts import Facts, JourneyFacts, OrderFacts, WatcherFacts
+from scenarios.engine.sidefacts import RunFacts
+
+
+class Untested(ValueError):
+    """The expectation asks about nothing that happened, so its answer would mean nothing."""
+
+
+class Metric(NamedTuple):
+    """A named number or text: what it means, how it is asked for, and how it is found."""
+
+    meaning: str
+    signature: Signature
+    find: Callable[[Facts, str], Value]
+
+
+# Whom it is about
+
+
+def journeys_of(facts: Facts, agent: str) -> list[JourneyFacts]:
+    """Return the journeys of a buyer.
+
+    Raises:
+        Untested: none began.
+    """
+    found = [journey for journey in facts.journeys if fnmatchcase(journey.buyer, agent)]
+    if not found:
+        raise Untested(f"no journey of {agent!r} began")
+    return found
+
+
+def orders_of(facts: Facts, agent: str) -> list[OrderFacts]:
+    """Return the orders of a buyer, or those that a seller got.
+
+    Raises:
+        Untested: there is none.
+    """
+    sellers = ids_like(facts, agent)
+    found = [
+        order
+        for journey in facts.journeys
+        for order in journey.orders
+        if fnmatchcase(journey.buyer, agent) or order.seller_id in sellers
+    ]
+    if not found:
+        raise Untested(f"{agent!r} has no order")
+    return found
+
+
+def runs_like(facts: Facts, name: str) -> list[RunFacts]:
+    """Return the runs of a name.
+
+    Raises:
+        Untested: none began.
+    """
+    found = [
+        run for journey in facts.journeys for run in journey.runs if fnmatchcase(run.run, name)
+    ]
+    if not found:
+        raise Untested(f"the run {name!r} has not begun")
+    return found
+
+
+def watchers_like(facts: Facts, name: str) -> list[WatcherFacts]:
+    """Return the devices of a name.
+
+    Raises:
+        Untested: none joined.
+    """
+    found = [watcher for watcher in facts.watchers if fnmatchcase(watcher.name, name)]
+    if not found:
+        raise Untested(f"{name!r} has not joined")
+    return found
+
+
+def ids_like(facts: Facts, pattern: str) -> set[str]:
+    """Return the ids of the agents whose names fit."""
+    return {agent_id for agent_id, name in facts.names.items() if fnmatchcase(name, pattern)}
+
+
+def events_of(facts: Facts, kind: str) -> Iterator[Event]:
+    """Yield the events of a kind in all logs."""
+    for journey in facts.journeys:
+        yield from (event for event in journey.events if event.kind == kind)
+
+
+def money(facts: Facts, amount_minor: int) -> Decimal:
+    """Return an amount as a decimal of the market's currency."""
+    return Decimal(amount_minor).scaleb(-EXPONENTS[facts.currency])
+
+
+# How it is asked for
+
+
+def whole(meaning: str, find: Callable[[Facts], int | Decimal]) -> Metric:
+    """Return a number about the whole run."""
+    return Metric(meaning, Signature("number"), lambda facts, _: Decimal(find(facts)))
+
+
+def counted(meaning: str, kind: str) -> Metric:
+    """Return how many events of a kind there are."""
+    return whole(meaning, lambda facts: sum(1 for _ in events_of(facts, kind)))
+
+
+def in_state(meaning: str, state: str) -> Metric:
+    """Return how many orders are in a state."""
+    return whole(meaning, lambda facts: sum(order.state == state for order in facts.orders))
+
+
+def ended(meaning: str, outcome: str) -> Metric:
+    """Return how many journeys ended so."""
+    return whole(meaning, lambda facts: sum(one.outcome == outcome for one in facts.journeys))
+
+
+def reviewed(meaning: str, verdict: str) -> Metric:
+    """Return how many reviews have a verdict."""
+    return whole(
+        meaning,
+        lambda facts: sum(
+            event.body["verdict"] == verdict for event in events_of(facts, "review.posted")
+        ),
+    )
+
+
+def total(meaning: str, part: Callable[[OrderFacts], int]) -> Metric:
+    """Return an amount summed over all orders."""
+    return whole(meaning, lambda facts: money(facts, sum(map(part, facts.orders))))
+
+
+def amount(meaning: str, part: Callable[[OrderFacts], int]) -> Metric:
+    """Return an amount summed over the orders of an agent."""
+    return Metric(
+        meaning,
+        Signature("number", "agent"),
+        lambda facts, agent: money(facts, sum(map(part, orders_of(facts, agent)))),
+    )
+
+
+def number(meaning: str, part: Callable[[OrderFacts], int]) -> Metric:
+    """Return a count summed over the orders of an agent."""
+    return Metric(
+        meaning,
+        Signature("number", "agent"),
+        lambda facts, agent: Decimal(sum(map(part, orders_of(facts, agent)))),
+    )
+
+
+def text(meaning: str, find: Callable[[Facts, JourneyFacts], str]) -> Metric:
+    """Return a text about the journey of a buyer."""
+
+    def of(facts: Facts, agent: str) -> str:
+        texts = {find(facts, journey) for journey in journeys_of(facts, agent)}
+        if len(texts) > 1:
+            raise Untested(f"it differs among {agent!r}: ask about one of them")
+        return texts.pop()
+
+    return Metric(meaning, Signature("text", "agent"), of)
+
+
+def watched(meaning: str, part: Callable[[WatcherFacts], int]) -> Metric:
+    """Return a count summed over devices."""
+    return Metric(
+        meaning,
+        Signature("number", "watcher"),
+        lambda facts, name: Decimal(sum(map(part, watchers_like(facts, name)))),
+    )
+
+
+def of_run(meaning: str, part: Callable[[RunFacts], int]) -> Metric:
+    """Return a count summed over runs."""
+    return Metric(
+        meaning,
+        Signature("number", "run"),
+        lambda facts, name: Decimal(sum(map(part, runs_like(facts, name)))),
+    )
+
+
+def text_of_run(meaning: str, find: Callable[[Facts, RunFacts], str]) -> Metric:
+    """Return a text about a run."""
+
+    def of(facts: Facts, name: str) -> str:
+        texts = {find(facts, run) for run in runs_like(facts, name)}
+        if len(texts) > 1:
+            raise Untested(f"it differs among {name!r}: ask about one of them")
+        return texts.pop()
+
+    return Metric(meaning, Signature("text", "run"), of)
