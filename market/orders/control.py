@@ -55,14 +55,14 @@ def control(
         SessionNotFound: the caller takes no part in such a session.
         NotForThisCaller: it may not make this intervention.
         OrderNeeded: the session has several orders, and none was named.
-        BadControl: an order was named that the scope does not ask for.
+        BadControl: an order or a run was named that the scope does not ask for.
         SessionPaused: nothing is approved in it now.
     """
     if request.scope == "run":
         return [sessions.control_run(uow, caller=caller, session_id=session_id, request=request)]
     viewer = sessions.viewer_of(uow, caller=caller, session_id=session_id)
     _allow(caller, viewer, request)
-    actor = _actor_of(caller, viewer)
+    actor = Actor(caller.agent_id, sessions.rank_of(caller, viewer))
     turns_session = request.scope == "all" and request.action in ("pause", "resume")
     if turns_session:
         _lock_session(uow, actor, session_id, request)
@@ -147,14 +147,8 @@ def _allow(caller: Caller, viewer: Viewer, request: Control) -> None:
         raise NotForThisCaller("A seller intervenes in its own orders alone.")
     if request.scope != "order" and request.order_id is not None:
         raise sessions.BadControl("Only an intervention of the scope 'order' names one.")
-
-
-def _actor_of(caller: Caller, viewer: Viewer) -> Actor:
-    """Return how a caller ranks in this session: a sub-agent as a buyer, or as a seller."""
-    if caller.kind in ("principal", "overseer"):
-        return Actor(caller.agent_id, caller.kind)
-    is_buyers = viewer.is_owner or viewer.is_buyers
-    return Actor(caller.agent_id, "buyer" if is_buyers else "seller")
+    if request.run is not None:
+        raise sessions.BadControl("Only an intervention of the scope 'run' names one.", field="run")
 
 
 def _targets(

@@ -103,8 +103,8 @@ def _resume(uow: UnitOfWork, actor: Actor, row: Any, reason: str) -> str:
         raise NotForThisCaller(f"The {row.paused_by} has paused the order, and may resume it.")
     until = row.deliver_by
     if row.paused_at is not None:
-        # The seller's time stood still meanwhile.
-        until += uow.now - row.paused_at
+        # The seller's time stood still meanwhile; a clock that was set back takes none away.
+        until += max(uow.now - row.paused_at, timedelta(0))
     lease = lease_until(uow) if row.state == "started" else None
     uow.run(_RESUME, order_id=row.id, until=until, lease=lease, due=min(until, lease or until))
     return f"Delivery goes on, until {rfc3339(until)}."

@@ -92,7 +92,7 @@ class FoldedControl(Part):
 
 
 class FoldedApproval(Part):
-    """What a human was asked. ``state``: waiting, granted, denied or expired."""
+    """What a human was asked. ``state``: waiting, granted, denied, expired, or cancelled."""
 
     amount_minor: int
     currency: str

@@ -184,6 +184,14 @@ def _decided_on(folded: Folded, event: Event) -> None:
         approval.reason = words_in(event, "reason")
 
 
+def _cancelled(folded: Folded, event: Event) -> None:
+    """An order is cancelled: nobody waits for its approval any more."""
+    _moved(folded, event)
+    approval = folded.approvals.get(event.order_id or "")
+    if approval is not None and approval.state == "waiting":
+        approval.state, approval.reason = "cancelled", words_in(event, "reason")
+
+
 def _requested(folded: Folded, event: Event) -> None:
     folded.controls[event.offset] = FoldedControl(
         order_id=event.order_id,
@@ -315,7 +323,7 @@ _TAKES: Final[dict[str, Callable[[Folded, Event], None]]] = {
     "order.stalled": _moved,
     "order.accepted": _moved,
     "order.settled": _moved,
-    "order.cancelled": _moved,
+    "order.cancelled": _cancelled,
     "order.failed": _moved,
     "order.refunded": _moved,
     "delivery.chunk": _delivered,

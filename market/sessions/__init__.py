@@ -58,6 +58,7 @@ from market.sessions.rights import (
     need_to_control,
     need_to_read,
     need_to_write,
+    rank_of,
     shown,
 )
 from market.sessions.run_control import (
@@ -152,6 +153,7 @@ __all__ = [
     "owned",
     "pause",
     "present",
+    "rank_of",
     "resume",
     "session",
     "sessions_of",

@@ -141,7 +141,8 @@ def checkpoints_kept(snapshot: Snapshot, *, session_id: str) -> list[CheckpointV
 def checkpoints_missing(snapshot: Snapshot, *, after: str) -> Unsigned:
     """Return the marks that lack a checkpoint in the next sessions behind id ``after``.
 
-    A log that does not hold together is not signed: the audit says what is wrong with it.
+    A log that does not hold together is not signed: the audit says what is wrong with it. What a
+    fork shares was judged with its source.
     """
     behind = snapshot.all(_BEHIND, after=after)
     marks = [mark for row in behind for mark in _unsigned_in(snapshot, row.id)]
@@ -161,6 +162,10 @@ def _unsigned_in(snapshot: Snapshot, session_id: str) -> list[Mark]:
     wanted = checkpoints_due(next_offset=stream.next_offset, is_closed=stream.is_closed)
     signed = checkpoints_kept(snapshot, session_id=session_id)
     known = [Anchor(one.offset, one.hash) for one in signed]
+    lacking = sorted(set(wanted) - {anchor.offset for anchor in known})
+    inherited = _inherited(snapshot, stream)
+    if inherited.keys() >= set(lacking):
+        return [Mark(session_id, offset, inherited[offset]) for offset in lacking]
     proof = LogProof(session_id, wanted={*wanted, *(anchor.offset for anchor in known)})
     after = -1
     while page := streams.read(snapshot, stream_id=session_id, after=after).entries:
@@ -169,8 +174,15 @@ def _unsigned_in(snapshot: Snapshot, session_id: str) -> list[Mark]:
         after = page[-1].offset
     if proof.report(known).flaws or proof.head != stream.head:
         return []
-    missing = sorted(set(wanted) - {anchor.offset for anchor in known})
-    return [Mark(session_id, offset, *proof.hashes[offset]) for offset in missing]
+    return [Mark(session_id, offset, *proof.hashes[offset]) for offset in lacking]
+
+
+def _inherited(snapshot: Snapshot, fork: streams.Stream) -> dict[int, str]:
+    """Return the hashes that a fork shares and its source was signed with: it need not be read."""
+    if fork.source_id is None or fork.forked_at is None:
+        return {}
+    signed = checkpoints_kept(snapshot, session_id=fork.source_id)
+    return {one.offset: one.hash for one in signed if one.offset < fork.forked_at}
 
 
 def _signed(snapshot: Snapshot, mark: Mark) -> str:

@@ -7,10 +7,10 @@ from typing import Final, NamedTuple
 from market.base.caller import Caller
 from market.base.store import Store
 from market.base.streams import Gathering, Place
-from market.base.work import Snapshot
+from market.base.work import Entry, Snapshot
 from market.sessions.errors import FeedFull
 from market.sessions.reading import Shown
-from market.sessions.rights import Viewer, shown
+from market.sessions.rights import Viewer, gives_more, shown
 from market.sessions.views import viewer_of
 
 MAX_FOLLOWED: Final = 100
@@ -33,7 +33,7 @@ class FeedTurn(NamedTuple):
 
 
 class Feed:
-    """The sessions that ``caller`` follows. A seller sees the orders that it had at first."""
+    """The sessions that ``caller`` follows, live orders of a seller's included."""
 
     def __init__(self, store: Store, caller: Caller) -> None:
         self._store = store
@@ -85,11 +85,22 @@ class Feed:
                     yield None
                     continue
                 place, found = turn
-                viewer = self._viewers[place.stream_id]
+                viewer = await self._viewer_at(place, found.entries)
                 events = [Shown(entry.offset, shown(entry, viewer)) for entry in found.entries]
                 yield FeedTurn(place.stream_id, events, found.next_offset, found.is_end, place)
                 if found.is_end and place.is_followed:
                     del self._viewers[place.stream_id]
+
+    async def _viewer_at(self, place: Place, entries: list[Entry]) -> Viewer:
+        """Return the caller's part in a session, with an order that these events may give it."""
+        viewer = self._viewers[place.stream_id]
+        if gives_more(viewer, entries):
+            viewer = await self._store.read(
+                viewer_of, caller=self._caller, session_id=place.stream_id
+            )
+            if place.is_followed:
+                self._viewers[place.stream_id] = viewer
+        return viewer
 
 
 def _viewers(snapshot: Snapshot, *, caller: Caller, session_ids: list[str]) -> dict[str, Viewer]:

@@ -36,6 +36,9 @@ MAX_DEVICES: Final = 50
 MAX_DEVICES_OF_SELLER: Final = 10
 """Devices of one seller among them, so that it cannot keep the buyer's side out."""
 
+MAX_DEVICES_OF_SELLERS: Final = 40
+"""Devices of all sellers among them, for the same reason."""
+
 MAX_SWEPT: Final = 100
 """Devices that one turn finds gone, at most; the rest waits for the next turn."""
 
@@ -135,9 +138,9 @@ def be_present(
         here = here._replace(joined_at=known.joined_at)
     if here.status != "left" and claimed.next_offset >= MAX_EVENTS:
         raise SessionFull(f"A session holds at most {MAX_EVENTS} events.", max_events=MAX_EVENTS)
-    event = _step(uow, viewer, known, here)
-    if event is not None:
-        put_events(uow, session_id, claimed, [event])
+    events = _step(uow, viewer, known, here)
+    if events:
+        put_events(uow, session_id, claimed, events)
     return _view(uow, here)
 
 
@@ -148,6 +151,8 @@ def present(snapshot: Snapshot, *, caller: Caller, session_id: str) -> list[Pres
         SessionNotFound: the caller takes no part in such a session.
     """
     viewer = viewer_of(snapshot, caller=caller, session_id=session_id)
+    if not is_open(snapshot, session_id=session_id):
+        return []
     rows = snapshot.all(_PRESENT, in_session=session_id)
     return [
         _view(snapshot, row) for row in rows if viewer.is_owner or row.order_id in viewer.order_ids
@@ -173,19 +178,23 @@ def sweep_presence(uow: UnitOfWork) -> int:
     return swept
 
 
-def _step(uow: UnitOfWork, viewer: Viewer, known: Any, here: _Device) -> NewEvent | None:
-    """Let a device's row follow what it says; return the event that this is, if it is one."""
+def _step(uow: UnitOfWork, viewer: Viewer, known: Any, here: _Device) -> list[NewEvent]:
+    """Let a device's row follow what it says; return the events that this is, if it is any."""
     if here.status == "left":
         uow.run(_REMOVE, **here.key)
-        return None if known is None else _left(_Device(*known), here.agent_id, "left")
+        return [] if known is None else [_left(_Device(*known), here.agent_id, "left")]
+    joined = _event("presence.joined", here, here.agent_id, status=here.status)
     if known is None:
         _check_room(uow, viewer, here)
         uow.run(_ADD, **here._asdict())
-        return _event("presence.joined", here, here.agent_id, status=here.status)
+        return [joined]
     uow.run(_CHANGE, **here.key, new_status=here.status, new_order_id=here.order_id, now=uow.now)
-    if (known.status, known.order_id) == (here.status, here.order_id):
-        return None
-    return _event("presence.changed", here, here.agent_id, status=here.status)
+    if known.order_id != here.order_id:
+        # Who sees the one order alone must see that the device is there no more.
+        return [_left(_Device(*known), here.agent_id, "left"), joined]
+    if known.status == here.status:
+        return []
+    return [_event("presence.changed", here, here.agent_id, status=here.status)]
 
 
 def _check_room(uow: UnitOfWork, viewer: Viewer, here: _Device) -> None:
@@ -194,11 +203,14 @@ def _check_room(uow: UnitOfWork, viewer: Viewer, here: _Device) -> None:
     orders = frozenset() if viewer.is_buyers else viewer.order_ids
     own = sum(row.agent_id == here.agent_id or row.order_id in orders for row in rows)
     limit = MAX_DEVICES if viewer.is_owner else MAX_DEVICES_OF_SELLER
-    if len(rows) >= MAX_DEVICES or own >= limit:
+    of_sellers = sum(row.order_id is not None for row in rows)
+    is_full = here.order_id is not None and of_sellers >= MAX_DEVICES_OF_SELLERS
+    if len(rows) >= MAX_DEVICES or own >= limit or is_full:
         raise TooManyDevices(
             f"{len(rows)} devices are present, {own} of them the caller's.",
             max_devices=MAX_DEVICES,
             max_devices_of_seller=MAX_DEVICES_OF_SELLER,
+            max_devices_of_sellers=MAX_DEVICES_OF_SELLERS,
         )
 
 

@@ -8,7 +8,7 @@ from market.base import streams
 from market.base.caller import Caller
 from market.base.store import Store
 from market.base.work import Entry, Snapshot
-from market.sessions.rights import Viewer, shown
+from market.sessions.rights import Viewer, gives_more, shown
 from market.sessions.views import viewer_of
 
 
@@ -63,7 +63,8 @@ async def follow(
 ) -> AsyncGenerator[Reading, None]:
     """Yield what follows ``after``, first the past, then live; empty after each quiet moment.
 
-    A seller sees the orders that it had when it began to follow.
+    A seller that is given an order meanwhile sees what follows of it. One that waited for its
+    approval was placed before that: the log, read again, has it all.
 
     Raises:
         SessionNotFound: there is none that the caller takes part in.
@@ -74,6 +75,8 @@ async def follow(
     )
     async with aclosing(following):
         async for found in following:
+            if gives_more(viewer, found.entries):
+                viewer = await store.read(viewer_of, caller=caller, session_id=session_id)
             yield _for(viewer, found)
 
 

@@ -1,11 +1,13 @@
 """Who may see what in a session: pure rules over an event's audience and a viewer's part in it."""
 
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 import msgspec
 
 from market.base.caller import Caller
 from market.base.work import Entry
+from market.protocol.commitments import AgentKind
 from market.protocol.events import Audience
 
 
@@ -32,6 +34,9 @@ class Head(msgspec.Struct, gc=False):
     order_id: str | None
     hash: str
 
+
+_GIVING: Final = frozenset({"order.placed", "approval.granted"})
+"""Kinds of events with which a seller joins a session for an order."""
 
 _HEAD: Final = msgspec.json.Decoder(Head)
 
@@ -86,12 +91,27 @@ def need_to_control(caller: Caller) -> None:
         caller.need("session.control")
 
 
+def rank_of(caller: Caller, viewer: Viewer) -> AgentKind:
+    """Return as what a caller intervenes in a session: a sub-agent as a buyer, or as a seller."""
+    if caller.kind in ("principal", "overseer"):
+        return caller.kind
+    return "buyer" if viewer.is_owner or viewer.is_buyers else "seller"
+
+
 def may_see(head: Head, viewer: Viewer) -> bool:
     """Whether the viewer gets the event itself, and not the stub that stands for it."""
     if viewer.is_owner or head.audience == "all":
         return True
     is_shown = head.audience == "order" or viewer.is_buyers
     return is_shown and head.order_id in viewer.order_ids
+
+
+def gives_more(viewer: Viewer, entries: Sequence[Entry]) -> bool:
+    """Whether these events may have given a seller an order: its part is to be looked up again."""
+    if viewer.is_owner or viewer.is_buyers:
+        return False
+    heads = map(head_of, entries)
+    return any(head.kind in _GIVING and head.order_id not in viewer.order_ids for head in heads)
 
 
 def shown(entry: Entry, viewer: Viewer) -> bytes:

@@ -2,33 +2,37 @@
 
 Cancel, pause and resume take effect in the unit of work that records them: the next step is
 refused, or taken again. A run that has not begun keeps them: its beginning is refused, or its
-steps wait. ``steer`` is words for the actor: it answers by a deadline, or the market does then.
+steps wait. A pause is lifted by one of the same rank or a higher one, as an order's. ``steer`` is
+words for the actor: it answers by a deadline, or the market does then, or when the session closes.
 Each control has exactly one answer.
 """
 
 from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import BigInteger, bindparam, func, select, update
 
 from market.base.caller import Caller
 from market.base.clock import rfc3339
 from market.base.sql import Sql, insert
+from market.base.streams import Stream
 from market.base.tables import UtcDateTime
 from market.base.work import UnitOfWork
+from market.protocol.commitments import AgentKind
 from market.protocol.events import MARKET, Action, Answer, Audience
 from market.protocol.wire import AnswerControl, Control, ControlView
 from market.sessions.errors import (
     BadControl,
-    NotDelegated,
     RunNotFound,
+    SessionClosed,
     SteerNotFound,
 )
-from market.sessions.rights import need_to_control, need_to_write
-from market.sessions.runs import expect_run, find_run, is_theirs
+from market.sessions.pausing import may_lift
+from market.sessions.rights import need_to_control, need_to_write, rank_of
+from market.sessions.runs import check_grant, expect_run, find_run, is_theirs
 from market.sessions.tables import run_steers, runs
-from market.sessions.views import is_open, viewer_of
-from market.sessions.writing import NewEvent, append, claim
+from market.sessions.views import viewer_of
+from market.sessions.writing import NewEvent, append, claim, put_events
 
 MARKET_AHEAD: Final = timedelta(seconds=2)
 """How long before ``answer_by`` the market answers for a silent worker: chores take turns, and the
@@ -41,8 +45,15 @@ _THIS_RUN: Final = (
     runs.c.run == bindparam("named"),
 )
 _CANCEL: Final = Sql(update(runs).where(*_THIS_RUN).values(cancelled_offset=bindparam("at")))
-_PAUSE: Final = Sql(update(runs).where(*_THIS_RUN).values(paused_offset=bindparam("at")))
-_RESUME: Final = Sql(update(runs).where(*_THIS_RUN).values(paused_offset=None))
+_PAUSE: Final = Sql(
+    update(runs)
+    .where(*_THIS_RUN)
+    .values(
+        paused_offset=func.coalesce(runs.c.paused_offset, bindparam("at", type_=BigInteger())),
+        paused_by=bindparam("by"),
+    )
+)
+_RESUME: Final = Sql(update(runs).where(*_THIS_RUN).values(paused_offset=None, paused_by=None))
 _ADD_STEER: Final = Sql(insert(run_steers))
 _waiting = (
     select(run_steers, runs.c.actor_id, runs.c.order_id, runs.c.audience)
@@ -58,6 +69,11 @@ _WAITING: Final = Sql(
         run_steers.c.session_id == bindparam("in_session"),
         run_steers.c.offset == bindparam("request_offset"),
     )
+)
+_WAITING_IN: Final = Sql(
+    _waiting.where(run_steers.c.session_id == bindparam("in_session"))
+    .order_by(run_steers.c.offset)
+    .limit(100)
 )
 _OVERDUE: Final = Sql(
     _waiting.where(run_steers.c.answer_by <= bindparam("now", type_=UtcDateTime()))
@@ -108,7 +124,7 @@ def control_run(
         row = find_run(uow, session_id, run)
     if row is None or not is_theirs(row, viewer):
         raise RunNotFound("There is no run of this name that is yours to control.", run=run)
-    said, why = _take_effect(uow, row, request.action, offset)
+    said, why = _take_effect(uow, row, request.action, offset, rank_of(caller, viewer))
     target = _Target(session_id, run, row.order_id, row.audience, offset, request.action)
     answer_by = None
     if said is None:
@@ -152,12 +168,14 @@ def answer_run(
 
     Raises:
         SteerNotFound: no steer waits at this offset for an answer of the caller's.
+        NotDelegated: it is for a run that the caller's delegation does not cover.
     """
     need_to_write(caller)
     viewer_of(uow, caller=caller, session_id=session_id)
     waiting = uow.one(_WAITING, in_session=session_id, request_offset=offset)
     if waiting is None or waiting.actor_id != caller.agent_id:
         raise SteerNotFound("No steer at this offset waits for an answer of yours.")
+    check_grant(caller, waiting.run)
     view = _answer(uow, waiting, caller.agent_id, request.answer, request.detail)
     if view is None:
         raise SteerNotFound("No steer at this offset waits for an answer of yours.")
@@ -173,8 +191,17 @@ def answer_unheard(uow: UnitOfWork) -> int:
     """Answer ``too_late`` for runs that let a steer's deadline pass; return how many."""
     late = uow.all(_OVERDUE, now=uow.now)
     why = "The run's actor did not answer in time."
+    # Logs are claimed in one order, so that two workers never wait for each other.
+    late = sorted(late, key=lambda row: row.session_id)
     # One that was answered in this moment, by its actor or by another of ours, has its answer.
     return sum(_answer(uow, row, MARKET, "too_late", why) is not None for row in late)
+
+
+def answer_rest(uow: UnitOfWork, *, session_id: str) -> None:
+    """Answer every steer that still waits in a session which closes; its log must be held."""
+    while waiting := uow.all(_WAITING_IN, in_session=session_id):
+        for row in waiting:
+            _answer(uow, row, MARKET, "too_late", "The session closes.")
 
 
 def _named(caller: Caller, request: Control) -> str:
@@ -182,15 +209,16 @@ def _named(caller: Caller, request: Control) -> str:
         raise BadControl("Name the run that it is for (run).", field="run")
     if request.action in ("approve", "deny"):
         raise BadControl("Approvals are for orders, not for runs.", field="action")
-    grant = caller.delegation
-    if grant is not None and grant.run not in (None, request.run):
-        raise NotDelegated(f"The delegation is for the run '{grant.run}' alone.", run=grant.run)
+    if request.order_id is not None:
+        raise BadControl("A run has its own order: leave order_id out.", field="order_id")
+    check_grant(caller, request.run)
     return request.run
 
 
-def _take_effect(uow: UnitOfWork, row: Any, action: Action, offset: int) -> Ruling:
+def _take_effect(uow: UnitOfWork, row: Any, action: Action, offset: int, kind: AgentKind) -> Ruling:
     """Return the market's answer, once it is true; None where the run's actor has to answer."""
     has_begun, is_paused = row.started_offset is not None, row.paused_offset is not None
+    is_over_it = not is_paused or may_lift(kind, row.paused_by)
     change: Sql | None = None
     ruling: Ruling
     if row.ended_offset is not None:
@@ -207,13 +235,16 @@ def _take_effect(uow: UnitOfWork, row: Any, action: Action, offset: int) -> Ruli
         change = _CANCEL
         ruling = "accepted", "It takes no more steps." if has_begun else "It will not begin."
     elif action == "pause":
-        change = None if is_paused else _PAUSE
+        # What one of higher rank has paused stays theirs.
+        change = _PAUSE if is_over_it else None
         ruling = "accepted", "It takes no steps until it is resumed."
+    elif not is_over_it:
+        ruling = "refused", f"The {row.paused_by} has paused the run, and may resume it."
     else:
         change = _RESUME if is_paused else None
         ruling = "accepted", "It takes steps again." if is_paused else "It was not paused."
     if change is not None:
-        uow.run(change, in_session=row.session_id, named=row.run, at=offset)
+        uow.run(change, in_session=row.session_id, named=row.run, at=offset, by=kind)
     return ruling
 
 
@@ -221,6 +252,8 @@ def _answer(
     uow: UnitOfWork, waiting: Any, actor_id: str, said: Answer, why: str
 ) -> ControlView | None:
     """Put the answer to a steer into the log, once; None if another was faster."""
+    # The log first, as whoever asks or closes takes it: so no answer misses a session's end.
+    claimed = _claim_open(uow, waiting.session_id)
     is_first = uow.run(
         _ANSWER,
         in_session=waiting.session_id,
@@ -238,10 +271,17 @@ def _answer(
         waiting.offset,
         "steer",
     )
-    if is_open(uow, session_id=target.session_id):
-        answered = _answered(target, actor_id, said, why)
-        append(uow, session_id=target.session_id, events=[answered])
+    if claimed is not None:
+        put_events(uow, target.session_id, claimed, [_answered(target, actor_id, said, why)])
     return _view(target, said, why)
+
+
+def _claim_open(uow: UnitOfWork, session_id: str) -> Stream | None:
+    """Hold a session's log; None where it is complete."""
+    try:
+        return claim(uow, session_id)
+    except SessionClosed:
+        return None
 
 
 def _answered(target: _Target, actor_id: str, said: Answer, why: str) -> NewEvent:

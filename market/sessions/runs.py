@@ -9,7 +9,7 @@ that is the market's doing, whatever the worker does. All callers hold the sessi
 from typing import Any, Final, TypeVar
 
 import msgspec
-from sqlalchemy import bindparam, func, select, update
+from sqlalchemy import and_, bindparam, case, func, select, update
 
 from market.base.caller import Caller
 from market.base.sql import PerDialect, Sql, insert, upsert
@@ -34,13 +34,26 @@ from market.sessions.views import is_at_work
 MAX_RUNS: Final = 1_000
 """Runs of one session, with those that were cancelled before they began."""
 
+MAX_RUNS_OF_ORDER: Final = 100
+"""Runs of a seller's side for one order."""
+
+MAX_RUNS_OF_SELLERS: Final = 500
+"""Runs of all sellers' sides in one session, so that they cannot keep the buyer's out."""
+
 Form = TypeVar("Form", bound=Request)
 
 _IS_IT: Final = (runs.c.session_id == bindparam("in_session"), runs.c.run == bindparam("named"))
 _FIND: Final = Sql(select(runs).where(*_IS_IT))
 _ADD: Final = Sql(insert(runs))
+_is_sellers = runs.c.audience == "order"
 _COUNT: Final = Sql(
-    select(func.count().label("total")).where(runs.c.session_id == bindparam("in_session"))
+    select(
+        func.count().label("total"),
+        func.sum(case((_is_sellers, 1), else_=0)).label("of_sellers"),
+        func.sum(
+            case((and_(_is_sellers, runs.c.order_id == bindparam("for_order")), 1), else_=0)
+        ).label("of_order"),
+    ).where(runs.c.session_id == bindparam("in_session"))
 )
 _START: Final = Sql(
     update(runs)
@@ -79,8 +92,17 @@ def expect_run(
     Raises:
         TooManyRuns: the session has as many as it may.
     """
-    if uow.one(_COUNT, in_session=session_id).total >= MAX_RUNS:
+    there = uow.one(_COUNT, in_session=session_id, for_order=known.get("order_id") or "")
+    if there.total >= MAX_RUNS:
         raise TooManyRuns(f"A session has at most {MAX_RUNS} runs.", max_runs=MAX_RUNS)
+    of_sellers, of_order = there.of_sellers or 0, there.of_order or 0
+    is_full = of_sellers >= MAX_RUNS_OF_SELLERS or of_order >= MAX_RUNS_OF_ORDER
+    if audience == "order" and is_full:
+        raise TooManyRuns(
+            "The sellers' side has as many runs as it may.",
+            max_runs_of_order=MAX_RUNS_OF_ORDER,
+            max_runs_of_sellers=MAX_RUNS_OF_SELLERS,
+        )
     empty = dict.fromkeys(column.name for column in runs.columns)
     named = {"session_id": session_id, "run": run, "audience": audience}
     uow.run(_ADD, **{**empty, **known, **named})
@@ -91,6 +113,17 @@ def is_theirs(row: Any, viewer: Viewer) -> bool:
     if viewer.is_owner:
         return True
     return row.order_id in viewer.order_ids and (viewer.is_buyers or row.audience == "order")
+
+
+def check_grant(caller: Caller, run: str) -> None:
+    """Let pass an agent, or a sub-agent whose delegation covers this run.
+
+    Raises:
+        NotDelegated: it is for another run alone.
+    """
+    grant = caller.delegation
+    if grant is not None and grant.run not in (None, run):
+        raise NotDelegated(f"The delegation is for the run '{grant.run}' alone.", run=grant.run)
 
 
 def note_run(
@@ -115,7 +148,7 @@ def note_run(
     """
     if event.kind == "run.started":
         start = _form(event, StartRun)
-        _check_grant(caller, start.run)
+        check_grant(caller, start.run)
         _start(uow, caller, viewer, session_id, start, event.order_id, audience, offset)
         return {"run": start.run, "title": start.title, "parent": start.parent}, event.order_id
     if event.kind == "run.step":
@@ -174,7 +207,7 @@ def _start(
 def _own_run(
     uow: UnitOfWork, caller: Caller, session_id: str, run: str, order_id: str | None
 ) -> Any:
-    _check_grant(caller, run)
+    check_grant(caller, run)
     row = find_run(uow, session_id, run)
     if row is None or row.actor_id != caller.agent_id:
         raise RunNotFound("No run of this name is yours; begin with run.started.", run=run)
@@ -190,12 +223,6 @@ def _refuse_stopped(row: Any) -> None:
         raise RunCancelled("End the run.", run=row.run, offset=row.cancelled_offset)
     if row.paused_offset is not None:
         raise RunPaused("Wait until it is resumed.", run=row.run, offset=row.paused_offset)
-
-
-def _check_grant(caller: Caller, run: str) -> None:
-    grant = caller.delegation
-    if grant is not None and grant.run not in (None, run):
-        raise NotDelegated(f"The delegation is for the run '{grant.run}' alone.", run=grant.run)
 
 
 def _form(event: WriteEvent, form: type[Form]) -> Form:

@@ -14,9 +14,10 @@ from market.base.work import UnitOfWork
 from market.protocol.events import GENESIS
 from market.protocol.wire import Appended, OpenSession, SessionView
 from market.sessions.checkpoints import sign_head
+from market.sessions.run_control import answer_rest
 from market.sessions.tables import members, sessions
 from market.sessions.views import owned, view_of
-from market.sessions.writing import NewEvent, append, put_events
+from market.sessions.writing import NewEvent, append, claim, put_events
 
 _OPEN: Final = Sql(insert(sessions, omit=("source_session_id", "source_offset")))
 _JOIN: Final = Sql(insert_ignore(members))
@@ -85,6 +86,8 @@ def close(uow: UnitOfWork, *, caller: Caller, session_id: str, reason: str) -> S
     """
     owned(uow, caller=caller, session_id=session_id)
     if uow.run(_CLOSE, session_id=session_id, now=uow.now):
+        claim(uow, session_id)
+        answer_rest(uow, session_id=session_id)
         append(
             uow,
             session_id=session_id,

@@ -68,6 +68,7 @@ runs = Table(
     Column("audience", String(8), nullable=False),
     Column("started_offset", BigInteger, nullable=True),
     Column("paused_offset", BigInteger, nullable=True),
+    Column("paused_by", String(12), nullable=True),
     Column("cancelled_offset", BigInteger, nullable=True),
     Column("ended_offset", BigInteger, nullable=True),
     PrimaryKeyConstraint("session_id", "run"),

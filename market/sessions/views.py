@@ -23,6 +23,9 @@ LAST_ID: Final = "ses_z"
 MAX_JOINED: Final = 10_000
 """Orders of one seller in one session that it may see, at most."""
 
+MAX_LISTED: Final = 1_000
+"""Orders that a session's view names, at most: the oldest."""
+
 _BY_ID = select(sessions).where(sessions.c.id == bindparam("session_id"))
 _FIND: Final = Sql(_BY_ID)
 _SHARE: Final = Sql(PerDialect(_BY_ID, _BY_ID.with_for_update(read=True)))
@@ -30,7 +33,7 @@ _MEMBERS: Final = Sql(
     select(members.c.agent_id, members.c.order_id)
     .where(members.c.session_id == bindparam("session_id"))
     .order_by(members.c.order_id)
-    .limit(1_000)
+    .limit(MAX_LISTED)
 )
 _JOINED: Final = Sql(
     select(members.c.order_id)
@@ -81,16 +84,16 @@ def session(snapshot: Snapshot, *, caller: Caller, session_id: str) -> SessionVi
     view = view_of(snapshot, session_id)
     if viewer.is_owner:
         return view
-    # A seller learns of its own orders, not of the buyer's words or rivals.
-    orders = [order_id for order_id in view.orders if order_id in viewer.order_ids]
+    # A seller learns of its own orders, not of the buyer's words, pauses or rivals.
     return msgspec.structs.replace(
         view,
         need="",
         labels={},
         principal_id=None,
+        paused_by=None,
         source_session_id=None,
         source_offset=None,
-        orders=orders,
+        orders=sorted(viewer.order_ids)[:MAX_LISTED],
     )
 
 

@@ -84,6 +84,8 @@ def write(
     viewer = viewer_of(uow, caller=caller, session_id=session_id)
     claimed = claim(uow, session_id)
     if producer is not None:
+        # Two who name a producer alike are two: neither shuts the other out, or is taken for it.
+        producer = producer._replace(id=f"{caller.agent_id}:{producer.id}")
         next_offset = streams.check_producer(uow, stream_id=session_id, producer=producer)
         if next_offset is not None:
             first = next_offset - len(events.events)

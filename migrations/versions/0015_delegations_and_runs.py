@@ -35,6 +35,7 @@ def upgrade() -> None:
         sa.Column("audience", sa.String(8), nullable=False),
         sa.Column("started_offset", sa.BigInteger, nullable=True),
         sa.Column("paused_offset", sa.BigInteger, nullable=True),
+        sa.Column("paused_by", sa.String(12), nullable=True),
         sa.Column("cancelled_offset", sa.BigInteger, nullable=True),
         sa.Column("ended_offset", sa.BigInteger, nullable=True),
         sa.PrimaryKeyConstraint("session_id", "run", name="pk_session_runs"),

@@ -274,3 +274,23 @@ async def test_messages_are_kept_as_they_were_sent_on_one_line(market: Market):
 
     answer = await ask(owner, market, "GET", "log")
     assert answer.content == b'[1 , "a\\nb", 2,{"a":   1},[ ],[[3]]]'
+
+
+@pytest.mark.parametrize("query", ["offset=-1", "offset=-1&live=long-poll"])
+async def test_readers_that_come_at_once_let_everything_else_in_between(market: Market, query: str):
+    owner = await made(market, "log")
+    await append(owner, market, "log")
+    turns = 0
+
+    async def count_turns() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await anyio.lowlevel.checkpoint()
+
+    counting = asyncio.create_task(count_turns())
+    answers = await asyncio.gather(*(ask(owner, market, "GET", f"log?{query}") for _ in range(50)))
+    counting.cancel()
+
+    assert [answer.json() for answer in answers] == [[1]] * 50
+    assert turns >= 50

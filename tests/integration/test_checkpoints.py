@@ -258,3 +258,22 @@ async def test_a_fork_is_signed_for_itself_and_whole_with_what_it_shares(town: T
         f"{order.session_id}:7",
         f"{fork.id}:7",
     }
+
+
+async def test_what_a_fork_shares_is_signed_as_it_was_at_its_source_and_not_read_again(town: Town):
+    order = await long_log(town, EVERY + 10)
+    fork = await town.store.write(
+        sessions.fork,
+        caller=town.buyer.caller,
+        session_id=order.session_id,
+        request=ForkSession(after=EVERY + 4),
+    )
+    log = await log_of(town.store, order.session_id)
+    await rewrite(town.store, log[7] | {"actor_id": "somebody"})
+
+    assert await sign_logs(town.store) == 1
+
+    [of_source] = await kept(town.store, order.session_id)
+    [of_fork] = await kept(town.store, fork.id)
+    assert (of_fork.offset, of_fork.hash) == (of_source.offset, of_source.hash)
+    assert (await town.store.scan(sessions.checkpoints_missing, after="")).last_id is None

@@ -542,3 +542,28 @@ async def test_suspending_an_agent_leaves_the_orders_of_others(firm: Firm):
     await suspend(firm, stranger.id)
 
     assert not (await firm.town.order(order)).is_paused
+
+
+async def test_a_control_that_names_a_run_without_its_scope_touches_no_order(firm: Firm):
+    order = await firm.place()
+
+    with pytest.raises(sessions.BadControl):
+        await control(firm.town.buyer, firm.session_id, "cancel", run="search")
+
+    row = await firm.town.store.read(orders.order_row, order_id=order.id)
+    assert row.state == "placed"
+
+
+async def test_a_sellers_view_of_a_session_does_not_say_that_the_whole_is_paused(firm: Firm):
+    order = await firm.place()
+    await control(firm.overseer, firm.session_id, "pause", scope="all")
+
+    views = [
+        await firm.town.store.read(
+            sessions.session, caller=party.caller, session_id=firm.session_id
+        )
+        for party in (firm.town.seller, firm.town.buyer)
+    ]
+
+    assert [view.paused_by for view in views] == [None, "overseer"]
+    assert [view.orders for view in views] == [[order.id], [order.id]]

@@ -369,3 +369,16 @@ async def test_a_sign_of_life_racing_the_end_of_a_lease_has_one_winner(
         assert await expiring == "nothing"
 
         assert (await town.order(order)).state == "started"
+
+
+async def test_a_clock_that_was_set_back_takes_no_time_from_a_paused_orders_seller(
+    town: Town, clock: ManualClock
+):
+    order = await town.place()
+    clock.advance(timedelta(minutes=5))
+    await control(town, order, "pause")
+    clock._now -= timedelta(minutes=4)
+
+    await control(town, order, "resume")
+
+    assert (await town.order(order)).deliver_by == order.deliver_by

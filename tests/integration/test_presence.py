@@ -8,12 +8,17 @@ from typing import Any
 import pytest
 
 from market import orders, sessions
+from market.base.caller import Delegation
 from market.base.clock import ManualClock
 from market.base.errors import InsufficientScope
 from market.base.settings import Settings
 from market.base.store import Store
 from market.protocol.wire import OpenSession, PresenceView, ShowPresence
-from market.sessions.presence import MAX_DEVICES, MAX_DEVICES_OF_SELLER
+from market.sessions.presence import (
+    MAX_DEVICES,
+    MAX_DEVICES_OF_SELLER,
+    MAX_DEVICES_OF_SELLERS,
+)
 from tests.factories import Party, Town, build_town, enter
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -186,7 +191,7 @@ async def test_a_seller_with_several_orders_says_for_which_it_is_present(town: T
 
     assert refusal.value.facts == {"orders": sorted([first.id, second.id])}
     kinds = [kind for kind, _ in await told(town.seller, session.id)]
-    assert kinds == ["presence.joined", "presence.changed", "presence.left"]
+    assert kinds == ["presence.joined", "presence.left", "presence.joined", "presence.left"]
 
 
 async def test_the_buyers_side_is_present_for_the_whole_session(town: Town, session_id: str):
@@ -221,6 +226,7 @@ async def test_nobody_is_present_in_a_closed_session(town: Town, clock: ManualCl
         await be(town.buyer, order.session_id, "idle")
     with pytest.raises(sessions.SessionClosed):
         await be(town.buyer, order.session_id, "thinking")
+    assert await there(town.buyer, order.session_id) == []
     clock.advance(timedelta(seconds=31))
     assert await town.store.write(sessions.sweep_presence) == 1
 
@@ -244,3 +250,52 @@ async def test_devices_are_bounded_and_a_seller_cannot_keep_the_buyer_out(
     await be(town.buyer, session_id, "thinking", "tab-0")
     await be(town.buyer, session_id, "left", "tab-1")
     await be(town.buyer, session_id, "idle", "tab-x")
+
+
+async def test_a_device_that_turns_to_another_order_leaves_the_first_for_who_sees_only_that(
+    town: Town,
+):
+    session = await town.store.write(
+        sessions.open_session,
+        buyer_id=town.buyer.id,
+        principal_id=None,
+        request=OpenSession(need="pages"),
+    )
+    first = await town.place(session_id=session.id)
+    second = await town.place(session_id=session.id)
+    grant = Delegation("a-nonce-of-its-own", town.seller.id, session.id, first.id, None)
+    helper = town.seller._replace(
+        caller=town.seller.caller._replace(
+            agent_id="helper",
+            kind="delegate",
+            scopes=frozenset({"session.read"}),
+            delegation=grant,
+        )
+    )
+
+    await be(town.seller, session.id, "idle", order_id=first.id)
+    await be(town.seller, session.id, "idle", order_id=second.id)
+
+    assert [kind for kind, _ in await told(helper, session.id)] == [
+        "presence.joined",
+        "presence.left",
+    ]
+    assert await there(helper, session.id) == []
+    assert await there(town.buyer, session.id) == [(town.seller.id, "laptop")]
+
+
+async def test_all_sellers_together_do_not_keep_the_buyer_out(town: Town, session_id: str):
+    for rival in range(4):
+        await town.store.write(
+            sessions.join, session_id=session_id, agent_id=f"rival-{rival}", order_id=f"ord_{rival}"
+        )
+        party = town.seller._replace(
+            caller=town.seller.caller._replace(agent_id=f"rival-{rival}", handle=f"rival-{rival}")
+        )
+        for number in range(MAX_DEVICES_OF_SELLER):
+            await be(party, session_id, "idle", f"worker-{number}")
+
+    with pytest.raises(sessions.TooManyDevices):
+        await be(town.seller, session_id, "idle")
+    for number in range(MAX_DEVICES - MAX_DEVICES_OF_SELLERS):
+        await be(town.buyer, session_id, "idle", f"tab-{number}")

@@ -549,9 +549,9 @@ async def test_a_closed_session_has_no_run_to_control(store: Store, session: Ses
 
     with pytest.raises(sessions.SessionClosed):
         await control(store, BUYER, session, "cancel")
-    answered = await answer(store, BUYER, session, asked.offset)
+    with pytest.raises(sessions.SteerNotFound):
+        await answer(store, BUYER, session, asked.offset)
 
-    assert answered.answer == "consumed"
     assert (await kinds(store, BUYER, session))[-1] == "session.closed"
 
 
@@ -563,3 +563,117 @@ async def answer(store: Store, actor: Caller, session: SessionView, offset: int)
         offset=offset,
         request=AnswerControl(answer="consumed", detail="will do"),
     )
+
+
+async def test_who_works_on_a_run_does_not_lift_the_pause_of_one_above(
+    store: Store, session: SessionView
+):
+    worker = sub_agent("worker", session, "seller", order_id=ORDER)
+    await write(store, worker, session, start(), order_id=ORDER)
+    await control(store, SELLER, session, "pause")
+    await control(store, BUYER, session, "pause")
+
+    answers = [
+        (await control(store, actor, session, "resume")).answer for actor in (SELLER, worker)
+    ]
+
+    assert answers == ["refused", "refused"]
+    with pytest.raises(sessions.RunPaused):
+        await write(store, worker, session, step(), order_id=ORDER)
+    await control(store, OVERSEER, session, "pause")
+    assert (await control(store, BUYER, session, "resume")).answer == "refused"
+    assert (await control(store, OVERSEER, session, "resume")).answer == "accepted"
+    await write(store, worker, session, step(), order_id=ORDER)
+
+
+async def test_a_steer_that_waits_has_its_answer_before_the_session_closes(
+    store: Store, session: SessionView
+):
+    actor = sub_agent("first", session)
+    await write(store, actor, session, start())
+    steer = await control(store, BUYER, session, "steer")
+
+    await store.write(sessions.close, caller=BUYER, session_id=session.id, reason="done")
+
+    *_, said, closed = await read_all(store, BUYER, session.id)
+    assert (said["kind"], closed["kind"]) == ("control.answered", "session.closed")
+    assert (said["body"]["request_offset"], said["body"]["answer"]) == (steer.offset, "too_late")
+    with pytest.raises(sessions.SteerNotFound):
+        await answer(store, actor, session, steer.offset)
+
+
+async def test_a_steer_racing_the_close_of_its_session_is_answered_or_refused(
+    store: Store, session: SessionView
+):
+    actor = sub_agent("first", session)
+    await write(store, actor, session, start())
+    waiting = await control(store, BUYER, session, "steer")
+
+    await asyncio.gather(
+        control(store, BUYER, session, "steer"),
+        answer(store, actor, session, waiting.offset),
+        store.write(sessions.close, caller=BUYER, session_id=session.id, reason="done"),
+        store.write(sessions.answer_unheard),
+        return_exceptions=True,
+    )
+
+    log = await read_all(store, BUYER, session.id)
+    asked = [event["offset"] for event in log if event["kind"] == "control.requested"]
+    said = [e["body"]["request_offset"] for e in log if e["kind"] == "control.answered"]
+    assert sorted(said) == asked
+    assert [event["kind"] for event in log].index("session.closed") == len(log) - 1
+
+
+async def test_producers_of_two_participants_that_have_one_name_are_two(
+    store: Store, session: SessionView
+):
+    note = ("note.written", {"text": "mine"})
+    await write(store, SELLER, session, note, order_id=ORDER, producer=Producer("p", 9, 0))
+
+    mine = await write(store, BUYER, session, note, producer=Producer("p", 0, 0))
+    again = await write(store, BUYER, session, note, producer=Producer("p", 0, 0))
+
+    assert (mine.repeated, again.repeated) == (False, True)
+    assert await kinds(store, BUYER, session) == ["note.written", "note.written"]
+
+
+async def test_sellers_runs_are_bounded_and_keep_no_buyers_out(
+    store: Store, session: SessionView, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(room, "MAX_RUNS_OF_ORDER", 2)
+    monkeypatch.setattr(room, "MAX_RUNS_OF_SELLERS", 3)
+    worker = sub_agent("worker", session, "seller", order_id=ORDER)
+    rival = sub_agent("rivals", session, "rival", order_id=RIVALS)
+    for run in ("one", "two"):
+        await write(store, worker, session, start(run), order_id=ORDER)
+    with pytest.raises(sessions.TooManyRuns):
+        await write(store, worker, session, start("three"), order_id=ORDER)
+
+    await write(store, rival, session, start("three"), order_id=RIVALS)
+    with pytest.raises(sessions.TooManyRuns):
+        await write(store, rival, session, start("four"), order_id=RIVALS)
+    for run in ("five", "six", "seven"):
+        await write(store, BUYER, session, start(run), order_id=ORDER)
+
+
+async def test_a_control_of_a_run_names_no_order(store: Store, session: SessionView):
+    with pytest.raises(sessions.BadControl):
+        await store.write(
+            sessions.control_run,
+            caller=BUYER,
+            session_id=session.id,
+            request=Control(action="cancel", scope="run", run="search", order_id=ORDER),
+        )
+
+
+async def test_a_steer_is_answered_by_a_delegation_that_covers_its_run(
+    store: Store, session: SessionView
+):
+    await write(store, sub_agent("first", session), session, start())
+    steer = await control(store, BUYER, session, "steer")
+
+    with pytest.raises(sessions.NotDelegated):
+        await answer(store, sub_agent("first", session, run="other"), session, steer.offset)
+
+    said = await answer(store, sub_agent("first", session, run="search"), session, steer.offset)
+    assert said.answer == "consumed"

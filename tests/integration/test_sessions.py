@@ -196,6 +196,47 @@ async def test_a_follower_gets_history_and_then_what_happens_each_once(
     assert seen == list(range(352))
 
 
+@pytest.mark.parametrize("given", ["order.placed", "approval.granted"])
+async def test_a_seller_that_follows_sees_an_order_that_it_is_given_meanwhile(
+    store: Store, session: SessionView, given: str
+):
+    def give(uow: UnitOfWork) -> None:
+        sessions.join(uow, session_id=session.id, agent_id="seller", order_id="ord_new")
+        sessions.append(
+            uow,
+            session_id=session.id,
+            events=[
+                NewEvent(given, "buyer", {}, "ord_new"),
+                NewEvent("order.started", "seller", {}, "ord_new"),
+            ],
+        )
+
+    await store.write(sessions.join, session_id=session.id, agent_id="seller", order_id="ord_old")
+    reader = sessions.follow(
+        store, caller=SELLER, session_id=session.id, after=-1, patience_seconds=0.05
+    )
+    feed = Feed(store, SELLER)
+    await feed.follow({session.id: -1})
+    async with aclosing(reader), aclosing(feed.turns()) as turns:
+        before = [*(await anext(reader)).events, *(await anext(turns)).events]
+        await store.write(
+            sessions.append, session_id=session.id, events=[NewEvent(given, "b", {}, "ord_rivals")]
+        )
+        await store.write(give)
+        after: list[list[Shown]] = [[], []]
+        while len(after[0]) < 3:
+            after[0] += (await anext(reader)).events
+        while len(after[1]) < 3:
+            turn = await anext(turns)
+            after[1] += turn.events if turn is not None else []
+
+    assert all("withheld" in json.loads(event.json) for event in before)
+    for events in after:
+        kinds = [json.loads(event.json).get("kind", "withheld") for event in events]
+        is_for_seller = given == "order.placed"
+        assert kinds == ["withheld", given if is_for_seller else "withheld", "order.started"]
+
+
 async def test_a_slow_follower_reads_from_the_log_what_memory_did_not_hold(
     store: Store, session: SessionView
 ):

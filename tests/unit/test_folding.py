@@ -117,6 +117,17 @@ def test_a_run_that_is_paused_does_not_pause_its_order():
     assert folded.controls[1].run == "left"
 
 
+def test_nobody_waits_for_the_approval_of_an_order_that_was_cancelled():
+    asked = ("approval.requested", {"amount_minor": 400, "expires_at": "soon"})
+    folded = log(PLACED, asked, ("order.cancelled", {"reason": "too dear", "returned_minor": 400}))
+
+    assert folded.orders["ord"].state == "cancelled"
+    assert (folded.approvals["ord"].state, folded.approvals["ord"].reason) == (
+        "cancelled",
+        "too dear",
+    )
+
+
 def test_an_approval_waits_until_a_human_decides():
     asked = ("approval.requested", {"amount_minor": 400, "expires_at": "soon"})
     waiting = log(PLACED, asked)

@@ -26,11 +26,14 @@ INPUTS: dict[str, dict[str, Any]] = {
 }
 
 
-def deliver(name: str, request: dict[str, Any]) -> list[Chunk]:
+def order_of(name: str, request: dict[str, Any]) -> Order:
     manifest = load_manifest(SAMPLES[name].manifest)
     known: dict[str, Any] = dict.fromkeys(OrderView.__struct_fields__, 0)
-    view = OrderView(**(known | {"input": request, "units": manifest.units_of(request)}))
-    return list(SAMPLES[name].handler(Order(view)))  # type: ignore[arg-type]
+    return Order(OrderView(**(known | {"input": request, "units": manifest.units_of(request)})))
+
+
+def deliver(name: str, request: dict[str, Any]) -> list[Chunk]:
+    return list(SAMPLES[name].handler(order_of(name, request)))  # type: ignore[arg-type]
 
 
 def manifest_of(name: str) -> Manifest:
@@ -141,6 +144,21 @@ def test_the_sentence_that_the_others_speak_of_is_picked() -> None:
 
     assert picked["sentences"][0].startswith("Fish from the market")
     assert picked["keywords"][:2] == ["fish", "market"]
+
+
+@pytest.mark.parametrize(("said", "wanted"), [("3 sentences, please", 3), ("thank you", 1)])
+def test_a_steer_changes_how_many_sentences_follow(said: str, wanted: int) -> None:
+    section = "Bees make honey. Honey is sweet. A hive has bees. Bees keep a hive."
+    order = order_of("key-sentences", {"text": f"{section}\n\n{section}"})
+    chunks = SAMPLES["key-sentences"].handler(order)
+
+    before = next(chunks)  # type: ignore[arg-type]
+    order.steering.put(7, said)
+    after = next(chunks)  # type: ignore[arg-type]
+
+    assert len(before.output["sentences"]) == 1
+    assert len(after.output["sentences"]) == wanted
+    assert order.steering.taken() == [7]
 
 
 def test_an_outline_drops_scripts_and_the_links_to_them() -> None:

@@ -19,7 +19,7 @@ from market.faces.http.desk import Desk
 from market.faces.http.doors import Visitor
 from market.faces.streams.frames import control_frame, cursor_at, data_frame, push_frames
 from market.faces.streams.headers import Wanted
-from market.faces.streams.logs import Log, read_page
+from market.faces.streams.logs import Log, read_in_turn
 from market.faces.streams.reading import touch
 from market.rawstreams import is_text
 
@@ -136,8 +136,6 @@ class _Reader:
                 content_type = self._log.stream.content_type
                 return push_frames(heard, content_type, self._log.view, self._cursor())
             if ear.must_look():
-                # A pause, for who reads fast from a long log would keep all others waiting.
-                await asyncio.sleep(0)
                 if frame := await self._look():
                     self._sign_at = None
                     return frame
@@ -151,12 +149,8 @@ class _Reader:
     async def _look(self) -> bytes:
         """Return what the log holds next, as frames; nothing when there is nothing to say."""
         try:
-            page = await self._desk.store.read(
-                read_page,
-                log=self._log,
-                after=min(self._after, 2**62),
-                limit=PAGE_ENTRIES,
-                max_bytes=PAGE,
+            page = await read_in_turn(
+                self._desk.store, self._log, after=self._after, limit=PAGE_ENTRIES, max_bytes=PAGE
             )
         except MarketError:
             self._is_over = True  # deleted or expired: the next request is told so

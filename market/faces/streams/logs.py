@@ -1,5 +1,6 @@
 """What this face reads: raw streams, and sessions as the caller may see them."""
 
+import asyncio
 from collections.abc import Callable
 from functools import partial
 from typing import Final, NamedTuple
@@ -8,6 +9,7 @@ from market import rawstreams, sessions
 from market.base import streams
 from market.base.caller import Caller
 from market.base.errors import Unauthenticated
+from market.base.store import Store
 from market.base.work import Entry, Snapshot
 from market.faces.http.answers import JSON
 from market.rawstreams import BadStreamRequest, RawStream
@@ -80,6 +82,22 @@ def look_up(snapshot: Snapshot, *, caller: Caller | None, path: str) -> Log:
     )  # fmt: skip
     view = None if viewer.is_owner else partial(sessions.shown, viewer=viewer)
     return Log(stream, view)
+
+
+async def read_in_turn(store: Store, log: Log, *, after: int, limit: int, max_bytes: int) -> Page:
+    """Return what follows offset ``after``, one reader behind the other.
+
+    Between any two, all else that is served gets its turn: a thousand readers that come back at
+    once make each other wait, and nobody else.
+
+    Raises:
+        StreamNotFound, StreamDeleted: it went in the meantime.
+    """
+    async with store.hub.turn(asyncio.get_running_loop()):
+        await asyncio.sleep(0)
+        return await store.read(
+            read_page, log=log, after=min(after, 2**62), limit=limit, max_bytes=max_bytes
+        )
 
 
 def read_page(snapshot: Snapshot, *, log: Log, after: int, limit: int, max_bytes: int) -> Page:

@@ -13,7 +13,7 @@ from market.base.store import Store
 from market.faces.http.answers import Header
 from market.faces.streams.frames import body_of, cursor_at
 from market.faces.streams.headers import Wanted, time_headers, write_offset
-from market.faces.streams.logs import Log, Page, read_page
+from market.faces.streams.logs import Log, Page, read_in_turn
 
 CHUNK: Final = 1024 * 1024
 """Bytes after which an answer stops, with at least one entry."""
@@ -106,13 +106,7 @@ def next_offset(offset: int) -> Header:
 
 
 async def _read(store: Store, log: Log, after: int) -> Page:
-    return await store.read(
-        read_page,
-        log=log,
-        after=min(after, 2**62),
-        limit=CHUNK_ENTRIES,
-        max_bytes=CHUNK,
-    )
+    return await read_in_turn(store, log, after=after, limit=CHUNK_ENTRIES, max_bytes=CHUNK)
 
 
 def _at_tail(log: Log) -> Reply:
