@@ -80,10 +80,11 @@ def answer(uow: UnitOfWork, asked: Any, actor_id: str, said: Answer, why: str) -
 
 def answer_rest(uow: UnitOfWork, *, session_id: str, order_id: str) -> None:
     """Answer every steer that still waits at an order which has just ended: nobody works on it."""
-    for row in uow.all(_PENDING_OF_ORDER, session_id=session_id, order_id=order_id):
-        # One that another worker answers in this moment has its answer.
-        with suppress(ControlNotFound):
-            answer(uow, row, MARKET, "too_late", "The order has ended.")
+    while waiting := uow.all(_PENDING_OF_ORDER, session_id=session_id, order_id=order_id):
+        for row in waiting:
+            # One that another worker answers in this moment has its answer.
+            with suppress(ControlNotFound):
+                answer(uow, row, MARKET, "too_late", "The order has ended.")
 
 
 def log_answer(uow: UnitOfWork, asked: Any, actor_id: str, said: Answer, why: str) -> None:

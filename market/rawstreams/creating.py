@@ -71,21 +71,26 @@ def create(uow: UnitOfWork, *, caller: Caller | None, path: str, new: NewStream)
         StreamNotFound, SourceDeleted, ContentTypeDiffers: the source cannot be forked so.
     """
     there = locked(uow, path=path)
-    if there is not None and there.state == "live" and not is_lapsed(there, uow.now):
-        return _again(uow, there, caller, new)
     if there is not None:
-        if there.state == "deleted" and has_forks(uow, stream_id=there.id):
-            raise StreamExists("The deleted stream at this path still has forks.")
+        if there.state == "live" and not is_lapsed(there, uow.now):
+            _check_own(there, caller)
+            return _again(uow, there, new)
         if has_forks(uow, stream_id=there.id):
-            raise StreamExists("The expired stream at this path still has forks.")
+            _check_own(there, caller)
+            how = "deleted" if there.state == "deleted" else "expired"
+            raise StreamExists(f"The {how} stream at this path still has forks.")
         give_up(uow, there)
     return Created(_make(uow, caller, path, new), is_new=True)
 
 
-def _again(uow: UnitOfWork, there: Any, caller: Caller | None, new: NewStream) -> Created:
+def _check_own(there: Any, caller: Caller | None) -> None:
+    """Refuse strangers without a word about what has their path."""
     owner_id = ANYONE if caller is None else caller.agent_id
     if there.owner_id not in (owner_id, ANYONE):
         raise StreamExists("Choose another path.")
+
+
+def _again(uow: UnitOfWork, there: Any, new: NewStream) -> Created:
     wanted = new.content_type
     if wanted is None:
         wanted = content.OCTETS if new.fork is None else there.content_type

@@ -178,11 +178,16 @@ def _unsigned_in(snapshot: Snapshot, session_id: str) -> list[Mark]:
 
 
 def _inherited(snapshot: Snapshot, fork: streams.Stream) -> dict[int, str]:
-    """Return the hashes that a fork shares and its source was signed with: it need not be read."""
-    if fork.source_id is None or fork.forked_at is None:
-        return {}
-    signed = checkpoints_kept(snapshot, session_id=fork.source_id)
-    return {one.offset: one.hash for one in signed if one.offset < fork.forked_at}
+    """Return the hashes that a fork shares and its sources were signed with: none need be read."""
+    hashes: dict[int, str] = {}
+    stream: streams.Stream | None = fork
+    shared = fork.next_offset
+    while stream is not None and stream.source_id is not None and stream.forked_at is not None:
+        shared = min(shared, stream.forked_at)
+        signed = checkpoints_kept(snapshot, session_id=stream.source_id)
+        hashes |= {one.offset: one.hash for one in signed if one.offset < shared}
+        stream = streams.stream(snapshot, stream_id=stream.source_id)
+    return hashes
 
 
 def _signed(snapshot: Snapshot, mark: Mark) -> str:

@@ -22,13 +22,12 @@ from market.sessions.errors import (
     BadEvent,
     OrderNeeded,
     SessionClosed,
-    SessionFull,
     TooManyDevices,
 )
 from market.sessions.rights import Viewer, need_to_write
 from market.sessions.tables import presence
 from market.sessions.views import is_open, viewer_of
-from market.sessions.writing import MAX_EVENTS, NewEvent, claim, put_events
+from market.sessions.writing import NewEvent, check_room, claim, put_events
 
 MAX_DEVICES: Final = 50
 """Devices that are present in one session, at most."""
@@ -136,8 +135,8 @@ def be_present(
     known = uow.one(_FIND, **here.key)
     if known is not None:
         here = here._replace(joined_at=known.joined_at)
-    if here.status != "left" and claimed.next_offset >= MAX_EVENTS:
-        raise SessionFull(f"A session holds at most {MAX_EVENTS} events.", max_events=MAX_EVENTS)
+    if here.status != "left":
+        check_room(viewer, claimed.next_offset + 1)
     events = _step(uow, viewer, known, here)
     if events:
         put_events(uow, session_id, claimed, events)
@@ -207,7 +206,7 @@ def _check_room(uow: UnitOfWork, viewer: Viewer, here: _Device) -> None:
     is_full = here.order_id is not None and of_sellers >= MAX_DEVICES_OF_SELLERS
     if len(rows) >= MAX_DEVICES or own >= limit or is_full:
         raise TooManyDevices(
-            f"{len(rows)} devices are present, {own} of them the caller's.",
+            f"There is no room for another; {own} devices of the caller's side are present.",
             max_devices=MAX_DEVICES,
             max_devices_of_seller=MAX_DEVICES_OF_SELLER,
             max_devices_of_sellers=MAX_DEVICES_OF_SELLERS,

@@ -32,6 +32,9 @@ MAX_EVENT_BYTES: Final = 64 * 1024
 MAX_EVENTS: Final = 1_000_000
 """Events in one session after which participants may write no more; the market still may."""
 
+MAX_EVENTS_OF_SELLERS: Final = 900_000
+"""Events after which sellers' sides may not, so that they cannot keep the buyer's out."""
+
 
 class NewEvent(NamedTuple):
     """What is to be appended. Stage and audience are the kind's own unless given."""
@@ -82,16 +85,19 @@ def write(
     """
     need_to_write(caller)
     viewer = viewer_of(uow, caller=caller, session_id=session_id)
-    claimed = claim(uow, session_id)
     if producer is not None:
         # Two who name a producer alike are two: neither shuts the other out, or is taken for it.
         producer = producer._replace(id=f"{caller.agent_id}:{producer.id}")
-        next_offset = streams.check_producer(uow, stream_id=session_id, producer=producer)
-        if next_offset is not None:
-            first = next_offset - len(events.events)
-            return Appended(first_offset=first, next_offset=next_offset, repeated=True)
-    if claimed.next_offset + len(events.events) > MAX_EVENTS:
-        raise SessionFull(f"A session holds at most {MAX_EVENTS} events.", max_events=MAX_EVENTS)
+    try:
+        claimed = claim(uow, session_id)
+    except SessionClosed:
+        # What was appended before the close, its answer lost, has its answer all the same.
+        if (repeated := _repeated(uow, session_id, events, producer)) is not None:
+            return repeated
+        raise
+    if (repeated := _repeated(uow, session_id, events, producer)) is not None:
+        return repeated
+    check_room(viewer, claimed.next_offset + len(events.events))
     check = _Check(uow, caller, viewer, session_id)
     new = [
         check.event(item, claimed.next_offset + place) for place, item in enumerate(events.events)
@@ -104,6 +110,19 @@ def write(
     return appended
 
 
+def _repeated(
+    uow: UnitOfWork, session_id: str, events: WriteEvents, producer: Producer | None
+) -> Appended | None:
+    """Return the answer to what a producer sends again; None if it is new."""
+    if producer is None:
+        return None
+    next_offset = streams.check_producer(uow, stream_id=session_id, producer=producer)
+    if next_offset is None:
+        return None
+    first = next_offset - len(events.events)
+    return Appended(first_offset=first, next_offset=next_offset, repeated=True)
+
+
 def claim(uow: UnitOfWork, session_id: str) -> streams.Stream:
     """Return where a session's log stands and keep others from it until this work ends."""
     try:
@@ -112,6 +131,18 @@ def claim(uow: UnitOfWork, session_id: str) -> streams.Stream:
         raise SessionNotFound("There is no session under this id.") from refusal
     except streams.StreamClosed as refusal:
         raise SessionClosed("Its log is complete; open a new session.") from refusal
+
+
+def check_room(viewer: Viewer, next_offset: int) -> None:
+    """Let pass what a participant writes, if the log is not too long with it.
+
+    Raises:
+        SessionFull: it would be.
+    """
+    is_buyers = viewer.is_owner or viewer.is_buyers
+    most = MAX_EVENTS if is_buyers else MAX_EVENTS_OF_SELLERS
+    if next_offset > most:
+        raise SessionFull(f"This side writes up to event {most} of a session.", max_events=most)
 
 
 def put_events(

@@ -3,8 +3,9 @@ what happens when something fails in the middle of an answer.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from datetime import timedelta
 from typing import Any
 
 import anyio.lowlevel
@@ -13,6 +14,8 @@ import pytest
 from market import identity, rawstreams
 from market.base.settings import Settings
 from market.base.store import Store
+from market.faces.http import limits
+from market.faces.streams import live as live_reading
 from market.rawstreams import Append
 from tests.contract.agents import Agent
 from tests.contract.conftest import Market, open_market, sandbox_in
@@ -57,13 +60,16 @@ async def somebody_listens(market: Market, *, readers: int) -> None:
 class Live:
     """An answer as a server gets it, part by part."""
 
-    def __init__(self) -> None:
+    def __init__(self, on_data: Callable[[], None] = lambda: None) -> None:
         self.said: list[Any] = []
+        self._on_data = on_data
         self._news = asyncio.Event()
         self._leaves = asyncio.Event()
 
     async def send(self, message: Any) -> None:
         self.said.append(message)
+        if b"event: data" in message.get("body", b""):
+            self._on_data()
         self._news.set()
 
     async def receive(self) -> Any:
@@ -82,9 +88,11 @@ class Live:
 
 
 @asynccontextmanager
-async def live(agent: Agent, market: Market, path: str) -> AsyncIterator[tuple[Live, Any]]:
+async def live(
+    agent: Agent, market: Market, path: str, reader: Live | None = None
+) -> AsyncIterator[tuple[Live, Any]]:
     """A live read of a stream from its start, and the task that answers it."""
-    reader = Live()
+    reader = reader or Live()
     address = f"/v1/stream/{path}"
     scope: Any = {
         "type": "http",
@@ -294,3 +302,19 @@ async def test_readers_that_come_at_once_let_everything_else_in_between(market: 
 
     assert [answer.json() for answer in answers] == [[1]] * 50
     assert turns >= 50
+
+
+async def test_a_stream_does_not_lapse_under_a_slow_reader(
+    market: Market, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(live_reading, "PAGE_ENTRIES", 1)
+    monkeypatch.setattr(limits, "HEARTBEAT_SECONDS", 0.0)
+    owner = await made(market, "short", **{"stream-ttl": "60"})
+    for _ in range(4):
+        await append(owner, market, "short")
+
+    reader = Live(lambda: market.clock.advance(timedelta(seconds=40)))
+    async with live(owner, market, "short", reader):
+        await reader.until(b"upToDate")
+
+    assert reader.body.count(b"data:[1]") == 4

@@ -268,11 +268,18 @@ async def test_what_a_fork_shares_is_signed_as_it_was_at_its_source_and_not_read
         session_id=order.session_id,
         request=ForkSession(after=EVERY + 4),
     )
+    further = await town.store.write(
+        sessions.fork,
+        caller=town.buyer.caller,
+        session_id=fork.id,
+        request=ForkSession(after=EVERY + 5),
+    )
     log = await log_of(town.store, order.session_id)
     await rewrite(town.store, log[7] | {"actor_id": "somebody"})
 
-    assert await sign_logs(town.store) == 1
+    assert await sign_logs(town.store) == 2
 
+    assert [one.offset for one in await kept(town.store, further.id)] == [EVERY - 1]
     [of_source] = await kept(town.store, order.session_id)
     [of_fork] = await kept(town.store, fork.id)
     assert (of_fork.offset, of_fork.hash) == (of_source.offset, of_source.hash)

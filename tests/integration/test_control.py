@@ -14,6 +14,7 @@ from market.base.clock import ManualClock
 from market.base.errors import MarketError
 from market.base.settings import Settings
 from market.base.store import Store
+from market.base.work import UnitOfWork
 from market.chores import expire_orders
 from market.faces.http import acts
 from market.protocol.commitments import ManifestClaims
@@ -24,7 +25,10 @@ from market.protocol.wire import (
     OpenSession,
     OrderView,
     QuoteView,
+    WriteEvent,
+    WriteEvents,
 )
+from market.sessions import writing
 from tests.factories import Party, Town, build_town, enter, mandate, manifest
 from tests.workers import Hold, somebody_waits, two_workers
 
@@ -544,6 +548,36 @@ async def test_suspending_an_agent_leaves_the_orders_of_others(firm: Firm):
     assert not (await firm.town.order(order)).is_paused
 
 
+async def test_an_order_that_ends_answers_however_many_steers_wait(firm: Firm):
+    order = await firm.place()
+
+    def steer_often(uow: UnitOfWork) -> None:
+        for _ in range(1_001):
+            orders.control(
+                uow,
+                caller=firm.town.buyer.caller,
+                session_id=firm.session_id,
+                request=Control(action="steer", order_id=order.id),
+            )
+
+    await firm.town.store.write(steer_often)
+
+    await control(firm.town.buyer, firm.session_id, "cancel", order_id=order.id)
+
+    log: list[dict[str, Any]] = []
+    while len(log) < 2_006:
+        reading = await firm.town.store.read(
+            sessions.events,
+            caller=firm.town.buyer.caller,
+            session_id=firm.session_id,
+            after=len(log) - 1,
+            limit=500,
+        )
+        log += [json.loads(event.json) for event in reading.events]
+    assert len(log) == reading.next_offset
+    assert unanswered(log) == set()
+
+
 async def test_a_control_that_names_a_run_without_its_scope_touches_no_order(firm: Firm):
     order = await firm.place()
 
@@ -567,3 +601,33 @@ async def test_a_sellers_view_of_a_session_does_not_say_that_the_whole_is_paused
 
     assert [view.paused_by for view in views] == [None, "overseer"]
     assert [view.orders for view in views] == [[order.id], [order.id]]
+
+
+async def test_in_a_full_log_orders_are_still_cancelled_settled_and_closed(
+    firm: Firm, monkeypatch: pytest.MonkeyPatch
+):
+    town = firm.town
+    orders_there = [await firm.place() for _ in range(3)]
+    await town.deliver(orders_there[0])
+    monkeypatch.setattr(writing, "MAX_EVENTS", 1)
+    note = WriteEvents(events=[WriteEvent(kind="note.written", body={"text": "one more"})])
+    with pytest.raises(sessions.SessionFull):
+        await town.store.write(
+            sessions.write, caller=town.buyer.caller, session_id=firm.session_id, events=note
+        )
+
+    await town.complete(orders_there[0])
+    await town.accept(orders_there[0])
+    await control(firm.overseer, firm.session_id, "pause", scope="all")
+    await control(firm.overseer, firm.session_id, "resume", scope="all")
+    await control(town.buyer, firm.session_id, "cancel", scope="own")
+    await town.store.write(
+        orders.close_session, caller=town.buyer.caller, session_id=firm.session_id, reason="done"
+    )
+
+    states = [(await town.order(order)).state for order in orders_there]
+    assert states == ["settled", "cancelled", "cancelled"]
+    log = await log_of(town.buyer, firm.session_id)
+    assert unanswered(log) == set()
+    assert [event["kind"] for event in log].index("session.closed") == len(log) - 1
+    assert await town.store.scan(audit.audit) == []

@@ -295,7 +295,8 @@ async def test_all_sellers_together_do_not_keep_the_buyer_out(town: Town, sessio
         for number in range(MAX_DEVICES_OF_SELLER):
             await be(party, session_id, "idle", f"worker-{number}")
 
-    with pytest.raises(sessions.TooManyDevices):
+    with pytest.raises(sessions.TooManyDevices) as refusal:
         await be(town.seller, session_id, "idle")
+    assert "40" not in refusal.value.detail
     for number in range(MAX_DEVICES - MAX_DEVICES_OF_SELLERS):
         await be(town.buyer, session_id, "idle", f"tab-{number}")

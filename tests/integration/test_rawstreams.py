@@ -182,6 +182,10 @@ async def test_a_stranger_is_not_told_of_a_deleted_stream_that_forks_keep(store:
         await append(store, "plan", caller=stranger)
     with pytest.raises(StreamDeleted):
         await append(store, "plan", caller=owner)
+    with pytest.raises(StreamExists, match="Choose another path"):
+        await create(store, "plan", stranger)
+    with pytest.raises(StreamExists, match="still has forks"):
+        await create(store, "plan", owner)
 
 
 # What goes

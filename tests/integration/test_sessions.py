@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from contextlib import aclosing
 
 import pytest
 
@@ -9,10 +10,11 @@ from market import sessions
 from market.base.caller import Caller
 from market.base.store import Store
 from market.base.streams import Producer, ProducerFenced, ProducerGap
+from market.base.work import UnitOfWork
 from market.protocol.chain import read_entry, verify_chain
 from market.protocol.commitments import AgentKind
-from market.protocol.wire import OpenSession, SessionView, WriteEvent, WriteEvents
-from market.sessions import NewEvent
+from market.protocol.wire import Appended, OpenSession, SessionView, WriteEvent, WriteEvents
+from market.sessions import Feed, NewEvent, Shown, writing
 
 SCOPES = frozenset({"read", "order", "pay", "review", "oversee", "publish"})
 
@@ -157,6 +159,46 @@ async def test_a_producer_may_not_skip_or_come_back_from_an_older_life(
         await write_as(Producer("worker", 0, 1))
 
     assert gap.value.facts == {"expected_seq": 1, "received_seq": 2}
+
+
+async def test_a_producers_repeat_is_answered_though_the_session_has_closed_meanwhile(
+    store: Store, session: SessionView
+):
+    async def write(number: int) -> Appended:
+        return await store.write(
+            sessions.write,
+            caller=BUYER,
+            session_id=session.id,
+            events=note("mine"),
+            producer=Producer("worker", 0, number),
+        )
+
+    first = await write(0)
+    await store.write(sessions.close, caller=PRINCIPAL, session_id=session.id, reason="done")
+
+    again = await write(0)
+
+    assert (again.next_offset, again.repeated) == (first.next_offset, True)
+    with pytest.raises(sessions.SessionClosed):
+        await write(1)
+
+
+async def test_a_seller_cannot_fill_a_log_so_that_the_buyer_writes_no_more(
+    store: Store, session: SessionView, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(writing, "MAX_EVENTS", 4)
+    monkeypatch.setattr(writing, "MAX_EVENTS_OF_SELLERS", 2)
+    await store.write(sessions.join, session_id=session.id, agent_id="seller", order_id="ord_1")
+    mine = {"caller": SELLER, "session_id": session.id, "events": note("more", "ord_1")}
+    await store.write(sessions.write, **mine)
+
+    with pytest.raises(sessions.SessionFull):
+        await store.write(sessions.write, **mine)
+
+    for _ in range(2):
+        await store.write(sessions.write, **{**mine, "caller": BUYER})
+    with pytest.raises(sessions.SessionFull):
+        await store.write(sessions.write, **{**mine, "caller": BUYER})
 
 
 async def test_a_closed_session_takes_no_more_and_closing_again_is_harmless(

@@ -137,14 +137,21 @@ class _Reader:
                 return push_frames(heard, content_type, self._log.view, self._cursor())
             if ear.must_look():
                 if frame := await self._look():
-                    self._sign_at = None
+                    await self._is_due()
                     return frame
             elif not await ear.wait(self._pause()):
                 ear.look()
-                if self._left() <= 0:
-                    await touch(store, self._log)
-                    self._is_first = True  # says where the stream stands: a sign of life
+                # That says where the stream stands: a sign of life.
+                self._is_first = await self._is_due()
         return None
+
+    async def _is_due(self) -> bool:
+        """Whether a sign of life is due; then the stream is used, as its reader is still here."""
+        if self._left() > 0:
+            return False
+        self._sign_at = None
+        await touch(self._desk.store, self._log)
+        return True
 
     async def _look(self) -> bytes:
         """Return what the log holds next, as frames; nothing when there is nothing to say."""
