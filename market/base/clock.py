@@ -74,6 +74,11 @@ def rfc3339(moment: datetime) -> str:
     return moment.isoformat(timespec="microseconds")[:26] + "Z"
 
 
+def spoken(moment: datetime) -> str:
+    """Return a moment as people read it, to the second: ``2026-11-22 12:00:00 UTC``."""
+    return moment.isoformat(sep=" ", timespec="seconds")[:19] + " UTC"
+
+
 def parse_rfc3339(text: str) -> datetime:
     """Return the moment that a wire text names.
 

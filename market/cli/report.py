@@ -166,10 +166,11 @@ def _proof(result: RunResult) -> None:
         marked("✗", f"broken: {finding}")
     if not result.findings:
         held = sum(money.escrows_minor for money in proven.money)
+        receipts = "1 receipt holds" if proven.receipts == 1 else f"{proven.receipts} receipts hold"
         marked(
             "✓",
             f"proven from the store: {proven.postings} postings sum to zero, {proven.events} log"
-            f" entries chain, {proven.receipts} receipts hold,"
+            f" entries chain, {receipts},"
             f" {decimal_text(held, result.currency)} {result.currency} still in escrow",
         )
     if not result.is_over:

@@ -49,7 +49,7 @@ def control(
 
     ``scope``: one order, all open ones of the caller's ``own`` (placed, or to be delivered, by
     it), ``all`` that are open, or one ``run``. To pause all pauses the session too: nothing more is
-    spent in it until all is resumed.
+    spent in it until all is resumed. At most 1,000 orders at once; the same again is for the next.
 
     Raises:
         SessionNotFound: the caller takes no part in such a session.
@@ -155,10 +155,10 @@ def _targets(
     uow: UnitOfWork, caller: Caller, viewer: Viewer, session_id: str, request: Control
 ) -> list[str]:
     if request.scope == "all":
-        return open_order_ids(uow, session_id=session_id)
+        return open_order_ids(uow, session_id=session_id, action=request.action)
     if request.scope == "own":
         acts_for = caller.delegation.delegator_id if caller.delegation else caller.agent_id
-        own = own_order_ids(uow, session_id=session_id, agent_id=acts_for)
+        own = own_order_ids(uow, session_id=session_id, agent_id=acts_for, action=request.action)
         return own if viewer.is_owner else [each for each in own if each in viewer.order_ids]
     if request.order_id is None:
         owned = order_ids(uow, session_id=session_id) if viewer.is_owner else viewer.order_ids

@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy import bindparam, update
 
 from market import sessions
-from market.base.clock import rfc3339
+from market.base.clock import spoken
 from market.base.sql import Sql
 from market.base.tables import UtcDateTime
 from market.base.work import UnitOfWork
@@ -89,10 +89,10 @@ def _pause(uow: UnitOfWork, actor: Actor, row: Any, reason: str) -> str:
     if row.paused_at is None:
         until = uow.now + timedelta(seconds=uow.settings.pause_seconds)
         uow.run(_PAUSE, order_id=row.id, now=uow.now, by=actor.kind, until=until)
-        return f"Nothing is delivered until it is resumed; at {rfc3339(until)} it is cancelled."
+        return f"Nothing is delivered until it is resumed; at {spoken(until)} it is cancelled."
     if not sessions.may_lift(row.paused_by, actor.kind):
         uow.run(_RAISE, order_id=row.id, by=actor.kind)
-    return f"Nothing is delivered until it is resumed; at {rfc3339(row.due_at)} it is cancelled."
+    return f"Nothing is delivered until it is resumed; at {spoken(row.due_at)} it is cancelled."
 
 
 def _resume(uow: UnitOfWork, actor: Actor, row: Any, reason: str) -> str:
@@ -107,7 +107,7 @@ def _resume(uow: UnitOfWork, actor: Actor, row: Any, reason: str) -> str:
         until += max(uow.now - row.paused_at, timedelta(0))
     lease = lease_until(uow) if row.state == "started" else None
     uow.run(_RESUME, order_id=row.id, until=until, lease=lease, due=min(until, lease or until))
-    return f"Delivery goes on, until {rfc3339(until)}."
+    return f"Delivery goes on, until {spoken(until)}."
 
 
 def _approve(uow: UnitOfWork, actor: Actor, row: Any, reason: str) -> str:

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import and_, bindparam, func, or_, select, text
+from sqlalchemy import and_, bindparam, case, func, or_, select, text
 
 from market import catalog, sessions
 from market.base.caller import Caller
@@ -15,6 +15,7 @@ from market.base.work import Snapshot, UnitOfWork
 from market.orders.errors import OrderCancelled, OrderNotFound, ReceiptNotFound, WrongState
 from market.orders.states import ENDED, move
 from market.orders.tables import controls, orders, receipts
+from market.protocol.events import Action
 from market.protocol.wire import OrderState, OrderView, Page, ReceiptView
 
 LAST_ID: Final = "ord_z"
@@ -23,22 +24,22 @@ LAST_ID: Final = "ord_z"
 _BY_ID = select(orders).where(orders.c.id == bindparam("order_id"))
 _FIND: Final = Sql(_BY_ID)
 _LOCK: Final = Sql(PerDialect(_BY_ID, _BY_ID.with_for_update()))
+MAX_AT_ONCE: Final = 1_000
+"""Orders of a session that are listed, or intervened in, at once."""
+
 _of_session = (
     select(orders.c.id)
     .where(orders.c.session_id == bindparam("session_id"))
-    .order_by(orders.c.id)
-    .limit(1_000)
+    .limit(bindparam("limit"))
 )
-_OF_SESSION: Final = Sql(_of_session)
-_OPEN_OF_SESSION: Final = Sql(
-    _of_session.where(*(orders.c.state != state for state in sorted(ENDED)))
-)
+_OF_SESSION: Final = Sql(_of_session.order_by(orders.c.id))
+_open_of_session = _of_session.where(
+    *(orders.c.state != state for state in sorted(ENDED))
+).order_by(case((orders.c.is_paused == bindparam("paused_last"), 1), else_=0), orders.c.id)
+_OPEN_OF_SESSION: Final = Sql(_open_of_session)
 _OWN_OF_SESSION: Final = Sql(
-    _of_session.where(
-        or_(
-            orders.c.buyer_id == bindparam("agent_id"), orders.c.seller_id == bindparam("agent_id")
-        ),
-        *(orders.c.state != state for state in sorted(ENDED)),
+    _open_of_session.where(
+        or_(orders.c.buyer_id == bindparam("agent_id"), orders.c.seller_id == bindparam("agent_id"))
     )
 )
 _RUNNING_OF_AGENT: Final = Sql(
@@ -237,18 +238,38 @@ def orders_of(
 
 def order_ids(snapshot: Snapshot, *, session_id: str) -> list[str]:
     """Return the first 1,000 orders of a session, oldest first."""
-    return [row.id for row in snapshot.all(_OF_SESSION, session_id=session_id)]
-
-
-def open_order_ids(snapshot: Snapshot, *, session_id: str) -> list[str]:
-    """Return the first 1,000 orders of a session that have not ended, oldest first."""
-    return [row.id for row in snapshot.all(_OPEN_OF_SESSION, session_id=session_id)]
-
-
-def own_order_ids(snapshot: Snapshot, *, session_id: str, agent_id: str) -> list[str]:
-    """Return the first 1,000 open orders of a session that an agent placed, or is to deliver."""
-    rows = snapshot.all(_OWN_OF_SESSION, session_id=session_id, agent_id=agent_id)
+    rows = snapshot.all(_OF_SESSION, session_id=session_id, limit=MAX_AT_ONCE)
     return [row.id for row in rows]
+
+
+def open_order_ids(
+    snapshot: Snapshot, *, session_id: str, action: Action | None = None
+) -> list[str]:
+    """Return 1,000 orders of a session that have not ended, those for an intervention; by id.
+
+    Those that are paused come last when they are to be paused, and first to be resumed, so that
+    the same again reaches the rest of more than 1,000.
+    """
+    last = int(action != "resume")
+    rows = snapshot.all(
+        _OPEN_OF_SESSION, session_id=session_id, paused_last=last, limit=MAX_AT_ONCE
+    )
+    return sorted(row.id for row in rows)
+
+
+def own_order_ids(
+    snapshot: Snapshot, *, session_id: str, agent_id: str, action: Action
+) -> list[str]:
+    """Return as many of them that an agent placed, or is to deliver."""
+    last = int(action != "resume")
+    rows = snapshot.all(
+        _OWN_OF_SESSION,
+        session_id=session_id,
+        agent_id=agent_id,
+        paused_last=last,
+        limit=MAX_AT_ONCE,
+    )
+    return sorted(row.id for row in rows)
 
 
 def running_ids_of(snapshot: Snapshot, *, agent_id: str, limit: int) -> list[str]:

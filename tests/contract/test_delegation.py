@@ -32,6 +32,8 @@ OPEN_TO_SUB_AGENTS = {
     ("POST", f"{SESSION}/controls/{{offset}}/answer"),
     ("GET", f"{SESSION}/presence"),
     ("POST", f"{SESSION}/presence"),
+    ("GET", f"{SESSION}/checkpoint"),
+    ("GET", f"{SESSION}/checkpoints"),
     ("GET", "/v1/feed"),
 }
 STEP = {"kind": "run.step", "body": {"run": "search", "step": "page-1"}}
@@ -475,6 +477,24 @@ async def test_a_revoked_delegation_ends_at_once(buyer: Agent, sub_agent: Agent,
     last = (await events_of(buyer, session_id))[-1]
     assert (last["kind"], last["actor_id"]) == ("delegation.revoked", buyer.id)
     assert last["body"] == {"jti": name, "delegate_id": sub_agent.id, "reason": "done with it"}
+
+
+async def test_a_sub_agent_gets_the_signatures_under_the_log_that_it_reads(
+    buyer: Agent, sub_agent: Agent, session_id: str
+):
+    await let_in(buyer, sub_agent, session_id, actions=["read"])
+    path = f"/v1/sessions/{session_id}"
+
+    signed = (await sub_agent.get(f"{path}/checkpoint")).json()
+
+    assert (signed["offset"], signed["hash"]) == (
+        1,
+        (await events_of(buyer, session_id))[1]["hash"],
+    )
+    assert (await sub_agent.get(f"{path}/checkpoints")).json() == {"items": [], "next": None}
+    await let_in(buyer, sub_agent, session_id, actions=["write"])
+    for last in ("checkpoint", "checkpoints"):
+        refused(await sub_agent.get(f"{path}/{last}"), 403, "insufficient_scope")
 
 
 async def test_a_delegation_is_revoked_before_its_first_use(

@@ -17,6 +17,7 @@ from market.base.store import Store
 from market.base.work import UnitOfWork
 from market.chores import expire_orders
 from market.faces.http import acts
+from market.orders import rows
 from market.protocol.commitments import ManifestClaims
 from market.protocol.wire import (
     AnswerControl,
@@ -631,3 +632,22 @@ async def test_in_a_full_log_orders_are_still_cancelled_settled_and_closed(
     assert unanswered(log) == set()
     assert [event["kind"] for event in log].index("session.closed") == len(log) - 1
     assert await town.store.scan(audit.audit) == []
+
+
+@pytest.mark.parametrize("scope", ["own", "all"])
+async def test_the_same_intervention_again_reaches_the_rest_of_very_many_orders(
+    firm: Firm, monkeypatch: pytest.MonkeyPatch, scope: str
+):
+    monkeypatch.setattr(rows, "MAX_AT_ONCE", 2)
+    placed = [await firm.place() for _ in range(3)]
+
+    async def paused() -> list[bool]:
+        return [(await firm.town.order(order)).is_paused for order in placed]
+
+    for _ in range(2):
+        await control(firm.town.buyer, firm.session_id, "pause", scope=scope)
+    assert await paused() == [True] * 3
+
+    for _ in range(2):
+        await control(firm.town.buyer, firm.session_id, "resume", scope=scope)
+    assert await paused() == [False] * 3

@@ -332,7 +332,7 @@ def test_a_run_is_reported_when_it_is_over(capsys: pytest.CaptureFixture[str]) -
         "    z = 1",
         "1 passed, 2 failed",
         "",
-        "✓ proven from the store: 7 postings sum to zero, 9 log entries chain, 1 receipts hold,"
+        "✓ proven from the store: 7 postings sum to zero, 9 log entries chain, 1 receipt holds,"
         " 0.00 XTS still in escrow",
     ]
 

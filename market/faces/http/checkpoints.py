@@ -18,7 +18,7 @@ class CheckpointController(Controller):
     path = "/v1/sessions"
     tags = ("sessions",)
 
-    @get("/{session_id:str}/checkpoints", refuses=(404,))
+    @get("/{session_id:str}/checkpoints", refuses=(404,), delegates=True)
     async def list_checkpoints(
         self,
         session_id: FromPath[SessionId],
@@ -32,7 +32,7 @@ class CheckpointController(Controller):
         ``token`` is a ``checkpoint+jwt``. Keep it: whatever the log says later, or to others, must
         have this hash at this offset.
         """
-        caller.need("read")
+        sessions.need_to_read(caller)
         return await store.read(
             sessions.checkpoints_of,
             caller=caller,
@@ -41,7 +41,7 @@ class CheckpointController(Controller):
             limit=limit,
         )
 
-    @get("/{session_id:str}/checkpoint", refuses=(404, 429))
+    @get("/{session_id:str}/checkpoint", refuses=(404, 429), delegates=True)
     async def sign_checkpoint(
         self,
         session_id: FromPath[SessionId],
@@ -50,6 +50,6 @@ class CheckpointController(Controller):
         call: NamedDependency[Call],
     ) -> CheckpointView:
         """Sign a log as it stands now, up to its last event."""
-        caller.need("read")
+        sessions.need_to_read(caller)
         call.desk.checkpoints.count(caller.agent_id, now=call.desk.clock.now())
         return await store.read(sessions.checkpoint, caller=caller, session_id=session_id)
