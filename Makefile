@@ -41,7 +41,7 @@ fmt: .venv/.dev ## format the code and mend what ruff can mend
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: .venv/.base ## measure against yardsticks of the same run (ONLY=order, journey, live, streams, idle)
+bench: .venv/.base ## measure against yardsticks of the same run (ONLY=order, live, streams, bounds ...)
 	$(BIN)/python -m bench $(ONLY)
 
 run: .venv/.base ## serve a market on this machine
