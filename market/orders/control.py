@@ -52,7 +52,7 @@ def control(
     spent in it until all is resumed. At most 1,000 orders at once; the same again is for the next.
 
     Raises:
-        SessionNotFound: the caller takes no part in such a session.
+        SessionNotFound, SessionClosed: there is no such session for the caller, or it is complete.
         NotForThisCaller: it may not make this intervention.
         OrderNeeded: the session has several orders, and none was named.
         BadControl: an order or a run was named that the scope does not ask for.
@@ -195,8 +195,6 @@ def _turn_session(uow: UnitOfWork, actor: Actor, session_id: str, request: Contr
 
 
 def _intervene(uow: UnitOfWork, actor: Actor, row: Any, request: Control) -> ControlView:
-    if not sessions.is_open(uow, session_id=row.session_id):
-        raise WrongState("The session is closed: nothing runs in it any more.", state=row.state)
     waits = request.action == "steer" and row.state in ("placed", "started")
     answer_by, market_answers_at = sessions.answer_times(uow) if waits else (None, None)
     offset = _ask(uow, actor, row.session_id, row.id, request, answer_by)

@@ -246,6 +246,21 @@ async def test_a_closed_session_is_not_paused(firm: Firm):
         await control(firm.town.buyer, firm.session_id, "pause", scope="all")
 
 
+async def test_an_order_of_a_closed_session_is_not_controlled(firm: Firm):
+    order = await firm.place()
+    await control(firm.town.buyer, firm.session_id, "cancel", order_id=order.id)
+    await firm.town.store.write(
+        orders.close_session,
+        caller=firm.town.buyer.caller,
+        session_id=firm.session_id,
+        reason="done",
+    )
+
+    for action in ("cancel", "steer"):
+        with pytest.raises(sessions.SessionClosed):
+            await control(firm.town.buyer, firm.session_id, action, order_id=order.id)
+
+
 async def test_no_order_slips_into_a_session_that_another_worker_pauses(
     postgres_settings: Settings,
 ):
