@@ -16,7 +16,7 @@ key; a ``Run`` is work that is reported step by step. A ``Presence`` shows other
 from buyer_agents.client import MarketClient, every
 from buyer_agents.connection import open_http
 from buyer_agents.delegating import SubAgent, read_delegation
-from buyer_agents.errors import BadAnswer, MarketTrouble, MarketUnreachable, Refused
+from buyer_agents.errors import BadAnswer, MarketTrouble, MarketUnreachable, NotAMarket, Refused
 from buyer_agents.feeding import Followed, follow_feed
 from buyer_agents.journey import Journey
 from buyer_agents.needs import Candidate, Experience, Memory, Need, Ranked
@@ -48,6 +48,7 @@ __all__ = [
     "MarketUnreachable",
     "Memory",
     "Need",
+    "NotAMarket",
     "Policy",
     "Presence",
     "Producer",

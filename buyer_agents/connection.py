@@ -12,7 +12,7 @@ import httpx
 import msgspec
 import stamina
 
-from buyer_agents.errors import BadAnswer, MarketUnreachable, Refused, refusal
+from buyer_agents.errors import BadAnswer, MarketUnreachable, NotAMarket, Refused, refusal
 from market.protocol import commitments
 from market.protocol.signing import BadSignature, SigningKey, VerifyingKey, read_header
 from market.protocol.wire import TokenView
@@ -30,6 +30,9 @@ READ_SECONDS: Final = 45.0
 """How long an answer may be silent: a long poll waits for 30 seconds, and a stream is heard from
 every 15, so that one which misses three heartbeats is dead.
 """
+
+_NOTHING_THERE: Final = "http_404"
+"""The code of a 404 that is no problem document, and so not the market's."""
 
 HTTP_UNAUTHORIZED: Final = 401
 HTTP_BUSY: Final = (429, 503)
@@ -121,11 +124,26 @@ class Connection:
         await self._http.aclose()
 
     async def issuer(self) -> str:
-        """Return the market's name in commitments, read once from its metadata."""
+        """Return the market's name in commitments, read once from its metadata.
+
+        Raises:
+            NotAMarket: there is none, or it is not of its form.
+        """
         if self._issuer is None:
             path = "/.well-known/oauth-authorization-server"
-            self._issuer = (await self.call("GET", path, Metadata, authenticated=False)).issuer
+            self._issuer = (await self._published(path, Metadata)).issuer
         return self._issuer
+
+    async def _published(self, path: str, answer: type[Answer]) -> Answer:
+        """Return what every market publishes to everybody."""
+        try:
+            return await self.call("GET", path, answer, authenticated=False)
+        except BadAnswer as error:
+            raise NotAMarket(str(error)) from error
+        except Refused as error:
+            if error.code != _NOTHING_THERE:
+                raise
+            raise NotAMarket(str(error)) from error
 
     async def sign(self, typ: str, claims: type[SignedClaims], **members: Any) -> str:
         """Return ``members`` as a commitment of this agent to this market, made now."""
@@ -137,8 +155,12 @@ class Connection:
         return int(self.now())
 
     async def published_keys(self, path: str) -> dict[str, VerifyingKey]:
-        """Return the keys of a published JWK set by key id."""
-        published = await self.call("GET", path, JwkSet, authenticated=False)
+        """Return the keys of a published JWK set by key id.
+
+        Raises:
+            NotAMarket: there is no set, or it is not of its form.
+        """
+        published = await self._published(path, JwkSet)
         keys = [VerifyingKey(msgspec.to_builtins(jwk)) for jwk in published.keys]
         return {key.kid: key for key in keys}
 

@@ -4,6 +4,7 @@ MarketTrouble
 ├── Refused             the market said no: a problem document with a code and facts
 ├── MarketUnreachable   no answer within the client's patience
 └── BadAnswer           an answer that is not of the agreed form
+    └── NotAMarket      nor is what every market publishes: something else answers there
 """
 
 from collections.abc import Mapping
@@ -48,6 +49,10 @@ class MarketUnreachable(MarketTrouble):
 
 class BadAnswer(MarketTrouble):
     """The market answered something that is not of the agreed form."""
+
+
+class NotAMarket(BadAnswer):
+    """What answers under the address does not publish what every market does."""
 
 
 def refusal(status: int, body: bytes, retry_after: str | None = None) -> Refused:

@@ -323,6 +323,14 @@ async def huge_frame(call: Call) -> None:
     await call.finish()
 
 
+async def nameless(call: Call) -> None:
+    """Send events without an id, for as long as somebody listens."""
+    await call.begin(EVENTS)
+    for number in range(1_000):
+        await call.send(b"data: %d\n\n" % number)
+        await asyncio.sleep(PACE_SECONDS)
+
+
 async def never_ending(call: Call) -> None:
     await call.begin(EVENTS)
     number = call.after or 0

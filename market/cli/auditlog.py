@@ -15,11 +15,11 @@ from market.audit import Finding
 from market.cli.failures import BROKEN, Failure, reported
 from market.cli.keys import fetch_keys, keys_near, known_keys
 from market.cli.local import looking, settings_of
-from market.cli.options import client_options, with_client
+from market.cli.options import SESSION_ID, client_options, with_client
 from market.cli.output import CLIENT, emit, hint, marked, say
 from market.protocol.logfile import checkpoint_in
 from market.protocol.proving import Flaw, LogProof, LogReport, Run
-from market.protocol.signing import VerifyingKey
+from market.protocol.signing import BadSignature, VerifyingKey, read_header
 from market.protocol.vouching import BadCheckpoint, Vouched, read_checkpoints
 
 MAX_LINE: Final = 1024 * 1024
@@ -38,7 +38,7 @@ class Proven(NamedTuple):
 
 
 @click.command("log")
-@click.argument("session_id", metavar="[SESSION]", required=False)
+@click.argument("session_id", metavar="[SESSION]", type=SESSION_ID, required=False)
 @click.option("--file", "file", type=_FILE, help="A log that was kept: one JSON object a line.")
 @click.option("--store", "store", help="A run's folder, a market's home, or postgresql://...")
 @click.option(
@@ -63,7 +63,7 @@ def audit_log(
     is not what it was. A tail that was cut shows against checkpoints: those that the market or the
     file keeps, and those that you kept yourself (--checkpoint).
     """
-    tokens = [token for path in kept for token in tokens_in(path)]
+    tokens = [token for path in kept for token in _checkpoints_in(path)]
     if file is not None and store is not None:
         raise Failure("a log is read from --file or from --store, not from both")
     if file is not None:
@@ -99,6 +99,26 @@ def tokens_in(file: Path) -> list[str]:
         if token is not None:
             found.append(token)
     return found
+
+
+def _checkpoints_in(file: Path) -> list[str]:
+    """Return the checkpoints that somebody kept.
+
+    Raises:
+        Failure: the file keeps none.
+    """
+    tokens = tokens_in(file)
+    if not any(map(_is_signed, tokens)):
+        raise Failure(f"{file} keeps no checkpoint: not one line of it is one", code="not_a_log")
+    return tokens
+
+
+def _is_signed(token: str) -> bool:
+    try:
+        read_header(token)
+    except BadSignature:
+        return False
+    return True
 
 
 def _keys_for(file: Path, key_files: Sequence[Path], url: str) -> Mapping[str, VerifyingKey]:

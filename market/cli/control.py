@@ -8,18 +8,35 @@ import rich_click as click
 
 from buyer_agents import MarketClient
 from market.cli.failures import WRONG_STATE, Failure, reported
-from market.cli.options import client_options, confirm, reason_option, with_client, yes_option
+from market.cli.options import (
+    SESSION_ID,
+    client_options,
+    confirm,
+    reason_option,
+    with_client,
+    yes_option,
+)
 from market.cli.output import CLIENT, emit, hint, say
 from market.protocol.events import Action, Scope
 from market.protocol.wire import ControlView
 
+
+class _ScopeChoice(click.Choice[str]):
+    """The scopes that need no name; of a run it is said how to name one."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if value == "run":
+            self.fail("name the run: --run NAME", param, ctx)
+        return super().convert(value, param, ctx)
+
+
 _UNHEARD: Final = ("too_late", "refused")
 _OPTIONS: Final[list[Callable[[Any], Any]]] = [
-    click.argument("session_id", metavar="SESSION"),
+    click.argument("session_id", metavar="SESSION", type=SESSION_ID),
     click.option("--order", "order_id", help="Which order; needed if there are several."),
     click.option(
         "--scope",
-        type=click.Choice(["order", "own", "all"]),
+        type=_ScopeChoice(["order", "own", "all"]),
         default="order",
         show_default=True,
         help="One order, all open ones of yours, or all there are.",

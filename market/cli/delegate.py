@@ -8,7 +8,7 @@ import rich_click as click
 
 from buyer_agents import MarketClient, read_delegation
 from market.cli.failures import Failure, reported
-from market.cli.options import client_options, reason_option, with_client
+from market.cli.options import OVERSEER_KEY, SESSION_ID, client_options, reason_option, with_client
 from market.cli.output import CLIENT, emit, hint, say
 from market.protocol.commitments import DelegatedAction
 from market.protocol.signing import BadKey, BadSignature, VerifyingKey
@@ -18,7 +18,7 @@ _ACTIONS: Final = ("read", "write", "control")
 
 
 @click.command()
-@click.argument("session_id", metavar="SESSION")
+@click.argument("session_id", metavar="SESSION", type=SESSION_ID)
 @click.argument(
     "sub_agent", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False, exists=True)
 )
@@ -52,6 +52,11 @@ def delegate(
     Hand it over as you like: without the private key it is worth nothing. It says nothing to the
     market; the session's log tells of it when it is first used.
     """
+    if key_file is None or key_file.resolve() == OVERSEER_KEY.resolve():
+        raise Failure(
+            "an overseer cannot delegate: give --key of the buyer, seller or principal",
+            code="no_key",
+        )
     jwk = _public(sub_agent)
 
     async def sign(market: MarketClient) -> str:

@@ -1,7 +1,10 @@
 """``market export``: a run's facts as Parquet, for any engine."""
 
+import shlex
+import sys
 from pathlib import Path
 
+import msgspec
 import rich_click as click
 
 from market import analytics
@@ -29,4 +32,6 @@ def export(run: str, out: Path, as_json: bool) -> None:
         ("Frame", ">Rows", "File"),
         [(name, str(rows), str(out / f"{name}.parquet")) for name, rows in exported.rows.items()],
     )
-    hint(f'python -c "from market import analytics; print(analytics.open({str(out)!r}))"')
+    place = msgspec.json.encode(str(out)).decode()
+    program = f"from market import analytics; print(analytics.open({place}))"
+    hint(shlex.join([sys.executable, "-c", program]))

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple, NoReturn, ParamSpec, TypeVar
 import click
 import msgspec
 
-from buyer_agents import BadAnswer, MarketUnreachable, Refused
+from buyer_agents import BadAnswer, MarketUnreachable, NotAMarket, Refused
 from market.base.errors import MarketError
 from market.protocol.manifest import BadManifest
 from market.protocol.signing import BadKey, BadSignature
@@ -114,8 +114,7 @@ def _(error: MarketError) -> Explained:
 def _(error: MarketUnreachable) -> Explained:
     hint = "is it running? start one with: market serve"
     title = "The market cannot be reached"
-    context = click.get_current_context(silent=True)
-    url = context.params.get("url") if context else None
+    url = _url_given()
     detail = f"the market at {url} cannot be reached" if url else str(error)
     return Explained([Report("unreachable", title, detail, hint, "")], UNREACHABLE)
 
@@ -124,6 +123,13 @@ def _(error: MarketUnreachable) -> Explained:
 def _(error: BadAnswer) -> Explained:
     title = "The market's answer makes no sense"
     return Explained([Report("bad_answer", title, str(error), "", "")], BROKEN)
+
+
+@explain.register
+def _(error: NotAMarket) -> Explained:
+    title = "There is no market under this address"
+    detail = f"{_url_given() or 'what answers'} is no market"
+    return Explained([Report("not_a_market", title, detail, "", "")], UNREACHABLE)
 
 
 @explain.register
@@ -156,6 +162,12 @@ def _(error: BadManifest) -> Explained | None:
 def _(error: OSError) -> Explained:
     title = "A file cannot be used"
     return Explained([Report("file", title, _file_trouble(error), "", "")], USAGE)
+
+
+def _url_given() -> str | None:
+    """Return the address of the market that the command was to speak to, if it says so."""
+    context = click.get_current_context(silent=True)
+    return context.params.get("url") if context else None
 
 
 def _file_trouble(error: OSError) -> str:

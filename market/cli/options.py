@@ -15,6 +15,7 @@ from buyer_agents import MarketClient
 from market.cli.failures import Failure
 from market.cli.keyfile import Identity, load
 from market.cli.output import silence
+from market.protocol.ids import SessionId
 from market.protocol.text import Slug
 from market.protocol.wire import AgentView
 
@@ -27,6 +28,21 @@ _ADDRESS: Final = re.compile(r"https?://[^/\s]+")
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 Answer = TypeVar("Answer")
+
+
+class SessionIdParam(click.ParamType[str]):
+    """An argument that is a session's id by its form."""
+
+    name = "session"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        try:
+            return msgspec.convert(value, SessionId)
+        except msgspec.ValidationError:
+            self.fail(f"{value!r} is no session id; see market session list", param, ctx)
+
+
+SESSION_ID: Final = SessionIdParam()
 
 
 def http_address(_ctx: click.Context, _param: click.Parameter, given: str | None) -> str | None:

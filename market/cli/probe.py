@@ -145,7 +145,7 @@ def _print(report: room.Report, file: Path | None) -> None:
     untried = [CAPABILITIES[one.capability] for one in report.findings if one.verdict != "holds"]
     marked("✓", "no failure mode" + (f"; not proven: {', '.join(untried)}" if untried else ""))
     if untried:
-        hint("market schema probe")
+        say("  what each row needs: docs/session_audit.md")
 
 
 def _print_summary(report: room.Report) -> None:

@@ -1,5 +1,6 @@
 """Receipts held against a log that somebody kept: what ``market verify --log`` does."""
 
+import shlex
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -14,7 +15,7 @@ def prove_receipts(claims: Iterable[Claims | None], log: Path) -> list[ReceiptRe
     """Return what a kept log proves of every receipt whose signature holds.
 
     Raises:
-        Failure: there is no such receipt.
+        Failure: there is no such receipt, or the log is of another session.
     """
     proofs = [ReceiptProof(one) for one in claims if isinstance(one, ReceiptClaims)]
     if not proofs:
@@ -22,6 +23,13 @@ def prove_receipts(claims: Iterable[Claims | None], log: Path) -> list[ReceiptRe
     for line in lines_in(log):
         for proof in proofs:
             proof.take_bytes(line)
+    for proof in proofs:
+        if not proof.has_entries:
+            wanted = proof.claims.session_id
+            get_it = shlex.join(["market", "session", "events", wanted, "--out", str(log)])
+            raise Failure(
+                f"{log} has no event of {wanted}; get it with: {get_it}", code="not_this_log"
+            )
     return [proof.report() for proof in proofs]
 
 

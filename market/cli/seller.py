@@ -100,7 +100,7 @@ def new(folder: Path) -> None:
             ("✓ key", f"{folder / name}.key   who it is: agent {key.kid}"),
         ]
     )
-    hint("market serve   (in another terminal)", f"market seller serve {shlex.quote(str(folder))}")
+    hint("market serve   # in another terminal", f"market seller serve {shlex.quote(str(folder))}")
 
 
 @click.command()

@@ -10,7 +10,7 @@ import rich_click as click
 from buyer_agents import MarketClient
 from market.cli.failures import reported
 from market.cli.keys import keys_beside
-from market.cli.options import client_options, limit_option, with_client
+from market.cli.options import SESSION_ID, client_options, limit_option, with_client
 from market.cli.output import CLIENT, emit, emit_line, facts, hint, say, table
 from market.cli.reading import LogPrinter, entries_of, ids_in, newest_session, state_of
 from market.cli.timeline import ticks
@@ -57,7 +57,7 @@ def list_sessions(state: str, limit: int, url: str, key_file: Path | None, as_js
 
 
 @click.command()
-@click.argument("session_id", metavar="[SESSION]", required=False)
+@click.argument("session_id", metavar="[SESSION]", type=SESSION_ID, required=False)
 @client_options
 @reported
 def show(session_id: str | None, url: str, key_file: Path | None, as_json: bool) -> None:
@@ -119,7 +119,7 @@ async def _print_session(
 
 
 @click.command()
-@click.argument("session_id", metavar="[SESSION]", required=False)
+@click.argument("session_id", metavar="[SESSION]", type=SESSION_ID, required=False)
 @client_options
 @reported
 def presence(session_id: str | None, url: str, key_file: Path | None, as_json: bool) -> None:
@@ -156,7 +156,7 @@ def presence(session_id: str | None, url: str, key_file: Path | None, as_json: b
 
 
 @click.command()
-@click.argument("session_id", metavar="[SESSION]", required=False)
+@click.argument("session_id", metavar="[SESSION]", type=SESSION_ID, required=False)
 @click.option("--after", type=click.IntRange(-1), default=-1, help="Begin behind this offset.")
 @click.option(
     "--out",

@@ -6,7 +6,7 @@ import rich_click as click
 
 from buyer_agents import MarketClient
 from market.cli.failures import reported
-from market.cli.options import client_options, with_client
+from market.cli.options import SESSION_ID, client_options, with_client
 from market.cli.output import CLIENT, emit, facts, hint, say
 from market.cli.reading import LogPrinter, newest_session, state_of
 from market.protocol.folded import FoldedOrder, FoldedRun, SnapshotView
@@ -15,7 +15,7 @@ from market.protocol.wire import SessionView
 
 
 @click.command()
-@click.argument("session_id", metavar="[SESSION]", required=False)
+@click.argument("session_id", metavar="[SESSION]", type=SESSION_ID, required=False)
 @client_options
 @reported
 def snapshot(session_id: str | None, url: str, key_file: Path | None, as_json: bool) -> None:
@@ -36,7 +36,7 @@ def snapshot(session_id: str | None, url: str, key_file: Path | None, as_json: b
 
 
 @click.command()
-@click.argument("session_id", metavar="SESSION")
+@click.argument("session_id", metavar="SESSION", type=SESSION_ID)
 @click.option(
     "--at", "after", type=click.IntRange(0), required=True, help="The last offset that is shared."
 )

@@ -8,7 +8,7 @@ import rich_click as click
 
 from buyer_agents import MarketClient, follow_feed, follow_session, follow_snapshot
 from market.cli.failures import Failure, reported
-from market.cli.options import json_option, key_option, url_option, with_client
+from market.cli.options import SESSION_ID, json_option, key_option, url_option, with_client
 from market.cli.output import CLIENT, emit_line, hint
 from market.cli.reading import LogPrinter, newest_session
 from market.cli.snapshots import print_folded
@@ -17,7 +17,7 @@ from market.protocol.folded import SnapshotView
 
 
 @click.command()
-@click.argument("session_ids", metavar="[SESSION]...", nargs=-1)
+@click.argument("session_ids", metavar="[SESSION]...", nargs=-1, type=SESSION_ID)
 @click.option("--after", type=click.IntRange(-1), default=-1, help="Begin behind this offset.")
 @click.option("--snapshot", is_flag=True, help="Begin with what the log comes to by now.")
 @url_option

@@ -54,7 +54,7 @@ def control(
     Raises:
         SessionNotFound, SessionClosed: there is no such session for the caller, or it is complete.
         NotForThisCaller: it may not make this intervention.
-        OrderNeeded: the session has several orders, and none was named.
+        OrderNeeded: the session has several orders and none was named, or it has none.
         BadControl: an order or a run was named that the scope does not ask for.
         SessionPaused: nothing is approved in it now.
     """
@@ -164,7 +164,12 @@ def _targets(
         owned = order_ids(uow, session_id=session_id) if viewer.is_owner else viewer.order_ids
         known = sorted(owned)
         if len(known) != 1:
-            detail = f"The session has {len(known)} orders: give order_id."
+            detail = (
+                f"The session has {len(known)} orders: name one (order_id; --order on the command"
+                " line)."
+                if known
+                else "No order is open in this session."
+            )
             raise sessions.OrderNeeded(detail, orders=known)
         return known
     is_theirs = viewer.is_owner or request.order_id in viewer.order_ids

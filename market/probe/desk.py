@@ -33,6 +33,7 @@ class Desk:
         self.probe = probe
         self.http = http
         self.transport = ""
+        self.has_positions = False
         self.readers = 0
         self.works = 0
         self._url = url
@@ -60,7 +61,7 @@ class Desk:
                 return f"?{resume.query}="
             if resume.message is not UNSET:
                 return "a first message"
-        return LAST_EVENT_ID if self.transport == "SSE" else ""
+        return LAST_EVENT_ID if self.transport == "SSE" and self.has_positions else ""
 
     async def new_work(self) -> "Work":
         """Start a piece of work as the file says, and return it.

@@ -13,7 +13,7 @@ from market.probe.findings import (
 from market.probe.observed import After, Observed, Stopped
 from market.probe.recording import Recording
 from market.probe.sequences import is_anew
-from market.probe.words import count, ended_as, ms
+from market.probe.words import IDLE, count, ended_as, ms
 
 
 def cancel(seen: Observed) -> Finding:
@@ -26,10 +26,8 @@ def cancel(seen: Observed) -> Finding:
         told = f"the request got {f'status {trial.status}' if trial.status else 'no answer'}"
         return conflicting("cancel", told, "cancel_fails")
     watching = trial.watching
-    more = len(watching.events) - trial.events_before
     if not watching.is_over:
-        told = f"{count(more, 'more event')} came, and no end"
-        return conflicting("cancel", told, "cancel_fails")
+        return _unheeded(trial, watching)
     took = ms(watching.ended_ms - trial.asked_ms)
     if not _says_stop(trial, watching):
         told = f"ended {took} later with {ended_as(watching)}: no word of a cancel"
@@ -37,6 +35,15 @@ def cancel(seen: Observed) -> Finding:
             return ending_lost("cancel", told, "end_unsaid")
         return conflicting("cancel", told, "cancel_silent")
     return holds("cancel", f"ended {took} later, and said so: {ended_as(watching)}")
+
+
+def _unheeded(trial: Stopped, watching: Recording) -> Finding:
+    """Judge a cancel that no end followed."""
+    if watching.is_of_the_past:
+        return unclear("cancel", "nothing was under way to be cancelled; audit while work runs")
+    more = len(watching.events) - trial.events_before
+    told = f"{count(more, 'more event')} came, and no end"
+    return conflicting("cancel", told, "cancel_fails")
 
 
 def _says_stop(trial: Stopped, recording: Recording) -> bool:
@@ -60,7 +67,8 @@ def apart(seen: Observed, left: Finding, stop: Finding) -> Finding:
         return conflicting("apart", "leaving stops the work, as a cancel would", "dies")
     trial = seen.stopped
     if trial is None or trial.after is None:
-        return untried("apart", "that needs a cancel that ends the work")
+        needed = untried("apart", "that needs a cancel that ends the work")
+        return unclear("apart", IDLE) if left.verdict == "unclear" else needed
     if stop.verdict != "holds":
         told = "who comes back finds no word of the cancel"
         return Finding("apart", "fails", told, stop.mode, stop.cause)

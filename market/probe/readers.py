@@ -130,7 +130,7 @@ class Reader:
         if frame.data is None:
             seen.signs_of_life += 1
             if frame.id:
-                seen.place = Place(frame.id, len(seen.events))
+                self._stand_at(frame.id)
             return
         seen.bytes_read += len(frame.data)
         for one in self._interpreter.read(frame):
@@ -144,8 +144,12 @@ class Reader:
                 self._release()
                 seen.events.append(event)
             if one.position and not one.end:
-                seen.place = Place(one.position, len(seen.events))
+                self._stand_at(one.position)
         self._notify()
+
+    def _stand_at(self, position: str) -> None:
+        self.recording.place = Place(position, len(self.recording.events))
+        self._desk.has_positions = True
 
     def _release(self) -> None:
         """Take what looked like the end for an event: something came after it."""

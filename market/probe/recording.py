@@ -71,3 +71,8 @@ class Recording:
     def past_events(self) -> int:
         """How many events came at once, as only those of the past do."""
         return sum(event.at_ms < self.opened_ms + LIVE_MS for event in self.events)
+
+    @property
+    def is_of_the_past(self) -> bool:
+        """Whether nothing came live: all events came at once, and silence after them."""
+        return self.past_events == len(self.events)

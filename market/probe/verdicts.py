@@ -25,7 +25,7 @@ from market.probe.sequences import (
     past_of,
     strays,
 )
-from market.probe.words import count, ended_as, ms
+from market.probe.words import IDLE, count, ended_as, ms
 
 _ON_THEIR_WAY: Final = 2
 _PART_OF_IT: Final = 0.7
@@ -58,6 +58,8 @@ def disconnect(seen: Observed) -> Finding:
         told = f"{away}; the work began anew for who came back"
         return trapped("disconnect", told, "own_work")
     if not later.events and not later.is_over:
+        if first.is_of_the_past:
+            return unclear("disconnect", IDLE)
         return conflicting("disconnect", f"{away}; then nothing more came", "dies")
     return _gone_on(seen, trial, later, away)
 
@@ -77,6 +79,8 @@ def _gone_on(seen: Observed, trial: Alone, later: Recording, away: str) -> Findi
     if later.is_over and (later.says_stop or _is_too_short(seen, later, more)):
         told = f"the work had ended {f'after {more} more' if more > 0 else 'at once'}"
         return conflicting("disconnect", f"{away}; {told}: {ended_as(later)}", "dies")
+    if trial.first.is_of_the_past:
+        return unclear("disconnect", IDLE)
     if not later.is_over and more <= later.past_events - had:
         told = f"{count(more, 'more event')}, then nothing" if more > 0 else "nothing more came"
         return conflicting("disconnect", f"{away}; {told}", "dies")
@@ -118,7 +122,7 @@ def resume(seen: Observed) -> Finding:
     return (
         _resumed(trial, expected, found, f"{cut_at} at id {place.position}")
         if can_say
-        else _not_told(seen, trial, expected, found, cut_at)
+        else _not_told(trial, expected, found, cut_at)
     )
 
 
@@ -169,11 +173,10 @@ def _nothing_followed(uncut: Recording, resumed: Recording, expected: int, cut_a
     return unclear("resume", f"{cut_at}; nothing followed, for anybody")
 
 
-def _not_told(
-    seen: Observed, trial: Together, expected: int, found: Match | None, cut_at: str
-) -> Finding:
+def _not_told(trial: Together, expected: int, found: Match | None, cut_at: str) -> Finding:
     """Judge a reader that could not say where it was."""
-    why = "nothing says how to resume" if trial.torn.place else "no event carries an id"
+    unsaid = "nothing says how to resume ([resume] may say how)"
+    why = unsaid if trial.torn.place else "no event carries an id"
     start = found.start if found else len(trial.uncut.events)
     if start < expected:
         told = f"{count(expected - start, 'event')} came twice"
@@ -181,8 +184,7 @@ def _not_told(
         told = f"{count(start - expected, 'event')} were lost"
     else:
         told = "nothing was lost this time"
-    hint = "" if seen.way else " ([resume] may say how)"
-    return trapped("resume", f"{cut_at}; {why}{hint}: {told}", "no_position")
+    return trapped("resume", f"{cut_at}; {why}: {told}", "no_position")
 
 
 # Several readers of one stream
@@ -229,7 +231,8 @@ def late(seen: Observed) -> Finding:
         return trapped("late", told, "past_lost")
     took = reader.events[min(past, found.length) - 1].at_ms - reader.opened_ms
     live = max(found.length - past, 0)
-    return holds("late", f"{came}; the past came in {ms(took)}, then {live} live")
+    then = f"then {live} live" if live else "and nothing came live"
+    return holds("late", f"{came}; the past came in {ms(took)}, {then}")
 
 
 def _alien(uncut: Recording, reader: Recording) -> tuple[str, Cause] | None:

@@ -4,6 +4,9 @@ from typing import Final
 
 from market.probe.recording import Recording
 
+IDLE: Final = "nothing was under way before the reader left; audit while work runs"
+"""Why silence after a reader left proves nothing: there was silence before, too."""
+
 _SECOND_MS: Final = 1_000.0
 
 

@@ -42,6 +42,7 @@ class ReceiptProof:
     """Takes the lines of a file that keeps a log, in their order; ``report`` says what they prove.
 
     Entries of other sessions, and those before and behind the receipt's range, may lie there too.
+    ``has_entries``: whether one was not of another session.
     """
 
     def __init__(self, claims: ReceiptClaims) -> None:
@@ -49,6 +50,7 @@ class ReceiptProof:
         self._proof = LogProof(
             claims.session_id, wanted=[claims.last_offset], first_offset=claims.first_offset
         )
+        self.has_entries = False
         self._has_begun = False
         self._has_ended = False
         self._events: list[Event] = []
@@ -67,6 +69,7 @@ class ReceiptProof:
                 return
             if entry.body.get("receipt_id") == self.claims.receipt_id:
                 self._issued = entry
+        self.has_entries = True
         self._has_begun = self._has_begun or entry.offset >= self.claims.first_offset
         self._has_ended = self._has_ended or entry.offset > self.claims.last_offset
         if self._has_begun and not self._has_ended:

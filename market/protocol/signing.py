@@ -148,14 +148,14 @@ class SigningKey:
         return cls(key)
 
     @classmethod
-    def load(cls, path: Path) -> "SigningKey":
+    def load(cls, path: Path | str) -> "SigningKey":
         """Read the private JWK file that ``save`` wrote.
 
         Raises:
             BadKey: the file is no such JWK.
         """
         try:
-            return cls.from_jwk(msgspec.json.decode(path.read_bytes(), type=dict[str, Any]))
+            return cls.from_jwk(msgspec.json.decode(Path(path).read_bytes(), type=dict[str, Any]))
         except msgspec.DecodeError as error:
             raise BadKey(f"{path} is not a private JWK") from error
 

@@ -9,7 +9,15 @@ import httpx
 import msgspec
 import pytest
 
-from buyer_agents import BadAnswer, MarketClient, MarketUnreachable, Producer, Refused, every
+from buyer_agents import (
+    BadAnswer,
+    MarketClient,
+    MarketUnreachable,
+    NotAMarket,
+    Producer,
+    Refused,
+    every,
+)
 from market.protocol.commitments import Limits
 from market.protocol.delivery import chain
 from market.protocol.events import Event
@@ -291,6 +299,20 @@ async def test_an_answer_of_another_form_is_told_as_such(
 
     with pytest.raises(BadAnswer):
         await buyer.wallet()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [httpx.Response(200, content=b"<html>"), httpx.Response(404, content=b"<html>")],
+    ids=["another form", "nothing there"],
+)
+async def test_what_has_no_markets_metadata_is_no_market(
+    enter: Any, network: BadNetwork, answer: httpx.Response
+) -> None:
+    network.before["/.well-known/oauth-authorization-server"] = [answer]
+
+    with pytest.raises(NotAMarket):
+        await enter("thrifty")
 
 
 async def test_a_quote_that_shows_other_terms_than_it_signs_is_found(enter: Any) -> None:

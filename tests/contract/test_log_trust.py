@@ -218,6 +218,37 @@ async def test_what_is_no_log_is_a_usage_error(files: Kept, run: Any):
     assert run("audit", "log", "--file", "nowhere.jsonl").exit_code == 2
 
 
+@pytest.mark.parametrize("text", [b"hello\n", b"one.two.three\n", b"{}\n", b""])
+async def test_what_keeps_no_checkpoint_is_a_usage_error(
+    files: Kept, run: Any, tmp_path: Path, text: bytes
+):
+    other = tmp_path / "other"
+    other.write_bytes(text)
+
+    result = run("audit", "log", "--file", files.log, "--checkpoint", other)
+
+    assert result.exit_code == 2
+    assert f"{other} keeps no checkpoint" in result.stderr
+
+
+async def test_a_log_of_another_session_is_a_usage_error_to_a_receipt(files: Kept, run: Any):
+    session_id = files.claims.session_id
+    other = session_id[:-1] + ("1" if session_id.endswith("0") else "0")
+    for lines in (
+        [b"hello"],
+        [one.replace(session_id.encode(), other.encode()) for one in files.lines],
+    ):
+        files.write(lines)
+
+        result = run("verify", files.receipt, "--log", files.log)
+
+        assert result.exit_code == 2
+        assert (
+            f"{files.log} has no event of {session_id};"
+            f" get it with: market session events {session_id} --out {files.log}"
+        ) in result.stderr
+
+
 async def test_without_the_markets_key_a_checkpoint_is_said_to_be_unchecked(
     files: Kept, run: Any, tmp_path: Path
 ):

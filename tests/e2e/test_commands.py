@@ -127,14 +127,15 @@ async def test_an_operator_holds_watches_and_ends_a_delivery(
     audit = await shell.json("audit", str(served.home))
     assert audit["findings"] == []
     assert audit["summary"]["orders"] == {"cancelled": 1}
-    unknown = await shell.run("audit", "log", "ses_unknown", "--store", str(served.home))
+    nowhere = "ses_01h455vb4pex5vsknk084sn02q"
+    unknown = await shell.run("audit", "log", nowhere, "--store", str(served.home))
     assert unknown.returncode == 2
     await shell.ok("session", "events", session_id, "--out", "log.jsonl")
     for place in ((), ("--store", str(served.home)), ("--file", "log.jsonl")):
         proven = await shell.json("audit", "log", session_id, *place)
         assert (proven["report"]["flaws"], proven["bad_checkpoints"]) == ([], [])
     assert proven["report"]["vouched_to"] == proven["report"]["next_offset"] - 1
-    assert unknown.stderr == b"market: there is no session ses_unknown in this store\n"
+    assert unknown.stderr == f"market: there is no session {nowhere} in this store\n".encode()
     ledger = await shell.json("wallet", "ledger", "--key", "counter/counter.key")
     assert [one["amount_minor"] for one in ledger["items"]] == [1_970]
 

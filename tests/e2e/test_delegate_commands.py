@@ -52,7 +52,9 @@ async def test_a_file_without_a_key_and_a_text_that_is_no_delegation_are_refused
     await shell.ok("identity", "new", "me.key", "--handle", "careless")
     (shell.folder / "empty.key").write_text("{}")
 
-    no_key = await shell.run("session", "delegate", "ses_x", "empty.key", "--key", "me.key")
+    no_key = await shell.run(
+        "session", "delegate", "ses_01h455vb4pex5vsknk084sn02q", "empty.key", "--key", "me.key"
+    )
     no_text = await shell.run("session", "revoke", "nonsense", "--key", "me.key")
 
     assert (no_key.returncode, no_text.returncode) == (2, 2)

@@ -230,6 +230,14 @@ async def test_ids_that_cannot_be_sent_back_are_none_and_nothing_strange_is_prin
     assert "\x1b" not in "".join(one.seen for one in report.findings)
 
 
+async def test_events_without_an_id_leave_no_known_way_to_resume(tmp_path: Path):
+    (tmp_path / "it.toml").write_text("probe = 1\nlimits = { work_seconds = 2, quiet_seconds = 1 }")
+    async with streamers.http_server(streamers.nameless) as url:
+        said = await command(tmp_path, url, "--probe", "it.toml")
+
+    assert "SSE, no known way to resume; " in said.stdout.decode()
+
+
 async def test_a_stream_without_an_end_is_left_at_the_bounds():
     limits = {"work_seconds": 5.0, "quiet_seconds": 0.5, "events": 2_000, "reader_bytes": 65_536}
     async with streamers.http_server(streamers.never_ending) as url:
@@ -321,6 +329,27 @@ async def test_our_own_session_with_two_writers_passes_all_over_a_web_socket(
             )
 
     assert held(report) >= ALL - {"alive", "cancel", "apart"}
+
+
+async def test_an_idle_session_is_accused_of_nothing(sqlite_settings: Settings):
+    async with open_town(sqlite_settings) as town:
+        writer = await town.client("thrifty")
+        session_id = (await writer.open_session("nobody at work")).id
+        for number in range(3):
+            note = WriteEvent(kind="note.written", body={"text": f"note {number}"})
+            await writer.write_events(session_id, [note])
+        report = await audited(
+            f"{town.url}/v1/sessions/{session_id}/stream",
+            {"TOKEN": (await writer.authorization()).removeprefix("Bearer ")},
+            stream={"headers": {"Authorization": "Bearer ${TOKEN}"}},
+            limits={"work_seconds": 1.5, "quiet_seconds": 0.5},
+        )
+
+    unclear = verdicts(report, "unclear")
+    assert (report.modes, report.steps) == ((), ()), report.findings
+    assert "nothing was under way before the reader left" in unclear["disconnect"]
+    assert unclear["apart"] == unclear["disconnect"]
+    assert verdicts(report, "holds")["late"].endswith("and nothing came live")
 
 
 async def write_in_turn(writers: list[MarketClient], session_id: str) -> None:

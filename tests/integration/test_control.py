@@ -147,6 +147,15 @@ async def test_own_of_who_has_placed_nothing_is_nothing(firm: Firm):
     assert await control(firm.principal, firm.session_id, "cancel", scope="own") == []
 
 
+async def test_without_an_order_it_is_said_what_to_name(firm: Firm):
+    with pytest.raises(sessions.OrderNeeded, match="No order is open in this session"):
+        await control(firm.town.buyer, firm.session_id, "cancel")
+    await firm.place()
+    await firm.place()
+    with pytest.raises(sessions.OrderNeeded, match=r"has 2 orders: name one \(order_id;"):
+        await control(firm.town.buyer, firm.session_id, "cancel")
+
+
 @pytest.mark.parametrize("scope", ["own", "all"])
 async def test_a_wider_scope_names_no_order(firm: Firm, scope: str):
     order = await firm.place()

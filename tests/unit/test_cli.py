@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 import pytest
 
-from buyer_agents import BadAnswer, MarketUnreachable, Refused
+from buyer_agents import BadAnswer, MarketUnreachable, NotAMarket, Refused
 from market.base.errors import MarketError, every_refusal
 from market.cli.failures import Explained, Failure, explain, reported
 from market.cli.keyfile import Identity, load, replace
@@ -26,6 +26,7 @@ from scenarios.engine import BadScenario, Trouble
 from tests.shell import Market
 
 ROOT_FOLDER = Path(__file__).parents[2]
+A_SESSION = "ses_01h455vb4pex5vsknk084sn02q"
 STORY = ROOT_FOLDER / "scenarios" / "poor_wallet.toml"
 
 
@@ -300,6 +301,41 @@ def test_who_acts_must_be_said(market: Market) -> None:
     assert said.err.startswith("market: no key was given (--key FILE or MARKET_KEY;")
 
 
+@pytest.mark.parametrize(
+    "args",
+    [
+        ("session", "show"), ("session", "events"), ("session", "pause"), ("watch",),
+        ("audit", "log"),
+    ],
+    ids=" ".join,
+)  # fmt: skip
+def test_what_is_no_session_id_is_a_usage_error(market: Market, args: tuple[str, ...]) -> None:
+    said = market(*args, "rubbish")
+
+    assert said.exit_code == 2
+    assert "'rubbish' is no session id; see market session list" in said.err
+
+
+def test_the_scope_of_a_run_is_asked_for_by_its_name(market: Market) -> None:
+    said = market("session", "pause", A_SESSION, "--scope", "run")
+
+    assert said.exit_code == 2
+    assert "name the run: --run NAME" in said.err
+
+
+def test_an_overseer_does_not_delegate(market: Market) -> None:
+    market("identity", "new", "sub.key")
+    market("identity", "new", ".market/overseer.key")
+
+    for args in ((), ("--key", ".market/overseer.key")):
+        said = market("session", "delegate", A_SESSION, "sub.key", *args)
+
+        assert (said.exit_code, said.out) == (2, "")
+        assert said.err == (
+            "market: an overseer cannot delegate: give --key of the buyer, seller or principal\n"
+        )
+
+
 def test_a_market_that_is_away_ends_with_4(market: Market) -> None:
     market("identity", "new", "me.key")
 
@@ -315,7 +351,7 @@ def test_what_cannot_be_undone_needs_a_yes(market: Market, monkeypatch: pytest.M
     monkeypatch.setattr("sys.stdin.isatty", lambda: False, raising=False)
     market("identity", "new", "me.key")
 
-    said = market("session", "cancel", "ses_1", "--key", "me.key")
+    said = market("session", "cancel", A_SESSION, "--key", "me.key")
 
     assert said.exit_code == 2
     assert "--yes" in said.err
@@ -334,7 +370,7 @@ def test_a_store_from_before_its_tables_is_to_be_brought_up_to_date(
     with closing(sqlite3.connect(tmp_path / "market.db")) as connection:
         connection.execute("CREATE TABLE sessions (id)")
 
-    for args in (("audit", "."), ("audit", "log", "ses_any", "--store", ".")):
+    for args in (("audit", "."), ("audit", "log", A_SESSION, "--store", ".")):
         said = market(*args)
 
         assert said.exit_code == 2
@@ -368,6 +404,7 @@ def refused(status: int, code: str) -> Refused:
         (refused(503, "overloaded"), 4),
         (MarketUnreachable("away"), 4),
         (BadAnswer("nonsense"), 5),
+        (NotAMarket("no metadata"), 4),
         (BadKey("no key"), 3),
         (BadScenario(Trouble("x.toml:1", "wrong")), 2),
         (FileNotFoundError(2, "No such file", "x"), 2),

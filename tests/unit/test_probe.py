@@ -458,6 +458,54 @@ def test_nothing_is_concluded_from_what_was_not_tried() -> None:
     assert modes_of(made) == []
 
 
+def idle(number: int, *, opened_ms: float = 0.0, ending: Ending = "waiting") -> Recording:
+    """A reader of an open log in which nothing happens: the past at once, then silence."""
+    made = reading(range(number), opened_ms=opened_ms, ending=ending)
+    made.events = seen_at(range(number), [opened_ms + 5] * number)
+    made.ended_ms = opened_ms + 5_000
+    return made
+
+
+@pytest.mark.parametrize("came_later", [0, 3, 5])
+def test_silence_proves_nothing_where_nothing_was_under_way(came_later: int) -> None:
+    unheeded = cancelled(watching=idle(3), events_before=3, after=None)
+    seen = whole(
+        uncut=idle(3),
+        second=idle(3, opened_ms=100),
+        slow=idle(3, opened_ms=100),
+        torn=idle(3, opened_ms=100, ending="cut"),
+        resumed=idle(0, opened_ms=5_100),
+        late=idle(3, opened_ms=5_100),
+        after=None,
+        stopped=unheeded,
+        is_fresh=False,
+    )
+    seen.alone = Alone(idle(3, ending="cut"), idle(came_later, opened_ms=8_000), 3_000.0)
+
+    made = {one.capability: one for one in findings(seen)}
+
+    under_way = "nothing was under way before the reader left; audit while work runs"
+    assert modes_of(list(made.values())) == [], made
+    for name in ("disconnect", "apart"):
+        assert (made[name].verdict, made[name].seen) == ("unclear", under_way)
+    assert made["cancel"].verdict == "unclear"
+    assert made["late"].seen == "came at event 3; the past came in 5 ms, and nothing came live"
+
+
+def test_silence_before_the_reader_left_excuses_no_stop_and_no_closed_door() -> None:
+    for later, told in (
+        (reading([], opened_ms=800, ending="refused", label="status 404"), "status 404"),
+        (reading(range(4), opened_ms=800, label="aborted", says_stop=True), "`aborted`"),
+    ):
+        seen = whole()
+        seen.alone = Alone(idle(3, ending="cut"), later, 300.0)
+
+        [left] = [one for one in findings(seen) if one.capability == "disconnect"]
+
+        assert left.mode == "resume-cancel conflict"
+        assert told in left.seen
+
+
 def test_a_past_that_is_stalled_is_not_made_anew() -> None:
     uncut = reading(range(WHOLE))
     stalled = reading(range(WHOLE), opened_ms=1_400)

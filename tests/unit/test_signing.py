@@ -345,6 +345,7 @@ def test_a_key_file_is_for_its_owner_alone_and_never_overwritten(
     signer.save(path)
 
     assert SigningKey.load(path).kid == signer.kid
+    assert SigningKey.load(str(path)).kid == signer.kid
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     with pytest.raises(FileExistsError):
         SigningKey.generate(curve).save(path)
