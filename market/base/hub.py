@@ -7,8 +7,8 @@ it missed from the database. A bell that never rings (another worker wrote) cost
 
 import asyncio
 from collections import deque
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Final, Protocol
 
 from market.base.shelf import Shelf
@@ -34,6 +34,21 @@ class Listener(Protocol):
 
     def hint(self, last: int | None) -> None:
         """Look at the log, if it goes up to an offset that was not read yet; None: it may."""
+
+
+def in_a_row(entries: Iterable[Entry], after: int) -> tuple[list[Entry], bool]:
+    """Return the entries that follow offset ``after`` without a gap, and whether there is a gap.
+
+    Behind one is what another worker wrote in between, or memory did not hold: it is in the log.
+    """
+    taken: list[Entry] = []
+    for entry in entries:
+        if entry.offset == after + 1:
+            taken.append(entry)
+            after += 1
+        elif entry.offset > after:
+            return taken, True
+    return taken, False
 
 
 class Ear:
@@ -75,18 +90,11 @@ class Ear:
     def take(self, after: int) -> list[Entry]:
         """Return the entries that follow offset ``after`` without a gap, if they are at hand."""
         self._is_rung = False
-        taken = []
-        for entry in self._entries:
-            if entry.offset == after + 1:
-                taken.append(entry)
-                after += 1
-            elif entry.offset > after:
-                # Another worker wrote in between, or memory did not hold it: it is in the log.
-                self._must_look = True
-                break
+        taken, is_broken = in_a_row(self._entries, after)
+        self._must_look |= is_broken
         self._entries.clear()
         self._held = 0
-        self._reached = after
+        self._reached = taken[-1].offset if taken else after
         return taken
 
     def hint(self, last: int | None) -> None:
@@ -196,13 +204,17 @@ class Hub:
             del self._loops[listener.loop]
             self._turns.pop(listener.loop, None)
 
-    def turn(self, loop: asyncio.AbstractEventLoop) -> asyncio.Semaphore:
-        """Return what readers of a loop hold while they read a page of a log.
+    @asynccontextmanager
+    async def turn(self) -> AsyncGenerator[None, None]:
+        """Let a reader take a page from a log within the block.
 
         One after another, with a look at everything else in between: so five hundred that come
         back at once make each other wait, and nobody else.
         """
-        return self._turns.setdefault(loop, asyncio.Semaphore(PAGES_AT_ONCE))
+        loop = asyncio.get_running_loop()
+        async with self._turns.setdefault(loop, asyncio.Semaphore(PAGES_AT_ONCE)):
+            await asyncio.sleep(0)  # a read that needs no waiting would let nobody else in
+            yield
 
     def loops(self) -> list[asyncio.AbstractEventLoop]:
         """Return the loops that have readers waiting."""

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 from sqlalchemy import bindparam, select, text
 
-from market.base.hub import MAX_BUFFER, Hub
+from market.base.hub import MAX_BUFFER, Hub, in_a_row
 from market.base.sql import Sql
 from market.base.store import Store
 from market.base.streams.reading import POLL_SECONDS, Read, bell_seconds, read
@@ -120,15 +120,8 @@ class Place:
 
     def _heard(self) -> list[Entry]:
         """Return the entries at hand that follow without a gap."""
-        taken, after = [], self.after
-        for entry in self._entries:
-            if entry.offset == after + 1:
-                taken.append(entry)
-                after += 1
-            elif entry.offset > after:
-                # Another worker wrote in between, or memory did not hold it: it is in the log.
-                self._must_look = True
-                break
+        taken, is_broken = in_a_row(self._entries, self.after)
+        self._must_look |= is_broken
         self.forget()
         return taken
 

@@ -1,6 +1,5 @@
 """Reading: the past page by page, then live, without gap or repeat."""
 
-import asyncio
 import math
 from collections.abc import AsyncGenerator, Callable
 from typing import Final, NamedTuple
@@ -151,7 +150,7 @@ async def _at_hand(store: Store, ear: Ear, stream_id: str, after: int) -> Read |
     if heard:
         return Read(heard, heard[-1].offset + 1, is_end=False)
     if ear.must_look():
-        found = await _from_log(store, ear, stream_id, after)
+        found = await _from_log(store, stream_id, after)
         if found.entries:
             ear.look()
         if found.entries or found.is_end:
@@ -159,11 +158,10 @@ async def _at_hand(store: Store, ear: Ear, stream_id: str, after: int) -> Read |
     return None
 
 
-async def _from_log(store: Store, ear: Ear, stream_id: str, after: int) -> Read:
+async def _from_log(store: Store, stream_id: str, after: int) -> Read:
     """Return the next page in this reader's turn; one that many ask for is read once."""
     shelf = store.hub.shelf
-    async with store.hub.turn(ear.loop):
-        await asyncio.sleep(0)  # a read that needs no waiting would let nobody else in
+    async with store.hub.turn():
         page = shelf.find(stream_id, after)
         if page is not None:
             return Read(page, page[-1].offset + 1, is_end=False)

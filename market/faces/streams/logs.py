@@ -1,6 +1,5 @@
 """What this face reads: raw streams, and sessions as the caller may see them."""
 
-import asyncio
 from collections.abc import Callable
 from functools import partial
 from typing import Final, NamedTuple
@@ -85,16 +84,12 @@ def look_up(snapshot: Snapshot, *, caller: Caller | None, path: str) -> Log:
 
 
 async def read_in_turn(store: Store, log: Log, *, after: int, limit: int, max_bytes: int) -> Page:
-    """Return what follows offset ``after``, one reader behind the other.
-
-    Between any two, all else that is served gets its turn: a thousand readers that come back at
-    once make each other wait, and nobody else.
+    """Return what follows offset ``after``, one reader behind the other (``Hub.turn``).
 
     Raises:
         StreamNotFound, StreamDeleted: it went in the meantime.
     """
-    async with store.hub.turn(asyncio.get_running_loop()):
-        await asyncio.sleep(0)
+    async with store.hub.turn():
         return await store.read(
             read_page, log=log, after=min(after, 2**62), limit=limit, max_bytes=max_bytes
         )
