@@ -3,13 +3,15 @@
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from fnmatch import fnmatchcase
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from market.protocol.events import Event
 from market.protocol.money import EXPONENTS
 from scenarios.engine.expressions import Signature, Value
 from scenarios.engine.facts import Facts, JourneyFacts, OrderFacts, WatcherFacts
 from scenarios.engine.sidefacts import RunFacts
+
+Named = TypeVar("Named")
 
 
 class Untested(ValueError):
@@ -148,50 +150,52 @@ def amount(meaning: str, part: Callable[[OrderFacts], int]) -> Metric:
 
 def number(meaning: str, part: Callable[[OrderFacts], int]) -> Metric:
     """Return a count summed over the orders of an agent."""
-    return Metric(
-        meaning,
-        Signature("number", "agent"),
-        lambda facts, agent: Decimal(sum(map(part, orders_of(facts, agent)))),
-    )
+    return _sum(meaning, "agent", orders_of, part)
 
 
 def text(meaning: str, find: Callable[[Facts, JourneyFacts], str]) -> Metric:
     """Return a text about the journey of a buyer."""
-
-    def of(facts: Facts, agent: str) -> str:
-        texts = {find(facts, journey) for journey in journeys_of(facts, agent)}
-        if len(texts) > 1:
-            raise Untested(f"it differs among {agent!r}: ask about one of them")
-        return texts.pop()
-
-    return Metric(meaning, Signature("text", "agent"), of)
+    return _one_text(meaning, "agent", journeys_of, find)
 
 
 def watched(meaning: str, part: Callable[[WatcherFacts], int]) -> Metric:
     """Return a count summed over devices."""
-    return Metric(
-        meaning,
-        Signature("number", "watcher"),
-        lambda facts, name: Decimal(sum(map(part, watchers_like(facts, name)))),
-    )
+    return _sum(meaning, "watcher", watchers_like, part)
 
 
 def of_run(meaning: str, part: Callable[[RunFacts], int]) -> Metric:
     """Return a count summed over runs."""
-    return Metric(
-        meaning,
-        Signature("number", "run"),
-        lambda facts, name: Decimal(sum(map(part, runs_like(facts, name)))),
-    )
+    return _sum(meaning, "run", runs_like, part)
 
 
 def text_of_run(meaning: str, find: Callable[[Facts, RunFacts], str]) -> Metric:
     """Return a text about a run."""
+    return _one_text(meaning, "run", runs_like, find)
 
+
+def _sum(
+    meaning: str,
+    subject: str,
+    named: Callable[[Facts, str], list[Named]],
+    part: Callable[[Named], int],
+) -> Metric:
+    return Metric(
+        meaning,
+        Signature("number", subject),
+        lambda facts, name: Decimal(sum(map(part, named(facts, name)))),
+    )
+
+
+def _one_text(
+    meaning: str,
+    subject: str,
+    named: Callable[[Facts, str], list[Named]],
+    find: Callable[[Facts, Named], str],
+) -> Metric:
     def of(facts: Facts, name: str) -> str:
-        texts = {find(facts, run) for run in runs_like(facts, name)}
+        texts = {find(facts, one) for one in named(facts, name)}
         if len(texts) > 1:
             raise Untested(f"it differs among {name!r}: ask about one of them")
         return texts.pop()
 
-    return Metric(meaning, Signature("text", "run"), of)
+    return Metric(meaning, Signature("text", subject), of)

@@ -140,10 +140,6 @@ class Facts:
         """Every order of every journey."""
         return [order for journey in self.journeys for order in journey.orders]
 
-    def id_of(self, name: str) -> str:
-        """Return the id of the agent that the story calls ``name``."""
-        return next(agent_id for agent_id, known in self.names.items() if known == name)
-
 
 def journey_of(buyer: str, session_id: str, events: Sequence[Event]) -> JourneyFacts:
     """Read one session's log."""
