@@ -14,6 +14,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from market.base.clock import Clock, SystemClock
 from market.base.migration import migrate
 from market.base.settings import Settings
 from market.base.store import Store
@@ -83,8 +84,14 @@ def settings(request: pytest.FixtureRequest) -> Settings:
 
 
 @pytest.fixture
-def store(settings: Settings) -> Iterator[Store]:
+def clock() -> Clock:
+    """The store's clock. A module whose time stands gives a ``ManualClock`` in its place."""
+    return SystemClock()
+
+
+@pytest.fixture
+def store(settings: Settings, clock: Clock) -> Iterator[Store]:
     """An open store with every table and no rows, once on each database."""
-    opened = Store.open(settings)
+    opened = Store.open(settings, clock=clock)
     yield opened
     opened.close()

@@ -19,15 +19,10 @@ from market.protocol.commitments import CHECKPOINT, CheckpointClaims
 from market.protocol.signing import SigningKey
 from market.protocol.wire import CheckpointView, ForkSession, OrderView
 from market.sessions.tables import checkpoints
-from tests.factories import Town, build_town, enter
+from tests.factories import Town, enter
 from tests.integration.test_audit import close, log_of, rewrite, spoil
 
 EVERY = sessions.CHECKPOINT_EVERY
-
-
-@pytest.fixture
-async def town(store: Store) -> Town:
-    return await build_town(store)
 
 
 async def kept(store: Store, session_id: str) -> list[CheckpointView]:

@@ -43,13 +43,6 @@ def clock() -> ManualClock:
     return ManualClock(NOON)
 
 
-@pytest.fixture
-def store(settings: Settings, clock: ManualClock) -> Iterator[Store]:
-    opened = Store.open(settings, clock=clock)
-    yield opened
-    opened.close()
-
-
 class Firm(NamedTuple):
     """A buyer under its principal, a seller, an overseer, and a session to buy in."""
 

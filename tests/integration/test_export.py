@@ -30,11 +30,6 @@ TABLE_HEAD = ["| column | type | meaning |", "| --- | --- | --- |"]
 
 
 @pytest.fixture
-async def town(store: Store) -> Town:
-    return await build_town(store)
-
-
-@pytest.fixture
 def facts_of(tmp_path: Path):
     """Export a store to a new folder and open it."""
 

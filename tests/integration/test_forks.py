@@ -9,20 +9,14 @@ import pytest
 from market import orders, sessions
 from market.audit import audit
 from market.base.caller import Caller
-from market.base.store import Store
 from market.protocol.chain import read_entry, verify_chain
 from market.protocol.commitments import RECEIPT, ReceiptClaims
 from market.protocol.folded import Folded, SnapshotView
 from market.protocol.folding import fold
 from market.protocol.wire import Control, ForkSession, OpenSession, SessionView
 from market.sessions import Folds
-from tests.factories import Town, build_town, enter
+from tests.factories import Town, enter
 from tests.integration.test_sessions import OVERSEER, note
-
-
-@pytest.fixture
-async def town(store: Store) -> Town:
-    return await build_town(store)
 
 
 async def fork(

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,7 +13,6 @@ from market.base.clock import ManualClock
 from market.base.errors import InsufficientScope
 from market.base.settings import Settings
 from market.base.sql import Sql
-from market.base.store import Store
 from market.chores import expire_orders
 from market.orders.tables import orders as rows
 from market.protocol.wire import AnswerControl, Control, LeaseView, OrderView
@@ -30,18 +28,6 @@ FORGET_DEADLINE = Sql(update(rows).where(rows.c.id == bindparam("order_id")).val
 @pytest.fixture
 def clock() -> ManualClock:
     return ManualClock(NOON)
-
-
-@pytest.fixture
-def store(settings: Settings, clock: ManualClock) -> Iterator[Store]:
-    opened = Store.open(settings, clock=clock)
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
-async def town(store: Store) -> Town:
-    return await build_town(store)
 
 
 async def start(town: Town, order: OrderView) -> OrderView:

@@ -26,13 +26,6 @@ def clock() -> ManualClock:
 
 
 @pytest.fixture
-def store(settings: Settings, clock: ManualClock) -> Any:
-    opened = Store.open(settings, clock=clock)
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
 async def principal(store: Store) -> Party:
     return await enter(store, "firm", "principal")
 

@@ -29,13 +29,6 @@ def clock() -> ManualClock:
 
 
 @pytest.fixture
-def store(settings: Settings, clock: ManualClock) -> Any:
-    opened = Store.open(settings, clock=clock)
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
 def me(settings: Settings) -> Caller:
     return Outsider(settings).caller()
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any, NamedTuple
@@ -35,18 +34,6 @@ READ_ONLY = frozenset({"read"})
 @pytest.fixture
 def clock() -> ManualClock:
     return ManualClock(NOON)
-
-
-@pytest.fixture
-def store(settings: Settings, clock: ManualClock) -> Iterator[Store]:
-    opened = Store.open(settings, clock=clock)
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
-async def town(store: Store) -> Town:
-    return await build_town(store)
 
 
 class Waiting(NamedTuple):

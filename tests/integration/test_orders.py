@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -10,7 +9,6 @@ import pytest
 from market import catalog, ledger, mandates, orders, sessions
 from market.base.caller import BadCommitment
 from market.base.clock import ManualClock
-from market.base.settings import Settings
 from market.base.store import Store
 from market.protocol.commitments import (
     RECEIPT,
@@ -28,18 +26,6 @@ PRICE = 400_000
 @pytest.fixture
 def clock() -> ManualClock:
     return ManualClock(NOON)
-
-
-@pytest.fixture
-def store(settings: Settings, clock: ManualClock) -> Iterator[Store]:
-    opened = Store.open(settings, clock=clock)
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
-async def town(store: Store) -> Town:
-    return await build_town(store)
 
 
 async def kinds(town: Town, session_id: str) -> list[str]:

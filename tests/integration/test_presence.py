@@ -1,7 +1,6 @@
 """Presence: who is in a session, what of it is logged, who sees it, and that it decides nothing."""
 
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,15 +10,13 @@ from market import orders, sessions
 from market.base.caller import Delegation
 from market.base.clock import ManualClock
 from market.base.errors import InsufficientScope
-from market.base.settings import Settings
-from market.base.store import Store
 from market.protocol.wire import OpenSession, PresenceView, ShowPresence
 from market.sessions.presence import (
     MAX_DEVICES,
     MAX_DEVICES_OF_SELLER,
     MAX_DEVICES_OF_SELLERS,
 )
-from tests.factories import Party, Town, build_town, enter
+from tests.factories import Party, Town, enter
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
@@ -27,18 +24,6 @@ NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 @pytest.fixture
 def clock() -> ManualClock:
     return ManualClock(NOON)
-
-
-@pytest.fixture
-def store(settings: Settings, clock: ManualClock) -> Iterator[Store]:
-    opened = Store.open(settings, clock=clock)
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
-async def town(store: Store) -> Town:
-    return await build_town(store)
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """Raw streams on both databases: what races, what lapses, what goes, and what it must not take."""
 
 import asyncio
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -36,13 +35,6 @@ TEXT = "text/plain"
 @pytest.fixture
 def clock() -> ManualClock:
     return ManualClock(NOON)
-
-
-@pytest.fixture
-def store(settings: Settings, clock: ManualClock) -> Iterator[Store]:
-    opened_store = Store.open(settings, clock=clock)
-    yield opened_store
-    opened_store.close()
 
 
 def new(**changes: Any) -> NewStream:

@@ -10,12 +10,7 @@ from market import catalog, inbox, ledger, orders, recommendations, sessions
 from market.base.store import Store
 from market.protocol.commitments import ManifestClaims, RecommendationClaims
 from market.protocol.wire import Control, MessageView, OrderView, RecommendationView
-from tests.factories import Party, Town, build_town, enter, manifest, race
-
-
-@pytest.fixture
-async def town(store: Store) -> Town:
-    return await build_town(store)
+from tests.factories import Party, Town, enter, manifest, race
 
 
 @pytest.fixture

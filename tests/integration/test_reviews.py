@@ -15,11 +15,6 @@ from market.protocol.wire import AskSupport, Control, OrderView, ReviewView
 from tests.factories import Party, Town, build_town, enter, race
 
 
-@pytest.fixture
-async def town(store: Store) -> Town:
-    return await build_town(store)
-
-
 async def post(party: Party, order: OrderView, **said: Any) -> ReviewView:
     members = {"order_id": order.id, "receipt_id": order.receipt_id, "verdict": "good"} | said
     signed = party.signs(ReviewClaims, **members)

@@ -1,7 +1,6 @@
 """Runs: whose they are, attempts of steps, and controls that the market enforces."""
 
 import asyncio
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,7 +10,6 @@ from market import sessions
 from market.base.caller import Caller, Delegation
 from market.base.clock import ManualClock, rfc3339
 from market.base.errors import InsufficientScope
-from market.base.settings import Settings
 from market.base.store import Store
 from market.base.streams import Producer
 from market.protocol.wire import (
@@ -36,14 +34,6 @@ SCOPES = frozenset({"session.read", "session.write", "session.control"})
 @pytest.fixture
 def clock() -> ManualClock:
     return ManualClock(datetime(2026, 11, 22, 12, tzinfo=UTC))
-
-
-@pytest.fixture
-def store(settings: Settings, clock: ManualClock) -> Iterator[Store]:
-    """An open store whose time stands until a test moves it."""
-    opened = Store.open(settings, clock=clock)
-    yield opened
-    opened.close()
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -52,13 +51,6 @@ WAKES = "wakes/pool"
 @pytest.fixture
 def clock() -> ManualClock:
     return ManualClock(NOON)
-
-
-@pytest.fixture
-def store(settings: Settings, clock: ManualClock) -> Iterator[Store]:
-    opened_store = Store.open(settings, clock=clock)
-    yield opened_store
-    opened_store.close()
 
 
 @pytest.fixture
