@@ -19,7 +19,7 @@ import msgspec
 from bench.cast import INPUT, OUTPUT, SETTINGS, Agent, Cast, Prepared, requests_of
 from bench.harness import SLICES, Figure, Report, Server, percentile, workplace
 from bench.live import pace_bare
-from bench.wire import Line, Refused, lines, request_of
+from bench.wire import Follower, Line, Refused, lines, request_of
 from market.protocol.wire import AskQuote, Chunk, Control, OrderView, QuoteView
 
 SESSIONS: Final = 200
@@ -57,21 +57,13 @@ class ControlSlice(NamedTuple):
     chunks_per_second: float
 
 
-class Worker(asyncio.Protocol):
+class Worker(Follower):
     """A worker's live stream of one session, which looks for a cancel."""
 
     def __init__(self, opening: bytes) -> None:
-        self._opening = opening
-        self._tail = b""
-        self._transport: asyncio.Transport | None = None
-        self.opened = asyncio.Event()
+        super().__init__(opening)
         self.cancelled = asyncio.Event()
         self.seen_at = 0.0
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        transport.write(self._opening)
 
     def data_received(self, data: bytes) -> None:
         now = time.perf_counter()
@@ -82,11 +74,6 @@ class Worker(asyncio.Protocol):
             self.cancelled.set()
         # The words may be cut between two packets.
         self._tail = text[-len(_CANCEL) :]
-
-    def close(self) -> None:
-        """Hang up."""
-        if self._transport is not None:
-            self._transport.abort()
 
 
 def run() -> Report:

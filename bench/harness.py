@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 import urllib.request
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -53,16 +54,7 @@ def workplace() -> Iterator[Path]:
         shutil.rmtree(folder)
 
 
-@contextmanager
-def stopwatch() -> Iterator[Callable[[], float]]:
-    """Give a function that tells the seconds since the block began, and stops at its end."""
-    began = time.perf_counter()
-    ended: list[float] = []
-    yield lambda: (ended[0] if ended else time.perf_counter()) - began
-    ended.append(time.perf_counter())
-
-
-class Served:
+class Served(ABC):
     """A server in a process of its own, on a port of its own, within a block."""
 
     def __init__(self, name: str) -> None:
@@ -102,8 +94,9 @@ class Served:
         [line] = [line for line in status.splitlines() if line.startswith("VmRSS:")]
         return int(line.split()[1]) * 1024
 
+    @abstractmethod
     def _start(self) -> "subprocess.Popen[bytes]":
-        raise NotImplementedError
+        """Start the process."""
 
     @property
     def _running(self) -> "subprocess.Popen[bytes]":

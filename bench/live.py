@@ -17,7 +17,7 @@ from typing import Final, Literal, NamedTuple
 
 from bench.cast import SETTINGS, Agent, Cast, requests_of
 from bench.harness import SLICES, Figure, Report, Server, compared, percentile, workplace
-from bench.wire import Line, lines, request_of
+from bench.wire import Follower, Line, lines, request_of
 from market.protocol.wire import OpenSession, SessionView, WriteEvent, WriteEvents
 
 Transport = Literal["SSE", "WebSocket"]
@@ -38,21 +38,13 @@ class LiveSlice(NamedTuple):
     answers: list[float]
 
 
-class Reader(asyncio.Protocol):
+class Reader(Follower):
     """A reader of a live log that looks for stamps in whatever framing they come."""
 
     def __init__(self, opening: bytes) -> None:
-        self._opening = opening
-        self._tail = b""
-        self._transport: asyncio.Transport | None = None
+        super().__init__(opening)
         self.ages: list[float] = []
-        self.opened = asyncio.Event()
         self.complete = asyncio.Event()
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        transport.write(self._opening)
 
     def data_received(self, data: bytes) -> None:
         now = time.perf_counter_ns()
@@ -66,11 +58,6 @@ class Reader(asyncio.Protocol):
         self._tail = text[max(end, len(text) - 64) :]
         if len(self.ages) >= APPENDS:
             self.complete.set()
-
-    def close(self) -> None:
-        """Hang up."""
-        if self._transport is not None:
-            self._transport.abort()
 
 
 def run() -> Report:

@@ -43,6 +43,26 @@ def request_of(
     return "\r\n".join(lines).encode() + _END + content
 
 
+class Follower(asyncio.Protocol):
+    """A live stream that is asked for once, and listened to. ``opened``: something has come."""
+
+    def __init__(self, opening: bytes) -> None:
+        self._opening = opening
+        self._tail = b""
+        self._transport: asyncio.Transport | None = None
+        self.opened = asyncio.Event()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        transport.write(self._opening)
+
+    def close(self) -> None:
+        """Hang up."""
+        if self._transport is not None:
+            self._transport.abort()
+
+
 class Line(asyncio.Protocol):
     """A connection that is kept alive."""
 

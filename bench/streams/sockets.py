@@ -8,6 +8,7 @@ the last bytes received are those that end chunks.
 import asyncio
 import re
 import time
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Final, NamedTuple, TypeVar
@@ -57,7 +58,7 @@ def _request(method: str, path: str, body: bytes) -> bytes:
     return f"{head}content-length: {len(body)}\r\n\r\n".encode() + body
 
 
-class Socket(asyncio.BufferedProtocol):
+class Socket(asyncio.BufferedProtocol, ABC):
     """A connection. What arrives is handed to ``received``, and must be taken at once."""
 
     def __init__(self) -> None:
@@ -78,9 +79,9 @@ class Socket(asyncio.BufferedProtocol):
     def buffer_updated(self, nbytes: int) -> None:
         self.received(bytes(_BUFFER[:nbytes]))
 
+    @abstractmethod
     def received(self, data: bytes) -> None:
         """Take what has come."""
-        raise NotImplementedError
 
     def lost(self) -> None:
         """Note that the server has hung up."""
