@@ -14,13 +14,12 @@ from market.protocol.events import MARKET, Action, Answer, Audience
 from market.protocol.wire import ControlView
 from market.sessions import NewEvent
 
-_PENDING: Final = Sql(
-    select(controls).where(
-        controls.c.session_id == bindparam("session_id"),
-        controls.c.offset == bindparam("request_offset"),
-        controls.c.answer.is_(None),
-    )
+_THIS_ONE: Final = (
+    controls.c.session_id == bindparam("session_id"),
+    controls.c.offset == bindparam("request_offset"),
+    controls.c.answer.is_(None),
 )
+_PENDING: Final = Sql(select(controls).where(*_THIS_ONE))
 _PENDING_OF_ORDER: Final = Sql(
     select(controls)
     .where(
@@ -33,11 +32,7 @@ _PENDING_OF_ORDER: Final = Sql(
 )
 _ANSWER: Final = Sql(
     update(controls)
-    .where(
-        controls.c.session_id == bindparam("session_id"),
-        controls.c.offset == bindparam("request_offset"),
-        controls.c.answer.is_(None),
-    )
+    .where(*_THIS_ONE)
     .values(answer=bindparam("said"), detail=bindparam("why"), answer_by=None)
 )
 

@@ -122,7 +122,6 @@ class Reader:
 
     def _answered(self, status: int, transport: str) -> None:
         self.recording.status = status
-        self.recording.answered_as = transport
         self._desk.transport = self._desk.transport or transport
 
     def _take(self, frame: Frame) -> None:

@@ -43,7 +43,6 @@ class Recording:
     opened_ms: float = 0.0
     ended_ms: float = 0.0
     status: int = 0
-    answered_as: str = ""
     events: list[Seen] = field(default_factory=list)
     place: Place | None = None
     ending: Ending | None = None

@@ -39,16 +39,6 @@ class Part(NamedTuple):
     stream: RawStream
     entries: list[Entry]
 
-    @property
-    def is_end(self) -> bool:
-        """Whether the stream is closed and this part reaches its end."""
-        return self.stream.is_closed and not self.is_partial
-
-    @property
-    def is_partial(self) -> bool:
-        """Whether more lies behind this part."""
-        return bool(self.entries) and self.entries[-1].offset + 1 < self.stream.next_offset
-
 
 def look_up(snapshot: Snapshot, *, caller: Caller | None, path: str) -> RawStream:
     """Return where the stream at a path stands.
