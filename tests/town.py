@@ -164,3 +164,12 @@ async def open_town(settings: Settings) -> AsyncIterator[Town]:
         ):
             yield Town(settings, stack, group)
             group.cancel_scope.cancel()
+
+
+@asynccontextmanager
+async def serving(town: Town, seller: Seller) -> AsyncIterator[None]:
+    """Let a seller serve within the block; then it is cut off in the middle of whatever it does."""
+    async with anyio.create_task_group() as group:
+        await group.start(seller.serve, town.url)
+        yield
+        group.cancel_scope.cancel()

@@ -1,4 +1,6 @@
-"""What must hold after the worst: a gapless log, and a store in which the audit finds nothing."""
+"""What must hold after the worst: the seller is back, the log gapless, the store in order."""
+
+import stamina
 
 from buyer_agents import MarketClient
 from market.audit import audit
@@ -7,6 +9,20 @@ from market.base.store import Store
 from market.protocol.chain import Entry, verify_chain
 from market.protocol.events import Event
 from tests.processes import MarketProcess
+
+
+class NotListed(Exception):
+    """The seller has not come up yet."""
+
+
+async def listed(market: MarketClient, *, within_seconds: float) -> str:
+    """The service of ``page_seller``, as soon as it is there."""
+    async for attempt in stamina.retry_context(on=NotListed, attempts=None, timeout=within_seconds):
+        with attempt:
+            found = (await market.services(q="page rows")).items
+            if not found:
+                raise NotListed
+    return found[0].service_id
 
 
 async def log_of(market: MarketClient, session_id: str) -> list[Event]:

@@ -5,14 +5,12 @@ Whoever answers, money is right to the unit and the audit finds nothing.
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Iterator
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import Iterator
+from contextlib import aclosing
 from pathlib import Path
 from random import Random
 
-import anyio
 import pytest
-import stamina
 
 from buyer_agents import MarketClient, Refused, follow_session
 from market.base.settings import Settings
@@ -20,11 +18,10 @@ from market.protocol.events import Event
 from market.protocol.money import pro_rata
 from market.protocol.signing import SigningKey
 from market.protocol.wire import OrderView
-from seller_services import Seller
 from tests.e2e.conftest import GRANT_MINOR
-from tests.e2e.proofs import assert_whole, log_of
+from tests.e2e.proofs import assert_whole, listed, log_of
 from tests.processes import MarketProcess, Process
-from tests.town import PAGES, Tickets, Town, of_kind, open_town, reader, until
+from tests.town import PAGES, Tickets, of_kind, open_town, reader, serving, until
 
 HERE = Path(__file__).parent
 BOOK = [f"page {number} says {number * 7}" for number in range(40)]
@@ -52,20 +49,6 @@ def worker(market_process: MarketProcess, tmp_path: Path) -> Iterator[Process]:
         [*command, str(tmp_path / "rows.key"), market_process.url], log=tmp_path / "seller.log"
     ) as process:
         yield process
-
-
-class NotListed(Exception):
-    """The seller has not come up yet."""
-
-
-async def listed(market: MarketClient) -> str:
-    """The seller's service, as soon as it is there."""
-    async for attempt in stamina.retry_context(on=NotListed, attempts=None, timeout=LIMIT_SECONDS):
-        with attempt:
-            found = (await market.services(q="page rows")).items
-            if not found:
-                raise NotListed
-    return found[0].service_id
 
 
 class Trial:
@@ -152,7 +135,7 @@ async def test_a_worker_dies_at_random_moments_while_the_buyer_intervenes(
         MarketClient(market_process.url, SigningKey.generate()) as buyer,
     ):
         await buyer.register("thrifty", "buyer")
-        service_id = await listed(buyer)
+        service_id = await listed(buyer, within_seconds=LIMIT_SECONDS)
         for seed in range(ROUNDS):
             placed = [
                 await buyer.place_order(await buyer.ask_quote(service_id, {"pages": BOOK}))
@@ -180,15 +163,6 @@ async def settled(buyer: MarketClient, order: OrderView) -> OrderView:
 
 
 # What the SDK does by itself
-
-
-@asynccontextmanager
-async def serving(town: Town, seller: Seller) -> AsyncIterator[None]:
-    """Let a seller serve within the block; then it is cut off in the middle of whatever it does."""
-    async with anyio.create_task_group() as group:
-        await group.start(seller.serve, town.url)
-        yield
-        group.cancel_scope.cancel()
 
 
 async def test_a_slow_handler_keeps_its_order_and_a_worker_that_is_gone_loses_it(

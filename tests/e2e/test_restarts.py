@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import stamina
 
 from buyer_agents import MarketClient, Need, Shopper, follow_session, policy_named
 from buyer_agents.connection import Connection
@@ -17,7 +16,7 @@ from market.protocol.delivery import chain
 from market.protocol.events import Event
 from market.protocol.signing import SigningKey
 from market.protocol.wire import OrderView
-from tests.e2e.proofs import assert_whole, log_of
+from tests.e2e.proofs import assert_whole, listed, log_of
 from tests.processes import MarketProcess, Process
 
 HERE = Path(__file__).parent
@@ -43,20 +42,6 @@ def chunk_index(entry: Entry) -> int | None:
     return None
 
 
-async def listed(market: MarketClient) -> str:
-    """The seller's service, as soon as it is there."""
-    async for attempt in stamina.retry_context(on=NotListed, attempts=None, timeout=LIMIT_SECONDS):
-        with attempt:
-            found = (await market.services(q="page rows")).items
-            if not found:
-                raise NotListed
-    return found[0].service_id
-
-
-class NotListed(Exception):
-    """The seller has not come up yet."""
-
-
 def assert_delivered_once(log: list[Event], order: OrderView) -> None:
     """Every page is in the log, once, in order, and nothing else is."""
     chunks = [entry for entry in log if entry.kind == "delivery.chunk"]
@@ -79,7 +64,9 @@ async def test_a_seller_that_is_killed_three_times_delivers_every_chunk_once(
         MarketClient(market_process.url, SigningKey.generate()) as buyer,
     ):
         await buyer.register("thrifty", "buyer")
-        quote = await buyer.ask_quote(await listed(buyer), {"pages": PAGES})
+        quote = await buyer.ask_quote(
+            await listed(buyer, within_seconds=LIMIT_SECONDS), {"pages": PAGES}
+        )
         order = await buyer.place_order(quote)
         async with aclosing(follow_session(buyer, order.session_id)) as log:
             async for entry in log:
@@ -104,7 +91,7 @@ async def test_a_market_that_is_killed_midway_lets_seller_and_buyer_finish_by_th
         MarketClient(market_process.url, SigningKey.generate()) as buyer,
     ):
         await buyer.register("thrifty", "buyer")
-        await listed(buyer)
+        await listed(buyer, within_seconds=LIMIT_SECONDS)
         shopper = Shopper(buyer, policy_named("cheapest"), follow=follow)
 
         journey = await shopper.run(Need(query="page rows", input={"pages": PAGES}))

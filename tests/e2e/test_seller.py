@@ -1,7 +1,6 @@
 """The seller SDK at a live market: streaming, control, crashes, limits."""
 
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 import anyio
@@ -13,8 +12,8 @@ from market.protocol.chain import verify_chain
 from market.protocol.events import Event
 from market.protocol.signing import SigningKey
 from market.protocol.wire import OrderView
-from seller_services import Chunk, Order, Seller
-from tests.town import PAGES, Tickets, Town, of_kind, open_town, reader, until
+from seller_services import Chunk, Order
+from tests.town import PAGES, Tickets, of_kind, open_town, reader, serving, until
 
 CHUNK = of_kind("delivery.chunk")
 COMPLETED = of_kind("delivery.completed")
@@ -33,15 +32,6 @@ async def delivered(market: MarketClient, order: OrderView) -> list[str]:
     """Wait for the whole delivery and return its pages."""
     await until(market, order.session_id, COMPLETED)
     return await pages_of(market, order)
-
-
-@asynccontextmanager
-async def serving(town: Town, seller: Seller) -> AsyncIterator[None]:
-    """Let a seller serve within the block; then it is cut off in the middle of whatever it does."""
-    async with anyio.create_task_group() as group:
-        await group.start(seller.serve, town.url)
-        yield
-        group.cancel_scope.cancel()
 
 
 async def test_an_order_is_delivered_chunk_by_chunk_as_the_handler_yields(
