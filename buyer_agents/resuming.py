@@ -15,7 +15,6 @@ from buyer_agents.client import MarketClient, every
 from buyer_agents.needs import Need, Offer, Ranked
 from market.protocol.events import Event, Stage
 from market.protocol.manifest import check_manifest
-from market.protocol.money import parse_amount
 from market.protocol.wire import (
     Alternative,
     Decision,
@@ -141,7 +140,7 @@ def listed(service: ServiceView) -> FoundView:
         summary=manifest.summary,
         tags=manifest.tags,
         price_per=price.per,
-        amount_minor=parse_amount(price.amount, price.currency),
+        amount_minor=manifest.compared_minor(),
         currency=price.currency,
         unit=manifest.measure.unit if manifest.measure else None,
         p95_ms=manifest.limits.p95_ms,

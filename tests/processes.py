@@ -84,7 +84,9 @@ class Process:
 class MarketProcess(Process):
     """``market serve`` on a port of its own, which it keeps when it is started again."""
 
-    def __init__(self, home: Path, **settings: Any) -> None:
+    def __init__(
+        self, home: Path, command: Sequence[str] = (COMMAND, "serve"), **settings: Any
+    ) -> None:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = int(probe.getsockname()[1])
@@ -92,7 +94,7 @@ class MarketProcess(Process):
         self.home = home
         chosen = {"home": home, "port": self.port, "log_level": "warning", **settings}
         environ = {f"MARKET_{name.upper()}": str(value) for name, value in chosen.items()}
-        super().__init__([COMMAND, "serve"], log=home / "market.log", environ=environ)
+        super().__init__(command, log=home / "market.log", environ=environ)
 
     def start(self) -> None:
         """Start it, and wait until it answers."""

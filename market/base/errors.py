@@ -95,10 +95,28 @@ class Limited(MarketError):
     status = 429
 
 
+class QuotaExceeded(Limited):
+    """Waiting alone does not help: end, close, delete or acknowledge some of what there is.
+
+    ``quota`` is the name under which ``GET /v1/quota`` shows it. Reading, cancelling and removing
+    work all the same.
+    """
+
+    code = "quota_exceeded"
+    title = "The agent has as much of this as it may"
+
+
 class Overloaded(MarketError):
     code = "overloaded"
     title = "The market is busy; try again shortly"
     status = 503
+
+
+class StorageFull(Overloaded):
+    """Nothing was changed. What is there can be read; writing goes on as soon as there is room."""
+
+    code = "storage_full"
+    title = "The market's disk is full"
 
 
 def every_refusal(kind: type[MarketError] = MarketError) -> Iterator[type[MarketError]]:

@@ -15,6 +15,9 @@ PREFIX: Final = "MARKET_"
 
 _AT_LEAST_ONE: Final = (
     "control_answer_seconds", "lease_seconds", "pause_seconds", "presence_seconds",
+    "requests_per_second", "writes_per_second", "visits_per_second", "requests_at_once",
+    "max_open_sessions", "max_open_quotes", "max_services", "max_inbox", "max_note_bytes",
+    "max_streams", "max_stream_bytes",
 )  # fmt: skip
 
 
@@ -65,6 +68,35 @@ class Settings:
     long_poll_seconds: float = 20.0
     """How long a long poll of the protocol for durable streams waits."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    allowed_hosts: tuple[str, ...] = ()
+    """Names, beside the issuer's and ``localhost``, under which the market is asked for (Host)."""
+    requests_per_second: int = 5_000
+    """Requests of one agent and its sub-agents that one process answers; twice as many at once.
+    The default suits a sandbox and its benches; in production 50 to 200."""
+    writes_per_second: int = 2_500
+    """Those among them that change something, and frames of sockets; in production 20 to 100."""
+    visits_per_second: int = 1_000
+    """Requests without a known token from one address (``/64`` of IPv6): registrations, tokens,
+    published documents; twice as many at once. In production 10 to 50."""
+    requests_at_once: int = 20_000
+    """Requests of one address that are under way, live streams among them. In production 256,
+    unless a proxy stands before the market: then all come from its address."""
+    disk_reserve_bytes: int = 64 * 1024 * 1024
+    """Room on the disk of ``home`` that is kept for what frees, ends and cancels (SQLite)."""
+    max_open_sessions: int = 100_000
+    """Sessions that one buyer has open. In production 1,000 would do; so for what follows."""
+    max_open_quotes: int = 100_000
+    """Quotes of one buyer that were not taken up and have not expired."""
+    max_services: int = 1_000
+    """Services that one seller has published."""
+    max_inbox: int = 100_000
+    """Messages that wait in one agent's inbox for being acknowledged."""
+    max_note_bytes: int = 256 * 1024 * 1024
+    """Bytes of all notes that one agent keeps."""
+    max_streams: int = 10_000
+    """Raw streams that one agent has."""
+    max_stream_bytes: int = 10 * 1024 * 1024 * 1024
+    """Bytes in all raw streams of one agent."""
 
     def __post_init__(self) -> None:
         if self.currency not in EXPONENTS:

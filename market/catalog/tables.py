@@ -1,4 +1,4 @@
-"""Tables of the catalog: services, the versions of their manifests, and quotes.
+"""Tables of the catalog: services, the versions of their manifests, quotes, counter-offers.
 
 The full-text index ``services_fts`` is kept by triggers of the database over the three ``*_words``
 columns of ``services`` (FTS5 on SQLite, a tsvector on PostgreSQL); it is no table of ours to write.
@@ -44,6 +44,7 @@ services = Table(
     Column("summary_words", Text, nullable=False),
     Column("prose_words", Text, nullable=False),
     Column("published_at", UtcDateTime, nullable=False),
+    Column("price_until", UtcDateTime),
     UniqueConstraint("id"),
     UniqueConstraint("slug"),
     CheckConstraint("state IN ('listed', 'withdrawn', 'suspended')", name="state_known"),
@@ -90,6 +91,10 @@ quotes = Table(
     Column("quoted_at", UtcDateTime, nullable=False),
     Column("expires_at", UtcDateTime, nullable=False),
     Column("redeemed_at", UtcDateTime),
+    Column("terms", Text),
+    Column("referral_basis_points", Integer, nullable=False),
+    Column("origin_id", String(40)),
+    Column("root_id", String(40)),
     CheckConstraint("amount_minor > 0", name="amount_above_zero"),
     CheckConstraint("units > 0", name="units_above_zero"),
     Index(
@@ -99,4 +104,74 @@ quotes = Table(
         postgresql_where=text("redeemed_at IS NULL"),
     ),
 )
-"""One row per quote, with all that an order takes over from it."""
+"""One row per quote, with all that an order takes over from it.
+
+``origin_id`` is the quote that this one was bargained from, ``root_id`` the first of them all.
+"""
+
+counters = Table(
+    "counter_offers",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    Column("quote_id", String(40), nullable=False),
+    Column("root_id", String(40), nullable=False),
+    Column("round", Integer, nullable=False),
+    Column("session_id", String(40)),
+    Column("service_id", String(40), nullable=False),
+    Column("slug", String(48), nullable=False),
+    Column("seller_id", String(43), nullable=False),
+    Column("buyer_id", String(43), nullable=False),
+    Column("units", BigInteger, nullable=False),
+    Column("quoted_minor", BigInteger, nullable=False),
+    Column("amount_minor", BigInteger, nullable=False),
+    Column("currency", String(3), nullable=False),
+    Column("note", Text, nullable=False),
+    Column("state", String(12), nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("offer", Text),
+    Column("answer_quote_id", String(40)),
+    Column("asked_at", UtcDateTime, nullable=False),
+    Column("expires_at", UtcDateTime, nullable=False),
+    Column("ended_at", UtcDateTime),
+    UniqueConstraint("root_id", "round"),
+    CheckConstraint(
+        "state IN ('open', 'answered', 'declined', 'refused', 'expired')", name="state_known"
+    ),
+    CheckConstraint("amount_minor > 0", name="amount_above_zero"),
+    Index("ix_counter_offers_buyer_id_id", "buyer_id", "id"),
+    Index("ix_counter_offers_seller_id_id", "seller_id", "id"),
+    Index(
+        "ix_counter_offers_expires_at_open",
+        "expires_at",
+        sqlite_where=text("state = 'open'"),
+        postgresql_where=text("state = 'open'"),
+    ),
+)
+"""One row per counter-offer: a price that a buyer names, and what became of it."""
+
+order_limits = Table(
+    "order_limits",
+    metadata,
+    Column("currency", String(3), primary_key=True),
+    Column("typical_minor", BigInteger, nullable=False),
+    Column("start_cap_minor", BigInteger, nullable=False),
+    Column("bond_minor", BigInteger, nullable=False),
+    Column("orders", BigInteger, nullable=False),
+    Column("computed_at", UtcDateTime, nullable=False),
+)
+"""One row per currency that has a typical order: what it costs, and what follows from it.
+``orders`` is how many it is the median of."""
+
+frozen_sellers = Table(
+    "frozen_sellers",
+    metadata,
+    Column("seller_id", String(43), primary_key=True),
+    Column("frozen_at", UtcDateTime, nullable=False),
+    Column("cleared_at", UtcDateTime),
+    Column("cleared_by", String(43)),
+    Column("reason", Text),
+    Column("open_orders", Integer, nullable=False),
+    Column("good_orders", Integer, nullable=False),
+)
+"""One row per seller that was ever frozen; it is while ``cleared_at`` is null. ``open_orders`` and
+``good_orders`` count those that were placed meanwhile."""

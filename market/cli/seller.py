@@ -17,7 +17,7 @@ from market.cli.failures import Failure, reported
 from market.cli.options import HANDLE_FORM, is_handle, json_option, url_option, with_client
 from market.cli.output import emit, facts, hint, say, silence
 from market.protocol.manifest import load_manifest
-from market.protocol.money import Money
+from market.protocol.pricing import price_words
 from market.protocol.signing import SigningKey
 from market.protocol.wire import ServiceView
 from seller_services import Seller, handle_of, load_or_make, log_to_stderr
@@ -123,11 +123,11 @@ def register(folder: Path, url: str, as_json: bool) -> None:
     if as_json:
         emit(service)
         return
-    price = Money(manifest.price_minor(1), manifest.price.currency)
-    unit = manifest.measure.unit if manifest.measure and manifest.price.per == "unit" else "call"
+    unit = manifest.measure.unit if manifest.measure else "call"
+    price = price_words(manifest.price, unit)
     facts(
         [
-            ("✓ listed", f"{service.slug} {service.version}, {price} per {unit}"),
+            ("✓ listed", f"{service.slug} {service.version}, {price}"),
             ("  service", service.id),
             ("  seller", f"{service.seller_handle}, agent {service.seller_id}"),
             ("  manifest", service.manifest_digest),

@@ -2,7 +2,7 @@
 
 A *transaction* is one balanced act; its *postings* are signed changes of accounts (+ holds more)
 that sum to zero, append-only by trigger. A *leg* is a posting before it is recorded. An *account*
-is an agent's ``wallet``, an order's ``escrow``, or belongs to the house: ``fees``, ``issuance``.
+is an agent's ``wallet``, a seller's ``bond``, an order's ``escrow``, or belongs to the house: ``fees``, ``issuance``.
 
 - *mint*: issuance to wallet (sandbox money). *fund*: the same, asked for by an overseer.
 - *hold*: wallet to escrow. *capture*: escrow to seller, less the fee. *void*: escrow back to
@@ -17,6 +17,16 @@ No balance but the house's goes below zero: the change and the condition are one
 """
 
 from market.ledger.accounts import open_escrow, open_wallet, statement, wallet, wallet_id
+from market.ledger.bonds import (
+    bond_minor,
+    bond_of,
+    draw_bond,
+    earned_by,
+    forfeit_bond,
+    post_bond,
+    release_bond,
+    withhold_bond,
+)
 from market.ledger.errors import (
     BalanceTooLarge,
     CurrencyMismatch,
@@ -48,19 +58,27 @@ __all__ = [
     "Transaction",
     "TransactionDiffers",
     "UnknownCurrency",
+    "bond_minor",
+    "bond_of",
     "capture",
     "check",
+    "draw_bond",
+    "earned_by",
     "escrows",
     "fold_house",
+    "forfeit_bond",
     "fund",
     "hold",
     "house_balance",
     "mint",
     "open_escrow",
     "open_wallet",
+    "post_bond",
     "refund",
+    "release_bond",
     "statement",
     "void",
     "wallet",
     "wallet_id",
+    "withhold_bond",
 ]

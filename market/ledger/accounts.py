@@ -91,6 +91,14 @@ def open_escrow(uow: UnitOfWork, *, order_id: str, currency: str) -> str:
     return _open_for(uow, kind="escrow", owner_id=order_id, currency=currency)
 
 
+def open_bond(uow: UnitOfWork, *, seller_id: str, currency: str) -> str:
+    """Return the id of a seller's bond in ``currency``, opened empty if there was none."""
+    row = uow.one(_FIND, owner_id=seller_id, kind="bond", currency=currency)
+    if row is not None:
+        return str(row.id)
+    return _open_for(uow, kind="bond", owner_id=seller_id, currency=currency)
+
+
 def wallet(snapshot: Snapshot, *, agent_id: str) -> WalletView:
     """Return what an agent can spend, and what lies in the escrow of its open orders."""
     return WalletView(
@@ -138,6 +146,7 @@ def _open(uow: UnitOfWork, account_id: str, *, kind: str, owner_id: str, currenc
         owner_id=owner_id,
         currency=currency,
         balance_minor=0,
+        earned_minor=0,
         payer_id=None,
         opened_at=uow.now,
     )

@@ -8,7 +8,7 @@ from sqlalchemy import BigInteger, bindparam, select, update
 
 from market.base.errors import NotFound
 from market.base.sql import Sql, insert, insert_ignore
-from market.base.work import UnitOfWork
+from market.base.work import Snapshot, UnitOfWork
 from market.ledger.errors import (
     BalanceTooLarge,
     CurrencyMismatch,
@@ -28,12 +28,14 @@ class Leg(NamedTuple):
     """A change before it is recorded: + credits the account, - debits it.
 
     ``account_id`` may be ``fees`` or ``issuance``: the house, in the currency of the other legs.
-    ``payer_id`` is given with the credit that fills an escrow.
+    ``payer_id`` is given with the credit that fills an escrow. ``is_earning``: it counts towards
+    what the account has earned.
     """
 
     account_id: str
     amount_minor: int
     payer_id: str | None = None
+    is_earning: bool = False
 
 
 class Transaction(NamedTuple):
@@ -55,7 +57,10 @@ _UPDATE = update(accounts).where(
     accounts.c.id == bindparam("account_id"), _MOVED.between(0, MAX_MINOR)
 )
 _MOVE = Sql(
-    _UPDATE.values(balance_minor=_MOVED).returning(accounts.c.balance_minor, accounts.c.currency)
+    _UPDATE.values(
+        balance_minor=_MOVED,
+        earned_minor=accounts.c.earned_minor + bindparam("earning_minor", type_=BigInteger()),
+    ).returning(accounts.c.balance_minor, accounts.c.currency)
 )
 _FILL = Sql(
     _UPDATE.values(balance_minor=_MOVED, payer_id=bindparam("payer")).returning(
@@ -98,7 +103,7 @@ def post(
     with the same key returns the first transaction.
 
     Raises:
-        InsufficientFunds: a wallet holds less than is asked of it.
+        InsufficientFunds: a wallet, or a bond, holds less than is asked of it.
         EscrowExceeded: an escrow does.
         CurrencyMismatch: the accounts hold different currencies.
         TransactionDiffers: the key stands for another act.
@@ -124,6 +129,11 @@ def post(
         return _first(uow, legs, reason=reason, order_id=order_id, key=idempotency_key)
     _record(uow, act.id, legs)
     return act
+
+
+def was_posted(snapshot: Snapshot, *, idempotency_key: str) -> bool:
+    """Return whether an act was recorded under this key."""
+    return snapshot.one(_BY_KEY, key=idempotency_key) is not None
 
 
 def captured_minor(uow: UnitOfWork, *, order_id: str) -> int:
@@ -175,7 +185,8 @@ def _move(uow: UnitOfWork, leg: Leg) -> tuple[int, str]:
     """Change one balance and return what the account then holds, with its currency."""
     change = {"account_id": leg.account_id, "change_minor": leg.amount_minor}
     if leg.payer_id is None:
-        row = uow.one(_MOVE, **change)
+        earning_minor = leg.amount_minor if leg.is_earning else 0
+        row = uow.one(_MOVE, earning_minor=earning_minor, **change)
     else:
         row = uow.one(_FILL, payer=leg.payer_id, **change)
     if row is None:
@@ -189,7 +200,7 @@ def _refuse(uow: UnitOfWork, leg: Leg) -> NoReturn:
         raise NotFound("There is no such account.")
     if leg.amount_minor > 0:
         raise BalanceTooLarge(f"An account holds at most {MAX_MINOR} minor units.")
-    kind = InsufficientFunds if row.kind == "wallet" else EscrowExceeded
+    kind = InsufficientFunds if row.kind in ("wallet", "bond") else EscrowExceeded
     raise kind(
         f"The {row.kind} holds {Money(row.balance_minor, row.currency)}; "
         f"{Money(-leg.amount_minor, row.currency)} are needed.",

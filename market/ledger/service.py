@@ -83,7 +83,7 @@ def capture(
         uow,
         [
             Leg(escrow_id, -captured_minor),
-            Leg(seller_wallet_id, captured_minor - fee_minor),
+            Leg(seller_wallet_id, captured_minor - fee_minor, is_earning=True),
             Leg("fees", fee_minor),
         ],
         reason="escrow.capture",
@@ -141,7 +141,7 @@ def refund(
         return post(
             uow,
             [
-                Leg(seller_wallet_id, fee_minor - amount_minor),
+                Leg(seller_wallet_id, fee_minor - amount_minor, is_earning=True),
                 Leg("fees", -fee_minor),
                 Leg(wallet_id, amount_minor),
             ],

@@ -24,15 +24,17 @@ accounts = Table(
     Column("owner_id", String(43), nullable=False),
     Column("currency", String(3), nullable=False),
     Column("balance_minor", BigInteger, nullable=False),
+    Column("earned_minor", BigInteger, nullable=False, server_default="0"),
     Column("payer_id", String(32)),
     Column("opened_at", UtcDateTime, nullable=False),
     UniqueConstraint("owner_id", "kind", "currency"),
-    CheckConstraint("kind IN ('wallet', 'escrow', 'fees', 'issuance')", name="kind"),
+    CheckConstraint("kind IN ('wallet', 'bond', 'escrow', 'fees', 'issuance')", name="kind"),
     CheckConstraint("kind IN ('fees', 'issuance') OR balance_minor >= 0", name="balance"),
 )
-"""One row per account. ``owner_id``: the agent of a wallet, the order of an escrow, "market" for
-the house. ``payer_id``: the wallet that filled an escrow. ``balance_minor`` is the sum of the
-postings, but for the house: there it lacks what is in ``unfolded_postings``.
+"""One row per account. ``owner_id``: the agent of a wallet or bond, the order of an escrow,
+"market" for the house. ``payer_id``: the wallet that filled an escrow. ``balance_minor`` is the sum
+of the postings, but for the house: there it lacks what is in ``unfolded_postings``.
+``earned_minor`` is what a wallet got for orders, less what it refunded.
 """
 
 is_filled = and_(accounts.c.payer_id.is_not(None), accounts.c.balance_minor > literal("0"))

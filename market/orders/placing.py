@@ -79,6 +79,13 @@ class _Row(NamedTuple):
     accept_by: Any = None
     ended_at: Any = None
     receipt_id: str | None = None
+    redo_of: str | None = None
+    redo_id: str | None = None
+    dispute_id: str | None = None
+    rejected: int = 0
+    refunds: int = 0
+    owed_minor: int = 0
+    is_gated: bool = False
 
 
 def place(

@@ -5,20 +5,23 @@ from sqlalchemy import (
     CheckConstraint,
     Column,
     Index,
+    Integer,
     PrimaryKeyConstraint,
     String,
     Table,
     Text,
+    UniqueConstraint,
 )
+from sqlalchemy import literal_column as literal
 
-from market.base.tables import Flag, UtcDateTime, metadata
+from market.base.tables import Flag, JsonText, UtcDateTime, metadata
 
 orders = Table(
     "orders",
     metadata,
     Column("id", String(40), primary_key=True),
     Column("session_id", String(40), nullable=False),
-    Column("quote_id", String(40), nullable=False, unique=True),
+    Column("quote_id", String(40), nullable=False),
     Column("quote_digest", String(64), nullable=False),
     Column("input_digest", String(64), nullable=False),
     Column("service_id", String(40), nullable=False),
@@ -59,7 +62,20 @@ orders = Table(
     Column("fails_at", UtcDateTime, nullable=True),
     Column("ended_at", UtcDateTime, nullable=True),
     Column("receipt_id", String(40), nullable=True),
-    CheckConstraint("amount_minor > 0", name="amount_above_zero"),
+    Column("is_gated", Flag, nullable=False, server_default="0"),
+    Column("redo_of", String(40), nullable=True),
+    Column("redo_id", String(40), nullable=True),
+    Column("dispute_id", String(40), nullable=True),
+    Column("rejected", BigInteger, nullable=False, server_default="0"),
+    Column("refunds", BigInteger, nullable=False, server_default="0"),
+    Column("owed_minor", BigInteger, nullable=False, server_default="0"),
+    CheckConstraint(
+        "amount_minor > 0 OR (amount_minor = 0 AND redo_of IS NOT NULL)", name="amount_above_zero"
+    ),
+    CheckConstraint(
+        "owed_minor >= 0 AND refunded_minor + owed_minor <= captured_minor",
+        name="owed_within_the_capture",
+    ),
     CheckConstraint(
         "captured_minor >= 0 AND fee_minor >= 0 AND fee_minor <= captured_minor "
         "AND returned_minor >= 0 AND captured_minor + returned_minor <= amount_minor "
@@ -73,6 +89,88 @@ orders = Table(
     Index("ix_orders_service_id_buyer_id", "service_id", "buyer_id"),
     Index("ix_orders_due_at", "due_at"),
 )
+"""``redo_of``: the order that this one delivers again, at no price. ``redo_id`` and ``dispute_id``:
+its redo, its dispute that is open now. ``rejected``: refused parts of the delivery.
+"""
+
+Index(
+    "ux_orders_quote_id", orders.c.quote_id, unique=True,
+    sqlite_where=orders.c.redo_of.is_(None), postgresql_where=orders.c.redo_of.is_(None),
+)  # fmt: skip
+Index(
+    "ix_orders_redo_of", orders.c.redo_of,
+    sqlite_where=orders.c.redo_of.is_not(None), postgresql_where=orders.c.redo_of.is_not(None),
+)  # fmt: skip
+Index(
+    "ix_orders_owed", orders.c.id,
+    sqlite_where=orders.c.owed_minor > literal("0"),
+    postgresql_where=orders.c.owed_minor > literal("0"),
+)  # fmt: skip
+
+refunds = Table(
+    "order_refunds",
+    metadata,
+    Column("order_id", String(40), nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("amount_minor", BigInteger, nullable=False),
+    Column("fee_minor", BigInteger, nullable=False),
+    Column("cause", String(12), nullable=False),
+    Column("dispute_id", String(40), nullable=True),
+    Column("receipt_id", String(40), nullable=False),
+    Column("transaction_id", String(40), nullable=False),
+    Column("refunded_at", UtcDateTime, nullable=False),
+    PrimaryKeyConstraint("order_id", "number"),
+    UniqueConstraint("transaction_id"),
+    CheckConstraint("amount_minor > 0", name="amount_above_zero"),
+)
+"""One row per part of a payment that went back, numbered from 1. ``fee_minor`` of it came from the
+house.
+"""
+
+disputes = Table(
+    "disputes",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    Column("order_id", String(40), nullable=False, index=True),
+    Column("session_id", String(40), nullable=False),
+    Column("buyer_id", String(64), nullable=False),
+    Column("seller_id", String(64), nullable=False),
+    Column("opened_by", String(64), nullable=False),
+    Column("reason", String(20), nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("currency", String(3), nullable=False),
+    Column("claim_minor", BigInteger, nullable=False),
+    Column("evidence", JsonText, nullable=False),
+    Column("state", String(12), nullable=False),
+    Column("answer", String(12), nullable=True),
+    Column("answer_detail", Text, nullable=False),
+    Column("answer_evidence", JsonText, nullable=False),
+    Column("conceded_minor", BigInteger, nullable=False),
+    Column("decided_by", String(12), nullable=True),
+    Column("decision", Text, nullable=False),
+    Column("refund_minor", BigInteger, nullable=False),
+    Column("refunded_minor", BigInteger, nullable=False),
+    Column("owed_minor", BigInteger, nullable=False),
+    Column("opened_at", UtcDateTime, nullable=False),
+    Column("due_at", UtcDateTime, nullable=True),
+    Column("answered_at", UtcDateTime, nullable=True),
+    Column("resolved_at", UtcDateTime, nullable=True),
+    CheckConstraint(
+        "claim_minor >= 0 AND conceded_minor >= 0 AND conceded_minor <= claim_minor "
+        "AND refund_minor = refunded_minor + owed_minor AND refunded_minor >= 0 "
+        "AND owed_minor >= 0",
+        name="parts_of_the_refund",
+    ),
+    Index("ix_disputes_buyer_id_id", "buyer_id", "id"),
+    Index("ix_disputes_seller_id_id", "seller_id", "id"),
+    Index("ix_disputes_due_at", "due_at"),
+)
+
+Index(
+    "ux_disputes_open", disputes.c.order_id, unique=True,
+    sqlite_where=disputes.c.state != literal("'resolved'"),
+    postgresql_where=disputes.c.state != literal("'resolved'"),
+)  # fmt: skip
 
 chunks = Table(
     "order_chunks",

@@ -191,15 +191,17 @@ class RecommendationClaims(Claims, frozen=True, kw_only=True):
 
 
 class ReceiptClaims(Claims, frozen=True, kw_only=True):
-    """The market's word on how an order ended.
+    """The market's word on how an order ended, or on what came after: a refund, a dispute.
 
-    held = captured + returned; the seller got captured - fee; refunds came out of that later.
+    held = captured + returned; the seller got captured - fee. ``refunded_minor`` is the part that
+    this receipt is for, of which the house gave ``fee_returned_minor``; the parts of all receipts
+    of an order together are at most what was captured.
     """
 
     receipt_id: ReceiptId
     order_id: OrderId
     session_id: str
-    outcome: Literal["settled", "cancelled", "failed", "refunded"]
+    outcome: Literal["settled", "cancelled", "failed", "refunded", "resolved"]
     reason: Line | None
     buyer_id: AgentId
     seller_id: AgentId
@@ -214,6 +216,7 @@ class ReceiptClaims(Claims, frozen=True, kw_only=True):
     fee_minor: Count
     returned_minor: Count
     refunded_minor: Count
+    fee_returned_minor: Count = 0
     first_offset: Count
     last_offset: Count
     log_hash: Digest

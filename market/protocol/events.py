@@ -113,10 +113,29 @@ KINDS: Final[dict[str, Kind]] = {
         "captured_minor, fee_minor, returned_minor, currency, receipt_id, reason",
     ),
     "order.refunded": Kind(
-        "using", "order", "market", "refunded_minor, currency, receipt_id, reason"
+        "using", "order", "market",
+        "refunded_minor (this part), fee_returned_minor (of it, from the house), currency, "
+        "receipt_id, reason",
     ),
+    "refund.owed": Kind("using", "order", "market", "owed_minor, currency, reason"),
     "delivery.chunk": Kind("using", "order", "market", "index, units, output, digest"),
     "delivery.completed": Kind("using", "order", "market", "chunks, units, digest"),
+    "delivery.rejected": Kind(
+        "using", "order", "market", "rejected, reason (schema or digest), index, digest, detail"
+    ),
+    "dispute.opened": Kind(
+        "using", "order", "market",
+        "dispute_id, reason, detail, claim_minor, currency, evidence [{offset, hash}], answer_by",
+    ),
+    "dispute.answered": Kind(
+        "using", "order", "market",
+        "dispute_id, answer, detail, conceded_minor, currency, evidence [{offset, hash}], "
+        "decide_by",
+    ),
+    "dispute.resolved": Kind(
+        "using", "order", "market",
+        "dispute_id, decided_by, decision, refund_minor, refunded_minor, owed_minor, currency",
+    ),
     "control.requested": Kind(
         None, "order", "market", "action, scope, reason, text, answer_by"
     ),

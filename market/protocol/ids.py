@@ -18,6 +18,7 @@ PREFIXES: Final = {
     "mdt": "mandate",
     "ord": "order",
     "rcp": "receipt",
+    "dsp": "dispute",
     "acc": "account",
     "txn": "transaction",
     "ses": "session",
@@ -43,6 +44,7 @@ QuoteId = Annotated[str, Meta(pattern=_pattern("qte"))]
 MandateId = Annotated[str, Meta(pattern=_pattern("mdt"))]
 OrderId = Annotated[str, Meta(pattern=_pattern("ord"))]
 ReceiptId = Annotated[str, Meta(pattern=_pattern("rcp"))]
+DisputeId = Annotated[str, Meta(pattern=_pattern("dsp"))]
 SessionId = Annotated[str, Meta(pattern=_pattern("ses"))]
 
 

@@ -13,7 +13,17 @@ import msgspec
 from msgspec import Meta
 
 from market.protocol.canonical import NotCanonical, canonical, sha256_text
-from market.protocol.money import AmountText, Currency, NotMoney, parse_amount
+from market.protocol.money import NotMoney
+from market.protocol.pricing import (
+    BadPrice,
+    Price,
+    Terms,
+    Units,
+    check_price,
+    compared_minor,
+    price_minor,
+    terms_of,
+)
 from market.protocol.text import Line, Paragraph, Slug, Tag
 
 MAX_MANIFEST: Final = 64 * 1024
@@ -28,15 +38,28 @@ class Measure(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """How much work a request is: units counted in one member of its input, in steps of ``size``.
 
     ``{unit = "100 lines", counts = "lines", of = "csv", size = 100}`` makes 250 lines 3 units.
+    Work that shows its size only when it is done counts what is ``delivered``, chunk by chunk, and
+    an order is for ``at_most`` so many units.
     """
 
     unit: Line
-    counts: Literal["items", "characters", "lines"]
-    of: Line
+    counts: Literal["items", "characters", "lines", "delivered"]
+    of: Line | None = None
     size: Annotated[int, Meta(ge=1, le=1_000_000)] = 1
+    at_most: Units | None = None
+
+    @property
+    def is_cap(self) -> bool:
+        """Whether the units of an order are known only after the work."""
+        return self.counts == "delivered"
 
     def units_of(self, request: Any) -> int:
-        """Return the units of an input, at least 1; a missing member counts as none."""
+        """Return the units of an input, at least 1; a missing member counts as none.
+
+        Of work that is counted as it is delivered, these are the most that there can be.
+        """
+        if self.at_most is not None:
+            return self.at_most
         value = request.get(self.of) if isinstance(request, dict) else None
         if self.counts == "items":
             count = len(value) if isinstance(value, list | dict) else 0
@@ -45,14 +68,6 @@ class Measure(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         else:
             count = len(value.splitlines()) if self.counts == "lines" else len(value)
         return max(1, -(-count // self.size))
-
-
-class Price(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One ``amount`` for the whole request (``call``), or for each ``unit`` of the measure."""
-
-    per: Literal["call", "unit"]
-    amount: AmountText
-    currency: Currency
 
 
 class ServiceLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -65,12 +80,22 @@ class ServiceLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
 
 class Policies(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The terms. ``refund``: when a settled order may be refunded on request, without asking."""
+    """The terms. ``refund``: when a settled order may be refunded on request, without asking.
+
+    ``redo``: how often an order is delivered again at no price, within ``redo_window_seconds`` of
+    its settlement. ``dispute_window_seconds``: how long after it a dispute may be opened; without
+    one, the market's setting holds. ``referral_basis_points`` of what the seller gets go to the
+    agent on whose recommendation an order came.
+    """
 
     refund: Literal["never", "before-first-chunk", "within-window"] = "never"
     refund_window_seconds: Annotated[int, Meta(ge=0, le=31_536_000)] = 0
+    redo: Annotated[int, Meta(ge=0, le=10)] = 0
+    redo_window_seconds: Annotated[int, Meta(ge=0, le=31_536_000)] = 0
+    dispute_window_seconds: Annotated[int, Meta(ge=0, le=31_536_000)] | None = None
     retention_seconds: Annotated[int, Meta(ge=0, le=31_536_000)] = 0
     data_use: Literal["delivery-only", "improvement", "any"] = "delivery-only"
+    referral_basis_points: Annotated[int, Meta(ge=0, le=5_000)] = 0
 
 
 class Example(
@@ -104,7 +129,9 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     output: dict[str, Any]
     limits: ServiceLimits = ServiceLimits()
     policies: Policies = Policies()
-    support: tuple[Literal["status", "refund"], ...] = ("status", "refund")
+    support: tuple[Literal["status", "explain", "redo", "refund"], ...] = (
+        "status", "explain", "redo", "refund",
+    )  # fmt: skip
     examples: Annotated[list[Example], Meta(max_length=8)] = []
 
     def units_of(self, request: Any) -> int:
@@ -113,8 +140,16 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     def price_minor(self, units: int) -> int:
         """Return what ``units`` cost, in minor units of the price's currency."""
-        amount_minor = parse_amount(self.price.amount, self.price.currency)
-        return amount_minor * units if self.price.per == "unit" else amount_minor
+        return price_minor(self.price, units)
+
+    def compared_minor(self) -> int:
+        """Return the amount by which search compares this price with others."""
+        return compared_minor(self.price)
+
+    def terms(self, units: int) -> Terms:
+        """Return the terms of a quote of ``units``."""
+        is_cap = self.measure is not None and self.measure.is_cap
+        return terms_of(self.price, units, is_cap=is_cap)
 
 
 def read_manifest(text: str) -> Manifest:
@@ -151,16 +186,16 @@ def check_manifest(tree: Any) -> Manifest:
         if len(canonical(tree)) > MAX_MANIFEST:
             raise BadManifest(f"longer than {MAX_MANIFEST} bytes")
         manifest = msgspec.convert(tree, Manifest, strict=True)
-        if manifest.price_minor(1) <= 0:
-            raise BadManifest("price.amount must be above zero")
+        check_price(manifest.price)
     except NotCanonical as error:
         raise BadManifest(str(error)) from error
     except NotMoney as error:
         raise BadManifest(f"price: {error}") from error
+    except BadPrice as error:
+        raise BadManifest(f"price.{error}") from error
     except msgspec.ValidationError as error:
         raise BadManifest(str(error)) from error
-    if manifest.price.per == "unit" and manifest.measure is None:
-        raise BadManifest("price.per is 'unit': say what a unit is, with [measure]")
+    _check_measure(manifest)
     for name, schema in (("input", manifest.input), ("output", manifest.output)):
         checker = compile_schema(schema, name)
         for number, example in enumerate(manifest.examples):
@@ -168,6 +203,20 @@ def check_manifest(tree: Any) -> Manifest:
             if not checker.is_valid(value):
                 raise BadManifest(f"examples[{number}]: {explain(checker, value)} (in {name})")
     return manifest
+
+
+def _check_measure(manifest: Manifest) -> None:
+    form, measure = manifest.price.per, manifest.measure
+    if measure is None:
+        if form != "call":
+            raise BadManifest(f"price.per is '{form}': say what a unit is, with [measure]")
+    elif measure.is_cap:
+        if form == "call":
+            raise BadManifest("measure counts what is delivered: price.per is not 'call' then")
+        if measure.at_most is None or measure.of is not None or measure.size != 1:
+            raise BadManifest("measure counts what is delivered: it has at_most, no of and no size")
+    elif measure.of is None or measure.at_most is not None:
+        raise BadManifest("measure counts in the input: it has of, and no at_most")
 
 
 def compile_schema(schema: dict[str, Any], name: str) -> jsonschema_rs.Validator:

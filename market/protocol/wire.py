@@ -547,17 +547,181 @@ class FailOrder(Request, frozen=True, kw_only=True):
     reason: Line
 
 
+SupportAction = Literal["status", "explain", "redo", "refund"]
+
+
 class AskSupport(Request, frozen=True, kw_only=True):
-    action: Literal["status", "refund"]
+    """``amount_minor`` is for ``refund``: a part of what was captured, or else all that is left."""
+
+    action: SupportAction
     reason: Paragraph = ""
+    amount_minor: AmountMinor | None = None
+
+
+class MovementView(View, frozen=True, kw_only=True):
+    """Money that moved for an order, in one transaction. ``fee_minor``: + to the house, - from it.
+
+    ``offset`` is the place of the event that says so in the session's log; null where the log was
+    complete before.
+    """
+
+    transaction_id: str
+    reason: str
+    amount_minor: int
+    fee_minor: int
+    currency: str
+    recorded_at: str
+    offset: int | None
+    sentence: str
+
+
+class TermView(View, frozen=True, kw_only=True):
+    """A deadline or a policy that holds for an order: until when, and what it means."""
+
+    name: str
+    until: str | None
+    sentence: str
+
+
+class StepView(View, frozen=True, kw_only=True):
+    """Something that may be done now, by whom, until when, and how."""
+
+    who: Literal["buyer", "seller", "principal", "overseer"]
+    action: str
+    until: str | None
+    request: str
+    sentence: str
+
+
+class ExplainView(View, frozen=True, kw_only=True):
+    """What became of an order and why, from its row, its quote, the log and the ledger.
+
+    ``ordered``, ``held``, ``delivered``, ``paid``: one sentence each. What is left to refund is
+    ``refundable_minor``; ``owed_minor`` is what the seller still owes of refunds.
+    """
+
+    order_id: str
+    state: OrderState
+    currency: str
+    amount_minor: int
+    captured_minor: int
+    fee_minor: int
+    returned_minor: int
+    refunded_minor: int
+    owed_minor: int
+    refundable_minor: int
+    units: int
+    units_delivered: int
+    ordered: str
+    held: str
+    delivered: str
+    paid: str
+    movements: list[MovementView]
+    deadlines: list[TermView]
+    policies: list[TermView]
+    may_do: list[StepView]
+    disputes: list[str]
+    redos: list[str]
+    receipts: list[str]
 
 
 class SupportView(View, frozen=True, kw_only=True):
+    """``owed``: a refund is due that the seller cannot cover now. ``redo_order_id``: the order
+    under which a redo is delivered. ``explained`` is null but for ``explain``.
+    """
+
     order_id: str
-    action: Literal["status", "refund"]
-    answer: Literal["done", "refused"]
+    action: SupportAction
+    answer: Literal["done", "owed", "refused"]
     detail: str
     order: OrderView
+    redo_order_id: str | None
+    explained: ExplainView | None
+
+
+class GiveRefund(Request, frozen=True, kw_only=True):
+    """A seller gives back all that is left of a payment, or ``amount_minor`` of it."""
+
+    amount_minor: AmountMinor | None = None
+    reason: Line
+
+
+# Disputes
+
+DisputeReason = Literal[
+    "not_as_described", "schema", "digest", "late", "incomplete", "duplicate_charge", "other"
+]
+DisputeState = Literal["open", "answered", "resolved"]
+Evidence = Annotated[
+    list[Annotated[int, Meta(ge=0, le=2**53 - 1)]],
+    Meta(max_length=20, description="offsets in the session's log"),
+]
+
+
+class OpenDispute(Request, frozen=True, kw_only=True):
+    """``evidence`` names events by their offsets; without ``claim_minor`` all is claimed."""
+
+    reason: DisputeReason
+    detail: Paragraph = ""
+    claim_minor: AmountMinor | None = None
+    evidence: Evidence = []
+
+
+class AnswerDispute(Request, frozen=True, kw_only=True):
+    """``concede`` all that is claimed, or ``concede_minor`` of it; ``contest`` with evidence."""
+
+    answer: Literal["concede", "contest"]
+    concede_minor: AmountMinor | None = None
+    detail: Paragraph = ""
+    evidence: Evidence = []
+
+
+class ResolveDispute(Request, frozen=True, kw_only=True):
+    """An overseer's decision: what goes back to the buyer, 0 for nothing, and why."""
+
+    refund_minor: Annotated[int, Meta(ge=0, le=2**53 - 1)]
+    reason: Line
+
+
+class EvidenceView(View, frozen=True, kw_only=True):
+    """An event that a party points to; its ``hash`` was taken by the market from the log."""
+
+    offset: int
+    hash: str
+
+
+class DisputeView(View, frozen=True, kw_only=True):
+    """A dispute about an order. ``opened_by`` is the buyer, or ``market``.
+
+    ``refund_minor`` was decided, ``refunded_minor`` of it moved, and the seller owes the rest
+    (``owed_minor``). ``due_at`` is when the present state ends by itself.
+    """
+
+    id: str
+    order_id: str
+    session_id: str
+    buyer_id: str
+    seller_id: str
+    opened_by: str
+    reason: DisputeReason
+    detail: str
+    currency: str
+    claim_minor: int
+    evidence: list[EvidenceView]
+    state: DisputeState
+    answer: Literal["concede", "contest"] | None
+    answer_detail: str
+    answer_evidence: list[EvidenceView]
+    conceded_minor: int
+    decided_by: Literal["policy", "seller", "overseer", "deadline", "buyer"] | None
+    decision: str
+    refund_minor: int
+    refunded_minor: int
+    owed_minor: int
+    opened_at: str
+    due_at: str | None
+    answered_at: str | None
+    resolved_at: str | None
 
 
 class ReceiptView(View, frozen=True, kw_only=True):
@@ -565,7 +729,7 @@ class ReceiptView(View, frozen=True, kw_only=True):
 
     id: str
     order_id: str
-    outcome: Literal["settled", "cancelled", "failed", "refunded"]
+    outcome: Literal["settled", "cancelled", "failed", "refunded", "resolved"]
     issued_at: str
     receipt: str
 
@@ -621,6 +785,7 @@ class MessageView(View, frozen=True, kw_only=True):
     kind: Literal[
         "order.placed", "order.cancelled", "approval.requested", "receipt.issued",
         "recommendation.received", "control.requested", "order.delivered",
+        "dispute.opened", "dispute.answered", "dispute.resolved", "refund.owed",
     ]  # fmt: skip
     sent_at: str
     body: dict[str, Any]

@@ -1,11 +1,21 @@
-"""Every limit of the HTTP face, in one place (``security.md`` 2.8).
+"""Every limit of the HTTP face and the streams face, in one place.
+
+``docs/limits.md`` is the table of all limits of the market, with those of the rooms.
 
 ================  ==========================================================================
 what              limit
 ================  ==========================================================================
-body              ``BODY`` bytes; ``INPUT_BODY`` where a service's input or output travels; all
-                  within ``BODY_SECONDS``
-header block      ``HEADERS`` fields; the servers stop at ``HEADER_BYTES``
+body              ``BODY`` bytes; ``INPUT_BODY`` where a service's input or output travels,
+                  ``STREAM_BODY`` into a raw stream; all within ``BODY_SECONDS``
+bodies together   ``HELD`` bytes that are being received or worked on, ``HELD_PER_SENDER`` of
+                  one agent or address
+header block      ``HEADERS`` fields within ``HEADER_SECONDS``; the servers stop at
+                  ``HEADER_BYTES``
+request           ``REQUEST_SECONDS`` until it is answered
+connections       ``CONNECTIONS``; one that is idle is kept for ``IDLE_SECONDS``
+requests          the settings' ``requests_per_second``, ``writes_per_second`` of an agent,
+                  ``visits_per_second`` of an address; ``BURST_SECONDS`` of it at once
+heavy work        one at a time for each agent, ``HEAVY`` in all
 bearer token      ``TOKEN`` characters
 query             ``QUERY`` bytes and ``QUERY_FIELDS`` parameters; where one may stand many times,
                   ``LONG_QUERY`` bytes and ``REPEATED`` more
@@ -30,6 +40,19 @@ BODY_SECONDS: Final = 30.0
 """How long a body may take to arrive."""
 DISCARD: Final = 16 * 1024 * 1024
 """Bytes of a body that is too large which are read and thrown away before the refusal is sent."""
+STREAM_BODY: Final = 4 * 1024 * 1024
+"""Bytes of one request's content for a raw stream."""
+HELD: Final = 64 * 1024 * 1024
+"""Bytes of bodies that are being received, worked on, or wait to be written, in one process."""
+HELD_PER_SENDER: Final = 32 * 1024 * 1024
+REQUEST_SECONDS: Final = 60.0
+"""How long a request may take that is no live stream: longer than any body and any long poll."""
+BUCKETS: Final = 50_000
+"""Agents, and as many addresses, whose rates are remembered."""
+BURST_SECONDS: Final = 2
+"""How many seconds' worth of requests may come at once."""
+HEAVY: Final = 4
+"""Exports, snapshots and recomputations that are under way at a time."""
 HEADERS: Final = 100
 HEADER_BYTES: Final = 32 * 1024
 TOKEN: Final = 8 * 1024
@@ -40,6 +63,13 @@ REPEATED: Final = 100
 WAIT_SECONDS: Final = 30
 STREAMS_PER_AGENT: Final = 256
 STREAMS: Final = 16_384
+CONNECTIONS: Final = 2 * STREAMS
+"""How many may be open at once, in one process: above what the streams can take, or waiting
+readers would shut everybody else out."""
+HEADER_SECONDS: Final = 30
+"""How long a header block may take to arrive."""
+IDLE_SECONDS: Final = 30
+"""How long a connection is kept on which nothing is asked."""
 FRAME: Final = 64 * 1024
 FRAMES_PER_MINUTE: Final = 120
 CHECKPOINTS_PER_MINUTE: Final = 60

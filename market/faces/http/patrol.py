@@ -1,66 +1,72 @@
-"""The patrol: cuts live streams whose reader takes nothing, without a timer for each frame.
+"""The patrol: ends what takes too long, without a timer for each request or frame.
 
-What is being sent is noted, with the moment at which it began; once a second the oldest notes are
-looked at. A frame then costs two entries in a map, where a timeout of its own costs as much as
-sending it.
+What begins is noted, with the moment; once a second the oldest notes are looked at. A frame or a
+request then costs two entries in a map, where a timeout of its own costs as much as sending it.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, TypeVar
 
-from market.faces.http import limits
-
 TURN_SECONDS: Final = 1.0
 
 Sent = TypeVar("Sent")
+Done = TypeVar("Done")
 
 
 class Patrol:
-    """Watches what one event loop sends."""
+    """Watches over what one event loop does; nothing takes ``seconds()`` and a second more."""
 
-    def __init__(self) -> None:
-        self._sending: dict[asyncio.Task[Any], float] = {}
+    def __init__(self, seconds: Callable[[], float]) -> None:
+        self._seconds = seconds
+        self._under_way: dict[asyncio.Task[Any], float] = {}
         self._cut: set[asyncio.Task[Any]] = set()
         self._turn: asyncio.TimerHandle | None = None
 
     def watch(self, send: Callable[[Sent], Awaitable[None]]) -> Callable[[Sent], Awaitable[None]]:
         """Return ``send`` with an end to waiting for a reader that takes nothing.
 
-        It raises TimeoutError after ``limits.STALL_SECONDS`` to a second more; the reader
-        resumes, when it will, behind the last frame it took.
+        It raises TimeoutError; the reader resumes, when it will, behind the last frame it took.
         """
 
         async def send_soon(message: Sent) -> None:
-            task = self._begin()
-            try:
-                await send(message)
-            except asyncio.CancelledError:
-                if self._was_cut(task):
-                    raise TimeoutError("the reader takes nothing") from None
-                raise
-            finally:
-                self._sending.pop(task, None)
+            await self.within(send(message))
 
         return send_soon
+
+    async def within(self, work: Awaitable[Done]) -> Done:
+        """Do what does not take too long.
+
+        Raises:
+            TimeoutError: it did, and was ended.
+        """
+        task = self._begin()
+        try:
+            return await work
+        except asyncio.CancelledError:
+            if self._was_cut(task):
+                raise TimeoutError("it takes too long") from None
+            raise
+        finally:
+            self._under_way.pop(task, None)
 
     def _begin(self) -> "asyncio.Task[Any]":
         loop = asyncio.get_running_loop()
         task = asyncio.current_task()
-        assert task is not None, "frames are sent by tasks"
-        self._sending[task] = loop.time()
+        assert task is not None, "requests are answered, and frames sent, by tasks"
+        self._under_way[task] = loop.time()
         if self._turn is None:
             self._turn = loop.call_later(TURN_SECONDS, self._walk, loop)
         return task
 
     def _walk(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._turn = loop.call_later(TURN_SECONDS, self._walk, loop) if self._sending else None
-        oldest = loop.time() - limits.STALL_SECONDS
-        for task, since in list(self._sending.items()):
+        self._turn = loop.call_later(TURN_SECONDS, self._walk, loop) if self._under_way else None
+        oldest = loop.time() - self._seconds()
+        for task, since in list(self._under_way.items()):
             # Notes stand in the order in which they were made.
             if since > oldest:
                 break
-            del self._sending[task]
+            del self._under_way[task]
             self._cut.add(task)
             task.cancel()
 

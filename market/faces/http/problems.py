@@ -12,7 +12,16 @@ import msgspec
 import structlog
 from litestar.exceptions import HTTPException
 
-from market.base.errors import Forbidden, Invalid, Limited, MarketError, NotFound, Unauthenticated
+from market.base.errors import (
+    Forbidden,
+    Invalid,
+    Limited,
+    MarketError,
+    NotFound,
+    Overloaded,
+    QuotaExceeded,
+    Unauthenticated,
+)
 from market.faces.http.answers import PRIVATE, PROBLEM, Answer, Header, encode, fixed_headers
 from market.protocol.canonical import NotCanonical
 
@@ -84,6 +93,28 @@ class TooManyStreams(Limited):
 class TooOften(Limited):
     code = "too_often"
     title = "This was asked for too often"
+
+
+class TooManyRequests(Limited):
+    """Each process counts for itself; ``limit`` is a second's worth."""
+
+    code = "too_many_requests"
+    title = "Too many requests came at once"
+
+
+class Misdirected(Invalid):
+    """The header ``Host`` names this market, as its issuer does, or an address."""
+
+    code = "misdirected"
+    title = "The request is for another host"
+    status = 421
+
+
+class RequestTimedOut(Overloaded):
+    """What was asked for may be done all the same. Repeat it with the same Idempotency-Key."""
+
+    code = "request_timed_out"
+    title = "The answer took too long"
 
 
 class ForeignOrigin(Forbidden):
@@ -178,6 +209,8 @@ def refusal_headers(refusal: MarketError, issuer: str) -> tuple[Header, ...]:
     if "scope" in refusal.facts and isinstance(refusal, Forbidden):
         scope = f'error="insufficient_scope", scope="{refusal.facts["scope"]}"'
         return ((b"www-authenticate", f"Bearer {scope}, {metadata}".encode()),)
+    if isinstance(refusal, QuotaExceeded):
+        return ()  # waiting would not help
     if refusal.status in (429, 503):
         seconds = refusal.facts.get("retry_after_seconds", 1)
         return ((b"retry-after", str(seconds).encode()),)

@@ -1,0 +1,43 @@
+"""The lab: how attacks fare against the market's trust rule, and against other rules.
+
+A *cell* is one simulated market: one *attack*, one *algorithm*, one seed. Its *sellers* have a
+true quality that nobody in it knows, its *buyers* see a ranking and choose by it, and every order
+goes through the market's own rooms (quote, order, delivery, receipt, review, refund) in a store of
+its own, under a clock that is moved by hand. The algorithm's scores decide tomorrow's ranking, so
+each algorithm lives in the market that it makes. When the days are over the store is audited.
+
+``play`` plays one cell, ``run`` many of them on several processors, ``report`` makes the table of
+means over seeds. The same seed gives the same numbers, whatever the machine and the number of
+processes.
+"""
+
+from market.lab.attacks import ATTACKS
+from market.lab.frames import days_frame, ranks_frame
+from market.lab.measures import MEASURES
+from market.lab.plan import Plan
+from market.lab.play import Cell, Played, play
+from market.lab.rankers import ALGORITHMS, OWN
+from market.lab.report import EXPECTED, Expectation, Finding, Report, judge, report
+from market.lab.running import Stopped, cells_of, run
+
+__all__ = [
+    "ALGORITHMS",
+    "ATTACKS",
+    "EXPECTED",
+    "MEASURES",
+    "OWN",
+    "Cell",
+    "Expectation",
+    "Finding",
+    "Plan",
+    "Played",
+    "Report",
+    "Stopped",
+    "cells_of",
+    "days_frame",
+    "judge",
+    "play",
+    "ranks_frame",
+    "report",
+    "run",
+]

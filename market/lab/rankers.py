@@ -1,0 +1,169 @@
+"""Algorithms that make scores of what happened: the market's own, and three to compare it with.
+
+The three others all read the same rating of an order: bad if the ledger saw it fail or refunded
+it, else what the buyer's review says; an order that settled without a word has none. They forget
+nothing, and a seller without ratings stands where the algorithm puts one that it knows nothing of.
+"""
+
+from abc import ABC, abstractmethod
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from typing import ClassVar, Final
+
+from market import trust
+from market.base.store import Store
+from market.lab.trading import Outcome
+
+OWN: Final = trust.RULE
+"""The name of the market's own rule."""
+
+
+class Ranker(ABC):
+    """Makes the scores of one simulated market. More is better; only the order counts."""
+
+    title: ClassVar[str]
+
+    @abstractmethod
+    def note(self, outcome: Outcome) -> None:
+        """Take in what became of an order."""
+
+    @abstractmethod
+    def scores(self, seller_ids: Sequence[str]) -> dict[str, float]:
+        """Return today's score of each of these sellers."""
+
+
+class Own(Ranker):
+    """The market's own rule, read through the door of the trust room; orders have told it all."""
+
+    title = "the market's own rule"
+
+    def __init__(self, store: Store, anchors: Sequence[str]) -> None:
+        self._store = store
+
+    def note(self, outcome: Outcome) -> None:
+        """Do nothing: the rooms have recorded the facts."""
+
+    def scores(self, seller_ids: Sequence[str]) -> dict[str, float]:
+        """Return what a search in this market would rank by."""
+        return self._store.read_now(trust.scores, seller_ids=list(seller_ids))
+
+
+class Counted(Ranker):
+    """What a seller's ratings amount to when all count alike."""
+
+    def __init__(self, prior: float) -> None:
+        self._prior = prior
+        self._good: dict[str, int] = defaultdict(int)
+        self._bad: dict[str, int] = defaultdict(int)
+
+    def note(self, outcome: Outcome) -> None:
+        """Count a rating."""
+        if outcome.rating is not None:
+            counts = self._good if outcome.rating else self._bad
+            counts[outcome.deal.seller.id] += 1
+
+    def scores(self, seller_ids: Sequence[str]) -> dict[str, float]:
+        """Return the mean of the ratings and of what was assumed beforehand."""
+        return {seller_id: self._score(seller_id) for seller_id in seller_ids}
+
+    def _score(self, seller_id: str) -> float:
+        good, bad = self._good[seller_id], self._bad[seller_id]
+        total = good + bad + 2 * self._prior
+        return (good + self._prior) / total if total else 0.5
+
+
+class Mean(Counted):
+    """The plain mean of all ratings; one half without any."""
+
+    title = "simple mean"
+
+    def __init__(self, store: Store, anchors: Sequence[str]) -> None:
+        super().__init__(prior=0.0)
+
+
+class Beta(Counted):
+    """The mean of Beta(1, 1) after all ratings: (1 + good) / (2 + good + bad)."""
+
+    title = "Bayesian beta (1, 1)"
+
+    def __init__(self, store: Store, anchors: Sequence[str]) -> None:
+        super().__init__(prior=1.0)
+
+
+class EigenTrust(Ranker):
+    """EigenTrust (Kamvar and others, 2003) with the anchors pre-trusted.
+
+    A buyer trusts a seller as far as its good ratings outnumber its bad ones; a seller trusts a
+    buyer by the number of orders it was paid for.
+    """
+
+    title = "EigenTrust, anchors pre-trusted"
+
+    def __init__(self, store: Store, anchors: Sequence[str]) -> None:
+        self._anchors = tuple(anchors)
+        self._opinions: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
+        self._trust: dict[str, float] = {}
+
+    def note(self, outcome: Outcome) -> None:
+        """Count a rating and a payment."""
+        buyer_id, seller_id = outcome.deal.buyer.id, outcome.deal.seller.id
+        if outcome.rating is not None:
+            self._opinions[buyer_id][seller_id] += 1 if outcome.rating else -1
+        if outcome.is_settled:
+            self._opinions[seller_id][buyer_id] += 1
+
+    def scores(self, seller_ids: Sequence[str]) -> dict[str, float]:
+        """Return where trust that starts at the anchors comes to rest."""
+        self._trust = eigentrust(self._opinions, self._anchors, start=self._trust)
+        return {seller_id: self._trust.get(seller_id, 0.0) for seller_id in seller_ids}
+
+
+def eigentrust(
+    opinions: Mapping[str, Mapping[str, int]],
+    anchors: Sequence[str],
+    *,
+    start: Mapping[str, float] | None = None,
+    damping: float = 0.15,
+    tolerance: float = 1e-7,
+    turns: int = 200,
+) -> dict[str, float]:
+    """Return everybody's global trust, which sums to 1: power iteration over local opinions.
+
+    Opinions below zero count as none, and each node's are made to sum to 1; who has none thinks
+    as the anchors are thought of. In each turn ``damping`` of the trust returns to the anchors.
+    """
+    rows = {node: _normal(row) for node, row in opinions.items()}
+    known = dict.fromkeys((*anchors, *rows, *(to for row in rows.values() for to in row)))
+    now = {node: (start or {}).get(node, 0.0) for node in known}
+    if not start:
+        now |= dict.fromkeys(anchors, 1.0 / len(anchors))
+    for _ in range(turns):
+        after = dict.fromkeys(known, 0.0)
+        for node, row in rows.items():
+            flow = (1 - damping) * now[node]
+            if flow:
+                for to, part in row.items():
+                    after[to] += flow * part
+        # What nobody passed on goes to the anchors, with the part that always does.
+        rest = (1.0 - sum(after.values())) / len(anchors)
+        for anchor in anchors:
+            after[anchor] += rest
+        change = sum(abs(after[node] - now[node]) for node in known)
+        now = after
+        if change < tolerance:
+            break
+    return now
+
+
+def _normal(row: Mapping[str, int]) -> dict[str, float]:
+    total = sum(count for count in row.values() if count > 0)
+    return {to: count / total for to, count in row.items() if count > 0}
+
+
+ALGORITHMS: Final[dict[str, Callable[[Store, Sequence[str]], Ranker]]] = {
+    OWN: Own,
+    "mean": Mean,
+    "beta": Beta,
+    "eigentrust": EigenTrust,
+}
+"""Every algorithm by the name that ``--algorithms`` knows."""
