@@ -6,6 +6,7 @@ ONLY ?=
 AGAINST ?=
 TESTS ?=
 JOBS ?= 2
+EXAMPLES ?= 100
 
 BIN := .venv/bin
 PIP = $(shell test -x $(BIN)/pip && echo $(BIN)/python -m pip || echo $(PYTHON) -m pip --python $(BIN)/python)
@@ -15,7 +16,7 @@ LOCK = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-ha
 
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help demo test check conformance fmt bench run migrate reference lock
+.PHONY: help demo test check conformance fuzz fmt bench run migrate reference lock
 
 help: ## list these commands
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r name text; \
@@ -36,6 +37,9 @@ check: .venv/.dev ## format, lint, types, floors, then all tests: what must be g
 
 conformance: .venv/.dev ## run others' stream suite and client on both databases (needs Node 20)
 	$(BIN)/python -W 'ignore:XDG_RUNTIME_DIR is not set' -m tests.conformance.run $(AGAINST)
+
+fuzz: .venv/.dev ## try every operation of the API with good and bad requests (EXAMPLES=100 each)
+	$(BIN)/python -m tests.fuzz.run --examples $(EXAMPLES)
 
 fmt: .venv/.dev ## format the code and mend what ruff can mend
 	$(BIN)/ruff format .

@@ -117,7 +117,7 @@ async def stampede(place: Place, number: int) -> Told:
 
 async def big_bodies(place: Place, number: int, size: int, path: str) -> Told:
     """Post bodies of so many bytes at once."""
-    head = f"POST {path} HTTP/1.1\r\nhost: market\r\nauthorization: Bearer {place.token}\r\n"
+    head = f"POST {path} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {place.token}\r\n"
     head += f"content-type: application/json\r\ncontent-length: {size}\r\n\r\n"
 
     async def post(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> str:
@@ -134,7 +134,7 @@ async def big_bodies(place: Place, number: int, size: int, path: str) -> Told:
 
 async def endless_bodies(place: Place, number: int, path: str) -> Told:
     """Post a chunked body that has no end."""
-    head = f"POST {path} HTTP/1.1\r\nhost: market\r\nauthorization: Bearer {place.token}\r\n"
+    head = f"POST {path} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {place.token}\r\n"
     head += "content-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n"
 
     async def post(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> str:

@@ -89,6 +89,31 @@ class AccountVerbs(Connection):
         body = wire.Fund(agent_id=agent_id, amount_minor=amount_minor, currency=currency)
         return await self.create("/v1/faucet", wire.WalletView, body, idempotency_key)
 
+    async def bond(self, seller_id: str | None = None) -> wire.SellerLimitsView:
+        """Return what a seller (this agent, unless another is named) has at stake."""
+        query = {"seller_id": seller_id}
+        return await self.call("GET", "/v1/bonds", wire.SellerLimitsView, query=query)
+
+    async def post_bond(
+        self, amount_minor: int, currency: str, *, idempotency_key: str | None = None
+    ) -> wire.SellerLimitsView:
+        """Move money from this seller's wallet into its bond."""
+        body = wire.MoveBond(amount_minor=amount_minor, currency=currency)
+        return await self.create("/v1/bonds", wire.SellerLimitsView, body, idempotency_key)
+
+    async def release_bond(
+        self, amount_minor: int, currency: str, *, idempotency_key: str | None = None
+    ) -> wire.SellerLimitsView:
+        """Move money from this seller's bond back into its wallet."""
+        body = wire.MoveBond(amount_minor=amount_minor, currency=currency)
+        return await self.create("/v1/bonds/release", wire.SellerLimitsView, body, idempotency_key)
+
+    async def unfreeze(self, agent_id: str, reason: str) -> wire.SellerLimitsView:
+        """Let a frozen seller take orders as others do (overseers)."""
+        path = f"/v1/agents/{url_part(agent_id)}/unfreeze"
+        body = wire.Unfreeze(reason=reason)
+        return await self.call("POST", path, wire.SellerLimitsView, body=body)
+
     async def give_mandate(
         self,
         buyer_id: str,

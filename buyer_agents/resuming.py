@@ -148,4 +148,5 @@ def listed(service: ServiceView) -> FoundView:
         trust=0.0,
         score=0.0,
         parts={},
+        flags=[],
     )

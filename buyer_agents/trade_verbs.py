@@ -56,10 +56,18 @@ class TradeVerbs(Connection):
         request: Mapping[str, Any],
         *,
         session_id: str | None = None,
+        max_minor: int | None = None,
+        max_units: int | None = None,
         idempotency_key: str | None = None,
     ) -> wire.QuoteView:
-        """Ask the price of exactly this input. Asking twice gives two quotes and binds nobody."""
-        body = wire.AskQuote(service_id=service_id, input=dict(request), session_id=session_id)
+        """Ask the price of exactly this input. Asking twice gives two quotes and binds nobody.
+
+        ``max_minor`` and ``max_units`` are the most that it may be.
+        """
+        body = wire.AskQuote(
+            service_id=service_id, input=dict(request), session_id=session_id,
+            max_minor=max_minor, max_units=max_units,
+        )  # fmt: skip
         return await self.create("/v1/quotes", wire.QuoteView, body, idempotency_key)
 
     async def quote(self, quote_id: str) -> wire.QuoteView:
@@ -77,6 +85,68 @@ class TradeVerbs(Connection):
         if shown != (*meant, claims.seller_id):
             raise BadSignature("the quote shows other terms than it signs")
         return claims
+
+    # Bargaining
+
+    async def counter(
+        self,
+        quote: wire.QuoteView,
+        amount_minor: int,
+        *,
+        note: str = "",
+        session_id: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> wire.CounterView:
+        """Name a lower price for a quote's work; the quote stays good at its own."""
+        body = wire.MakeCounter(amount_minor=amount_minor, note=note, session_id=session_id)
+        path = f"/v1/quotes/{url_part(quote.id)}/counter"
+        return await self.create(path, wire.CounterView, body, idempotency_key)
+
+    async def counters(
+        self, *, state: str | None = None, cursor: str | None = None, limit: int = 100
+    ) -> Page[wire.CounterView]:
+        return await self.call(
+            "GET", "/v1/counters", Page[wire.CounterView],
+            query={"state": state, "cursor": cursor, "limit": limit},
+        )  # fmt: skip
+
+    async def counter_offer(self, counter_id: str) -> wire.CounterView:
+        return await self.call("GET", f"/v1/counters/{url_part(counter_id)}", wire.CounterView)
+
+    async def answer_counter(
+        self, counter: wire.CounterView, amount_minor: int, *, expires_seconds: int = 300
+    ) -> wire.CounterView:
+        """Offer the work of a counter-offer for another amount, as its seller; signed."""
+        commitment = await self.sign(
+            signed.OFFER, signed.OfferClaims, counter_id=counter.id, quote_id=counter.quote_id,
+            quote_digest=counter.quote_digest, amount_minor=amount_minor,
+            currency=counter.currency, exp=self.moment() + expires_seconds,
+        )  # fmt: skip
+        path = f"/v1/counters/{url_part(counter.id)}/answer"
+        body = wire.AnswerCounter(commitment=commitment)
+        return await self.call("POST", path, wire.CounterView, body=body, repeatable=True)
+
+    async def decline_counter(self, counter_id: str, reason: str) -> wire.CounterView:
+        path = f"/v1/counters/{url_part(counter_id)}/decline"
+        body = wire.DeclineCounter(reason=reason)
+        return await self.call("POST", path, wire.CounterView, body=body, repeatable=True)
+
+    async def read_offer(self, quote: wire.QuoteView) -> signed.OfferClaims:
+        """Return what the seller itself signed for a bargained quote.
+
+        Raises:
+            BadSignature: no published key of the seller signed it, or it is for another amount.
+        """
+        claims = await self.read_quote(quote)
+        if claims.offer is None:
+            raise BadSignature("the quote was not bargained: only the market signed it")
+        keys = await self.published_keys(f"/v1/agents/{url_part(quote.seller_id)}/keys")
+        offer = read_by(keys, claims.offer, typ=signed.OFFER, claims=signed.OfferClaims)
+        said = (offer.iss, offer.quote_id, offer.amount_minor, offer.currency)
+        meant = (quote.seller_id, quote.origin_quote_id, quote.amount_minor, quote.currency)
+        if said != meant:
+            raise BadSignature("the seller signed another offer")
+        return offer
 
     async def read_manifest(self, service: wire.ServiceView) -> dict[str, Any]:
         """Return the manifest that the seller itself signed.
@@ -158,6 +228,10 @@ class TradeVerbs(Connection):
 
     async def accept(self, order_id: str) -> wire.OrderView:
         return await self._move(order_id, "accept")
+
+    async def release(self, order_id: str, *, units: int | None = None) -> wire.OrderView:
+        """Pay for the first ``units``, or for all that is delivered so far, while work goes on."""
+        return await self._move(order_id, "release", wire.ReleasePayment(units=units))
 
     async def fail(self, order_id: str, reason: str) -> wire.OrderView:
         """Give an order up; the buyer gets everything back."""

@@ -14,8 +14,8 @@ import structlog
 from litestar import Litestar
 from litestar.enums import ScopeType
 from litestar.types import (
+    ASGIApp,
     ExceptionHandler,
-    HTTPScope,
     LifeSpanReceive,
     LifeSpanScope,
     LifeSpanSend,
@@ -45,9 +45,10 @@ class Market(Litestar):
     them, and it needs none: no parameters, no sessions, problem documents of its own.
     """
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, settings: Settings, **options: Any) -> None:
         super().__init__(**options)
         self._streams = streams.StreamFace(self.state)
+        self._porch = http.Porch(settings, open_path=streams.PREFIX, shared=streams.SHARED)
 
     async def __call__(
         self,
@@ -55,13 +56,20 @@ class Market(Litestar):
         receive: Receive | LifeSpanReceive,
         send: Send | LifeSpanSend,
     ) -> None:
-        """Serve one connection."""
-        call = cast("HTTPScope", scope)
-        is_request = scope["type"] == ScopeType.HTTP
-        if is_request and call["path"].startswith(streams.PREFIX):
-            await self._streams(call, cast("Receive", receive), cast("Send", send))
-        else:
+        """Serve one request, socket or lifespan."""
+        if scope["type"] == "lifespan":
             await super().__call__(scope, receive, send)
+            return
+        call = cast("Scope", scope)
+        is_streams = scope["type"] == ScopeType.HTTP and call["path"].startswith(streams.PREFIX)
+        app = self._streams if is_streams else super().__call__
+        await self._porch.let_in(
+            self.state.desk,
+            cast("ASGIApp", app),
+            call,
+            cast("Receive", receive),
+            cast("Send", send),
+        )
 
 
 def create_app(
@@ -77,6 +85,7 @@ def create_app(
     ones.
     """
     return Market(
+        settings,
         route_handlers=http.controllers(settings),
         request_class=http.Call,
         before_request=http.answer_options,
@@ -112,11 +121,15 @@ async def opened(
             clock=store.clock,
             doors=http.Doorkeeper(store, store.clock, audience=settings.issuer + identity.REST),
             documents=http.make_documents(settings, http.published(app.routes)),
+            rates=http.Rates(settings),
+            quotas=http.Quotas(store),
+            disk=http.Disk(settings),
         )
         async with (
             _in_background(keep_house(store, pause=pause)),
             _in_background(streams.Courier(store).run()),
             _in_background(keep_lookout(store)),
+            _in_background(http.keep_watch(store, app.state.desk.doors)),
         ):
             yield
     finally:

@@ -53,6 +53,18 @@ async def expire_orders(store: Store) -> int:
     return sum(what != "nothing" for what in happened)
 
 
+async def finish_suspensions(store: Store) -> int:
+    """Go on with suspended agents: what another worker still placed, and what was too much."""
+    done = 0
+    for suspension in await store.scan(identity.unfinished_suspensions):
+        for _ in range(MAX_SLICES):
+            found = await store.write(orders.carry_through, suspension=suspension)
+            done += found
+            if not found:
+                break
+    return done
+
+
 async def answer_unanswered(store: Store) -> int:
     """Answer for workers that let a steer's deadline pass."""
     return await store.write(orders.answer_unanswered)
@@ -66,6 +78,16 @@ async def sweep_presence(store: Store) -> int:
 async def answer_unheard(store: Store) -> int:
     """Answer for the actors of runs that let a steer's deadline pass."""
     return await store.write(sessions.answer_unheard)
+
+
+async def renew_order_limits(store: Store) -> int:
+    """Look what a typical order costs now; caps and bonds follow from it."""
+    typical = await store.scan(orders.typical_order)
+    if typical is None:
+        return 0
+    currency = store.settings.currency
+    await store.write(catalog.set_order_limits, currency=currency, **typical._asdict())
+    return 1
 
 
 async def fold_house(store: Store) -> int:
@@ -89,8 +111,14 @@ async def forget_idempotency(store: Store) -> int:
 
 
 async def forget_quotes(store: Store) -> int:
-    """Remove quotes that nobody took up."""
-    return await store.write(catalog.forget_quotes)
+    """Remove quotes that nobody took up, and counter-offers that came to nothing."""
+    return await store.write(catalog.forget_quotes) + await store.write(catalog.forget_counters)
+
+
+async def expire_counters(store: Store) -> int:
+    """End the counter-offers that no seller answered in time."""
+    due = await store.scan(catalog.counters_due)
+    return sum([await store.write(orders.expire_counter, counter_id=one) for one in due])
 
 
 async def sign_logs(store: Store) -> int:
@@ -126,11 +154,14 @@ async def sweep_streams(store: Store) -> int:
 
 
 CHORES: Final = (
+    Chore("suspensions.finish", 1, finish_suspensions),
     Chore("orders.expire", 1, expire_orders),
+    Chore("counters.expire", 1, expire_counters),
     Chore("controls.answer", 1, answer_unanswered),
     Chore("runs.answer", 1, answer_unheard),
     Chore("presence.sweep", 1, sweep_presence),
     Chore("house.fold", 1, fold_house),
+    Chore("limits.renew", 60, renew_order_limits),
     Chore("assertions.forget", 60, forget_assertions),
     Chore("delegations.forget", 60, forget_delegations),
     Chore("answers.forget", 600, forget_idempotency),

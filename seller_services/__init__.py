@@ -16,20 +16,25 @@ there is to know, so that a seller that was killed goes on where it stopped::
 
     if __name__ == "__main__":
         seller.run()
+
+Who may pay less says so with ``@seller.bargain``; without it a counter-offer is declined.
 """
 
+from seller_services.bargaining import Bargain, down_to
 from seller_services.handling import CannotDeliver, Chunk, Handler, Order, Steering
 from seller_services.keys import handle_of, load_or_make
 from seller_services.measure import share_of
 from seller_services.seller import Seller, log_to_stderr
 
 __all__ = [
+    "Bargain",
     "CannotDeliver",
     "Chunk",
     "Handler",
     "Order",
     "Seller",
     "Steering",
+    "down_to",
     "handle_of",
     "load_or_make",
     "log_to_stderr",

@@ -67,6 +67,9 @@ class Order:
         self.units = view.units
         """How much work was paid for, in the manifest's measure."""
 
+        self.is_cap = view.terms.is_cap
+        """Whether ``units`` are the most that may be delivered, and what is delivered is paid."""
+
         self.chunks_delivered = view.chunks_delivered
         """Chunks that the market had when this run began; they are made again and skipped."""
 

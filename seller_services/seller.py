@@ -3,7 +3,6 @@
 import logging
 import os
 import sys
-import tomllib
 from collections.abc import Callable
 from contextlib import aclosing, suppress
 from functools import partial
@@ -18,7 +17,9 @@ from anyio.abc import TaskGroup, TaskStatus
 from buyer_agents import MarketClient, MarketUnreachable, every, follow_inbox
 from market.protocol.manifest import load_manifest
 from market.protocol.signing import SigningKey
+from market.protocol.toml import load_text, read_toml
 from market.protocol.wire import OrderState, OrderView, Page, ServiceView
+from seller_services.bargaining import Bargain, Counter, stand_firm
 from seller_services.handling import Handler, check_handler
 from seller_services.keys import handle_of, load_or_make
 from seller_services.work import work_on
@@ -30,6 +31,7 @@ RETURN_SECONDS: Final = 5.0
 _OPEN: Final[tuple[OrderState, ...]] = ("started", "placed")
 
 DeclaredHandler = TypeVar("DeclaredHandler", bound=Handler)
+DeclaredBargain = TypeVar("DeclaredBargain", bound=Bargain)
 log = structlog.get_logger(__name__)
 
 
@@ -46,10 +48,11 @@ class Seller:
     ) -> None:
         path = Path(manifest)
         self.manifest = load_manifest(path)
-        self._tree = tomllib.loads(path.read_text("utf-8"))
+        self._tree = read_toml(load_text(path))
         self._key = key if isinstance(key, SigningKey) else Path(key)
         self._handle_name = handle
         self._handler: Handler | None = None
+        self._bargain: Bargain = stand_firm
 
     @property
     def handle_name(self) -> str:
@@ -63,6 +66,15 @@ class Seller:
         check_handler(handler)
         self._handler = handler
         return handler
+
+    def bargain(self, decide: DeclaredBargain) -> DeclaredBargain:
+        """Declare the function that answers counter-offers; without one they are declined.
+
+        It gets a ``CounterView`` and returns the amount, in minor units, for which the seller
+        would do the work: at most what was quoted. None declines.
+        """
+        self._bargain = decide
+        return decide
 
     def run(self, url: str | None = None) -> None:
         """Serve until interrupted; a market that stays away is waited for.
@@ -100,7 +112,9 @@ class Seller:
         await market.register(self.handle_name, "seller")
         service = await market.publish(self._tree)
         log.info("seller.serving", service_id=service.id, slug=service.slug, url=market.url)
-        desk = _Desk(market, service.slug, self._handler, self.manifest.limits.concurrency)
+        limits = self.manifest.limits
+        counter = Counter(market, service.slug, self._bargain)
+        desk = _Desk(market, service.slug, self._handler, limits.concurrency, counter)
         away: BaseException | None = None
         try:
             async with anyio.create_task_group() as group:
@@ -154,8 +168,16 @@ class _FirstListing:
 class _Desk:
     """Takes as many orders at once as the manifest promises; the rest stay in the inbox."""
 
-    def __init__(self, market: MarketClient, slug: str, handler: Handler, concurrency: int) -> None:
+    def __init__(
+        self,
+        market: MarketClient,
+        slug: str,
+        handler: Handler,
+        concurrency: int,
+        counter: Counter,
+    ) -> None:
         self._market = market
+        self._counter = counter
         self._slug = slug
         self._handler = handler
         self._places = anyio.Semaphore(concurrency)
@@ -164,6 +186,7 @@ class _Desk:
     async def take_orders(self, group: TaskGroup) -> None:
         """First go on with the orders that are open, then take each that comes."""
         acknowledged = (await self._market.inbox(limit=1)).acknowledged
+        await self._counter.answer_open()
         for state in _OPEN:
             fetch = partial(_open_orders, self._market, state)
             async for order in every(fetch):
@@ -174,6 +197,9 @@ class _Desk:
                 if message.kind == "order.placed":
                     if message.body["slug"] == self._slug:
                         await self._take(group, message.body["order_id"])
+                    await self._market.acknowledge(message.offset)
+                elif message.kind == "quote.countered":
+                    await self._counter.answer(message.body["counter_id"])
                     await self._market.acknowledge(message.offset)
 
     async def _take(self, group: TaskGroup, order_id: str) -> None:

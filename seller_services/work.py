@@ -126,7 +126,8 @@ class Work:
     async def _deliver(self) -> None:
         """Send the chunks that the market does not have yet, and declare the delivery complete."""
         digest, count, units = "", 0, 0
-        async with aclosing(metered(self._outputs(), self._order.units)) as chunks:
+        order = self._order
+        async with aclosing(metered(self._outputs(), order.units, is_cap=order.is_cap)) as chunks:
             async for chunk in chunks:
                 digest = _chain(digest, chunk.output, count)
                 units += chunk.units

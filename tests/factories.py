@@ -205,6 +205,21 @@ async def mandate(principal: Party, buyer: Party, **limits: Any) -> MandateView:
     return await store.write(mandates.give, caller=principal.caller, signed=signed)
 
 
+def decision(by: Party, order: OrderView, verdict: str = "approve", **changes: Any) -> str:
+    """A human's signed word on an order that waits."""
+    claims = {
+        "exp": seconds_of(by.store.clock.now()) + 60,
+        "jti": f"decision-{order.id}",
+        "order_id": order.id,
+        "decision": verdict,
+        "amount_minor": order.amount_minor,
+        "currency": order.currency,
+        **changes,
+    }
+    token: str = by.signs(signed_forms.DecisionClaims, **claims).token
+    return token
+
+
 def output(index: int) -> dict[str, Any]:
     """The output of chunk ``index``."""
     return {"rows": [f"row {index}"]}

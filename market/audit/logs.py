@@ -1,9 +1,10 @@
 """One session's log against everything it speaks of: order rows, chunks, money and receipts."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import bindparam, func, select
+from sqlalchemy import bindparam, func, select, text
 
 from market.audit.checkpoints import check_checkpoints
 from market.audit.findings import Finding
@@ -13,14 +14,20 @@ from market.audit.told import Movement, Told
 from market.base import streams
 from market.base.clock import rfc3339
 from market.base.sql import Sql
+from market.base.tables import JsonText
 from market.base.work import Snapshot
+from market.ledger.posting import refund_key
 from market.ledger.tables import postings, transactions
 from market.orders.tables import orders, receipts
 from market.protocol.proving import LogReport
 from market.sessions.tables import sessions
 
 ACTS: Final = ("hold", "capture", "void", "refund")
-"""An order's money moves at most once in each of these ways, under the key ``<order>:<act>``."""
+"""The ways in which an order's money moves, each under the key ``<order>:<act>``. What moves in
+parts has a number behind it from the second part on: ``<order>:capture:2``."""
+
+NUMBERED: Final = ("capture", "refund")
+"""What may move in parts."""
 
 _is_asked = orders.c.session_id == bindparam("session_id")
 _SESSION: Final = Sql(select(sessions.c.closed_at).where(sessions.c.id == bindparam("session_id")))
@@ -32,25 +39,42 @@ _RECEIPTS: Final = Sql(
     .join_from(orders, receipts, receipts.c.order_id == orders.c.id)
     .where(_is_asked)
 )
-_MOVEMENTS: Final = Sql(
-    select(
-        transactions.c.order_id,
-        transactions.c.reason,
-        transactions.c.amount_minor,
-        func.coalesce(postings.c.amount_minor, 0).label("fee_minor"),
-        transactions.c.recorded_at,
-    )
-    .join_from(
-        orders,
-        transactions,
-        transactions.c.idempotency_key.in_([orders.c.id + f":{act}" for act in ACTS]),
-    )
-    .outerjoin(
-        postings,
-        (postings.c.transaction_id == transactions.c.id)
-        & (postings.c.account_id == "fees:" + orders.c.currency),
-    )
+_house = postings.alias("house")
+_FIELDS: Final = (
+    transactions.c.order_id,
+    transactions.c.reason,
+    transactions.c.amount_minor,
+    func.coalesce(_house.c.amount_minor, 0).label("fee_minor"),
+    transactions.c.recorded_at,
+)
+_is_fee = (_house.c.transaction_id == transactions.c.id) & (
+    _house.c.account_id == "fees:" + orders.c.currency
+)
+_ESCROWED: Final = Sql(
+    select(*_FIELDS)
+    .join_from(orders, postings, postings.c.account_id == orders.c.escrow_id)
+    .join(transactions, transactions.c.id == postings.c.transaction_id)
+    .outerjoin(_house, _is_fee)
     .where(_is_asked)
+)
+_refunds = (
+    select(*_FIELDS)
+    .join_from(transactions, orders, orders.c.id == transactions.c.order_id)
+    .outerjoin(_house, _is_fee)
+)
+_keys = bindparam("keys", type_=JsonText())
+_REFUNDED: Final = Sql.per_dialect(
+    sqlite=_refunds.where(
+        text("transactions.idempotency_key IN (SELECT value FROM json_each(:keys))").bindparams(
+            _keys
+        )
+    ),
+    postgresql=_refunds.where(
+        text(
+            "transactions.idempotency_key IN "
+            "(SELECT jsonb_array_elements_text(CAST(:keys AS jsonb)))"
+        ).bindparams(_keys)
+    ),
 )
 
 
@@ -89,7 +113,7 @@ def prove_log(snapshot: Snapshot, *, session_id: str, tokens: Sequence[str] = ()
     )
     closed_at = snapshot.one(_SESSION, session_id=session_id).closed_at
     moved: dict[str, list[Movement]] = {}
-    for row in snapshot.all(_MOVEMENTS, session_id=session_id):
+    for row in _movements(snapshot, session_id, rows.values()):
         at = rfc3339(row.recorded_at)
         movement = Movement(row.reason, row.amount_minor, row.fee_minor, at)
         moved.setdefault(row.order_id, []).append(movement)
@@ -102,6 +126,16 @@ def prove_log(snapshot: Snapshot, *, session_id: str, tokens: Sequence[str] = ()
         *check_receipts(signed, rows, log.hashes),
     ]
     return ProvenLog(log.report, findings)
+
+
+def _movements(snapshot: Snapshot, session_id: str, rows: Iterable[Any]) -> list[Any]:
+    """What went through the escrows of a session's orders, and what came back later."""
+    # One number more than is counted: a refund that nobody counted is found too.
+    keys = [refund_key(row.id, number) for row in rows for number in range(1, row.refunds + 2)]
+    return [
+        *snapshot.all(_ESCROWED, session_id=session_id),
+        *snapshot.all(_REFUNDED, keys=keys),
+    ]
 
 
 def _check_end(
@@ -134,6 +168,10 @@ def _check_orders(rows: Mapping[str, Any], told: Mapping[str, Told]) -> list[Fin
         if kept != heard:
             detail = f"state, chunks, units and digest are {kept}; the log says {heard}"
             findings.append(Finding(rule="orders", where=f"order {order_id}", detail=detail))
+        findings += [
+            Finding(rule="orders", where=f"order {order_id}", detail=turn)
+            for turn in order.wrong_turns
+        ]
     return findings
 
 
@@ -143,12 +181,13 @@ def _check_movements(
     """V9: money moved as the log says, at the same moment, and in no other way."""
     findings: list[Finding] = []
     for order_id in moved.keys() | told.keys():
-        real = set(moved.get(order_id, ()))
-        said = set(told[order_id].movements) if order_id in told else set()
+        real = Counter(moved.get(order_id, ()))
+        said = Counter(told[order_id].movements if order_id in told else ())
         # Support outlives the log: a refund after the close has its receipt alone.
-        unsaid = {one for one in real - said if not _is_after(one, closed_at)}
+        unsaid = [one for one in (real - said).elements() if not _is_after(one, closed_at)]
         findings += _differences(order_id, "moved, and the log does not say so", unsaid)
-        findings += _differences(order_id, "said by the log, and did not move so", said - real)
+        unmoved = (said - real).elements()
+        findings += _differences(order_id, "said by the log, and did not move so", unmoved)
     return findings
 
 

@@ -5,10 +5,10 @@ The databases do the comparing; each query returns the rows that break a rule, a
 
 from typing import Any, Final
 
-from sqlalchemy import case, func, or_, select
+from sqlalchemy import and_, case, func, or_, select
 
 from market.audit.findings import Finding
-from market.audit.logs import ACTS
+from market.audit.logs import ACTS, NUMBERED
 from market.base.sql import Sql, sum_of
 from market.base.work import Snapshot
 from market.ledger.tables import accounts, postings, transactions
@@ -25,7 +25,7 @@ def _flow(reason: str) -> Any:
 
 _held, _captured, _voided = map(_flow, ("escrow.hold", "escrow.capture", "escrow.void"))
 _is_ended = or_(*(orders.c.state == state for state in sorted(ENDED)))
-_owed = case((_is_ended, 0), else_=orders.c.amount_minor)
+_owed = case((_is_ended, 0), else_=orders.c.amount_minor - orders.c.captured_minor)
 _ORDER = [
     orders.c.id,
     orders.c.state,
@@ -72,8 +72,14 @@ _STRAY: Final = Sql(
         transactions.c.order_id.is_not(None),
         or_(
             orders.c.id.is_(None),
-            transactions.c.idempotency_key.not_in(
-                [transactions.c.order_id + f":{act}" for act in ACTS]
+            and_(
+                transactions.c.idempotency_key.not_in(
+                    [transactions.c.order_id + f":{act}" for act in ACTS]
+                ),
+                *(
+                    transactions.c.idempotency_key.not_like(transactions.c.order_id + f":{act}:%")
+                    for act in NUMBERED
+                ),
             ),
         ),
     )

@@ -61,6 +61,7 @@ def _said(receipt: ReceiptClaims) -> dict[str, Any]:
         "held_minor": receipt.held_minor,
         "captured_minor": receipt.captured_minor,
         "fee_minor": receipt.fee_minor,
+        "referral_minor": receipt.referral_minor,
         "returned_minor": receipt.returned_minor,
         "refunded_minor": receipt.refunded_minor,
         "first_offset": receipt.first_offset,
@@ -82,6 +83,7 @@ def _is_so(receipt: ReceiptClaims, order: Any) -> dict[str, Any]:
         "held_minor": order.amount_minor,
         "captured_minor": order.captured_minor,
         "fee_minor": order.fee_minor,
+        "referral_minor": order.referral_minor,
         "returned_minor": order.returned_minor,
         # A receipt of the settlement was true when it was issued, before the refund.
         "refunded_minor": order.refunded_minor if receipt.outcome == "refunded" else 0,

@@ -6,9 +6,12 @@ from typing import Final
 from sqlalchemy import bindparam, func, or_, select
 
 from market import ledger, orders, trust
-from market.audit import money
+from market.audit import allowances, money
+from market.audit.effects import unfounded
 from market.audit.findings import MAX_FINDINGS, Finding, from_lines
+from market.audit.holds import overdue
 from market.audit.logs import audit_log
+from market.audit.payees import wrongful
 from market.base.sql import Sql
 from market.base.streams import entries, streams
 from market.base.work import Snapshot
@@ -56,6 +59,18 @@ _UNOWNED: Final = Sql(
     .where(order_rows.c.id.is_(None))
     .limit(MAX_FINDINGS)
 )
+_DOUBLED: Final = Sql(
+    select(
+        receipts.c.order_id,
+        func.count().label("number"),
+        func.min(receipts.c.id).label("first"),
+        func.max(receipts.c.id).label("last"),
+    )
+    .where(receipts.c.outcome != "refunded")
+    .group_by(receipts.c.order_id)
+    .having(func.count() > 1)
+    .limit(MAX_FINDINGS)
+)
 
 
 def audit(snapshot: Snapshot) -> list[Finding]:
@@ -75,12 +90,18 @@ def audit(snapshot: Snapshot) -> list[Finding]:
 def _checks(snapshot: Snapshot) -> Iterator[list[Finding]]:
     yield from_lines("ledger", ledger.check(snapshot))
     yield money.escrows(snapshot)
+    yield overdue(snapshot)
     yield money.strays(snapshot)
+    yield wrongful(snapshot)
     yield money.mandate_counters(snapshot)
+    yield allowances.unallowed(snapshot)
+    yield allowances.windows(snapshot)
     yield from_lines("orders", orders.check(snapshot))
     yield from_lines("trust", trust.check(snapshot))
     yield _uncounted(snapshot)
     yield _unowned(snapshot)
+    yield _doubled(snapshot)
+    yield from unfounded(snapshot)
     after = ""
     while page := snapshot.all(_SESSIONS_AFTER, after=after):
         for row in page:
@@ -110,4 +131,17 @@ def _unowned(snapshot: Snapshot) -> list[Finding]:
             detail=f"it is for {row.order_id}, no such order",
         )
         for row in snapshot.all(_UNOWNED)
+    ]
+
+
+def _doubled(snapshot: Snapshot) -> list[Finding]:
+    """V7: an order ends once, and has one receipt of its ending."""
+    return [
+        Finding(
+            rule="receipts",
+            where=f"order {row.order_id}",
+            detail=f"expected one receipt of its ending, found {row.number}: {row.first} to "
+            f"{row.last}",
+        )
+        for row in snapshot.all(_DOUBLED)
     ]

@@ -4,9 +4,12 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from market.protocol.events import KINDS, Event
-from market.protocol.folding import ORDER_STATES
+from market.protocol.folding import ENDED, ORDER_STATES
 
-_ENDING: Final = (("escrow.capture", "captured_minor"), ("escrow.void", "returned_minor"))
+_PAYING: Final = frozenset({"order.released", "order.settled", "order.cancelled", "order.failed"})
+"""Kinds that announce a capture; the amounts in them are those of all captures so far."""
+
+_ENDING: Final = (("escrow.void", "returned_minor"),)
 _FLOWS: Final = {
     "order.placed": (("escrow.hold", "amount_minor"),),
     "order.settled": _ENDING,
@@ -28,14 +31,19 @@ class Movement(NamedTuple):
 
 @dataclass
 class Told:
-    """One order as its log tells it. ``digest`` is that of all chunks, "" without any."""
+    """One order as its log tells it. ``digest`` is that of all chunks, "" without any.
+
+    ``wrong_turns``: what happened to it after it had ended (V7: endings absorb).
+    """
 
     state: str = ""
+    captured_minor: int = 0
     fee_minor: int = 0
     chunks: int = 0
     units: int = 0
     digest: str = ""
     movements: list[Movement] = field(default_factory=list)
+    wrong_turns: list[str] = field(default_factory=list)
 
 
 def hear(told: dict[str, Told], event: Event) -> None:
@@ -47,9 +55,12 @@ def hear(told: dict[str, Told], event: Event) -> None:
     if event.order_id is None or kind is None or kind.writer != "market":
         return
     order = told.setdefault(event.order_id, Told())
+    if order.state in ENDED and (event.kind in ORDER_STATES or event.kind == "delivery.chunk"):
+        turn = f"{event.kind} at offset {event.offset}, when it had been {order.state}"
+        order.wrong_turns.append(turn)
     order.state = ORDER_STATES.get(event.kind, order.state)
-    if _FLOWS.get(event.kind) is _ENDING:
-        order.fee_minor = _whole(event, "fee_minor")
+    if event.kind in _PAYING:
+        order.movements += _paid(order, event)
     order.movements += movements_of(event, order.fee_minor)
     if event.kind == "delivery.chunk":
         order.chunks += 1
@@ -59,12 +70,24 @@ def hear(told: dict[str, Told], event: Event) -> None:
 
 def movements_of(event: Event, fee_minor: int) -> list[Movement]:
     """Return the movements that an event announces, of an order that was charged this fee."""
-    house = {"escrow.capture": fee_minor, "order.refund": -fee_minor}
+    house = {"order.refund": -fee_minor}
     moved = [
         Movement(reason, _whole(event, amount), house.get(reason, 0), event.recorded_at)
         for reason, amount in _FLOWS.get(event.kind, ())
     ]
     return [movement for movement in moved if movement.amount_minor]
+
+
+def _paid(order: Told, event: Event) -> list[Movement]:
+    """Return the capture that an event announces: what it says, less what was captured before."""
+    before = (order.captured_minor, order.fee_minor)
+    order.captured_minor = _whole(event, "captured_minor")
+    order.fee_minor = _whole(event, "fee_minor")
+    part_minor = order.captured_minor - before[0]
+    if not part_minor:
+        return []
+    fee_minor = order.fee_minor - before[1]
+    return [Movement("escrow.capture", part_minor, fee_minor, event.recorded_at)]
 
 
 def _whole(event: Event, name: str) -> int:

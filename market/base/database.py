@@ -43,6 +43,10 @@ class StoreFailed(RuntimeError):
     """The database could not commit; the whole batch is void."""
 
 
+class StoreFull(StoreFailed):
+    """There is no room on the database's disk."""
+
+
 class RetryUnit(RuntimeError):
     """The database asks to try this unit again."""
 
@@ -88,6 +92,10 @@ class Database(Protocol):
         ...
 
     def is_retryable(self, error: BaseException) -> bool: ...
+
+    def is_full(self, error: BaseException | None) -> bool:
+        """Whether there was no room on the disk."""
+        ...
 
     def is_broken(self) -> bool:
         """Whether the transaction has ended by itself, and everything in it is void."""
@@ -170,6 +178,10 @@ class Sqlite(_Savepoints):
     def is_retryable(self, error: BaseException) -> bool:
         return False
 
+    def is_full(self, error: BaseException | None) -> bool:
+        code = getattr(error, "sqlite_errorcode", None)
+        return isinstance(error, sqlite3.Error) and code == sqlite3.SQLITE_FULL
+
     def is_broken(self) -> bool:
         # SQLite ends the whole transaction by itself when the disk is full or fails.
         return not self._writing.in_transaction
@@ -188,7 +200,8 @@ class Sqlite(_Savepoints):
             self._writing.execute(text)
         except sqlite3.Error as error:
             self.drop()
-            raise StoreFailed(str(error)) from error
+            failure = StoreFull if self.is_full(error) else StoreFailed
+            raise failure(str(error)) from error
 
     def _open(self) -> sqlite3.Connection:
         connection = _connect(self._path.absolute().as_uri())
@@ -260,6 +273,9 @@ class Postgres(_Savepoints):
             | postgres_errors.LockNotAvailable,
         )
 
+    def is_full(self, error: BaseException | None) -> bool:
+        return isinstance(error, postgres_errors.DiskFull)
+
     def is_broken(self) -> bool:
         return bool(self._connection.closed)
 
@@ -275,7 +291,8 @@ class Postgres(_Savepoints):
             return self._connection.execute(text).statusmessage  # type: ignore[no-any-return]
         except psycopg.Error as error:
             self.drop()
-            raise StoreFailed(str(error)) from error
+            failure = StoreFull if self.is_full(error) else StoreFailed
+            raise failure(str(error)) from error
 
 
 def _connect(uri: str) -> sqlite3.Connection:

@@ -16,7 +16,7 @@ from sqlalchemy import Column, PrimaryKeyConstraint, String, Table, Text, bindpa
 from market.base.errors import Conflict, KeyReused, MarketError, every_refusal
 from market.base.sql import Sql, insert
 from market.base.tables import Flag, UtcDateTime, metadata
-from market.base.work import UnitOfWork
+from market.base.work import Snapshot, UnitOfWork
 
 KEEP: Final = timedelta(days=7)
 """How long an answer is kept for repeats."""
@@ -76,6 +76,11 @@ def recall(uow: UnitOfWork, once: Once, verb: Callable[..., Any]) -> Any:
         # A code that an upgrade has taken away: still a refusal, and nothing is tried again.
         raise _refusals().get(kept.code, Conflict)(kept.detail, **kept.facts)
     return msgspec.json.decode(row.answer, type=_answer_type(verb))
+
+
+def is_kept(snapshot: Snapshot, *, once: Once) -> bool:
+    """Whether the first request under this key was answered: a repeat is answered alike."""
+    return snapshot.one(_FIND, agent_id=once.agent_id, key=once.key) is not None
 
 
 def keep_answer(uow: UnitOfWork, once: Once, answer: Any) -> None:

@@ -14,6 +14,9 @@ from market.protocol.wire import Page
 
 MAX_LIMIT: Final = 100
 Limit = Annotated[int, Meta(ge=1, le=MAX_LIMIT)]
+Cursor = Annotated[
+    str, Meta(max_length=500, pattern=r"^[A-Za-z0-9_-]*\Z", description="`next` of the page before")
+]
 
 Row = TypeVar("Row")
 Item = TypeVar("Item")

@@ -15,6 +15,8 @@ PREFIX: Final = "MARKET_"
 
 _AT_LEAST_ONE: Final = (
     "control_answer_seconds", "lease_seconds", "pause_seconds", "presence_seconds",
+    "dispute_answer_seconds", "dispute_decide_seconds",
+    "typical_after_orders", "start_cap_orders",
     "requests_per_second", "writes_per_second", "visits_per_second", "requests_at_once",
     "max_open_sessions", "max_open_quotes", "max_services", "max_inbox", "max_note_bytes",
     "max_streams", "max_stream_bytes",
@@ -54,12 +56,29 @@ class Settings:
     """Within how long a worker, or else the market, answers a steer."""
     lease_seconds: int = 30
     """How long a worker may be silent: then its order is stalled, and fails after as long again."""
+    dispute_window_seconds: int = 86_400
+    """How long after its settlement an order may be disputed, where its manifest does not say."""
+    dispute_answer_seconds: int = 3_600
+    """Within how long a seller answers a dispute; its silence concedes what is claimed."""
+    dispute_decide_seconds: int = 86_400
+    """Within how long an overseer decides one that the seller contests; else the claim falls."""
     pause_seconds: int = 3_600
     """How long an order may stay paused by the buyer's side before the market cancels it."""
     presence_seconds: int = 30
     """How long a participant may be silent before it counts as gone from a session."""
+    typical_after_orders: int = 20
+    """Settled orders of 30 days from which on their median price is that of a typical order. A
+    younger market asks for no bonds and caps no orders."""
+    bond_orders: int = 3
+    """How many typical orders a seller's bond is of; 0 asks for none."""
+    start_cap_orders: int = 50
+    """The largest order that a seller without a past may get, in typical orders."""
+    bond_cool_off_seconds: int = 604_800
+    """How long a seller's last order must have ended before its bond is released."""
     overseer_ids: tuple[str, ...] = ()
     """Ids of the agents that may register as overseers."""
+    anchors_by_one: bool = False
+    """``true`` lets one overseer both propose and confirm an anchor. Sandbox mode only."""
     queue_limit: int = 2_000
     """Units of work that may wait for the writer; more are refused as overloaded."""
     open_streams: bool = False
@@ -105,19 +124,29 @@ class Settings:
             )
         if not 0 <= self.fee_basis_points <= 10_000:
             raise BadSettings(f"{PREFIX}FEE_BASIS_POINTS must be from 0 to 10000")
+        for name in ("bond_orders", "bond_cool_off_seconds"):
+            if getattr(self, name) < 0:
+                raise BadSettings(f"{PREFIX}{name.upper()} must not be below 0")
         for name in _AT_LEAST_ONE:
             if getattr(self, name) < 1:
                 raise BadSettings(f"{PREFIX}{name.upper()} must be at least 1")
         if self.store and urlsplit(self.store).scheme != "postgresql":
             raise BadSettings(f"{PREFIX}STORE must be empty or a postgresql:// address")
-        if self.mode == "production" and self.signup_grant_minor:
-            raise BadSettings(f"{PREFIX}SIGNUP_GRANT_MINOR must be 0 in production")
-        if self.mode == "production" and self.open_streams:
-            raise BadSettings(f"{PREFIX}OPEN_STREAMS must be false in production")
+        if self.mode == "production":
+            self._refuse_sandbox()
+        if self.mode == "production" and self.anchors_by_one:
+            raise BadSettings(f"{PREFIX}ANCHORS_BY_ONE must be false in production")
         if not 0 < self.long_poll_seconds <= 60:
             raise BadSettings(f"{PREFIX}LONG_POLL_SECONDS must be above 0 and at most 60")
         if not self.issuer:
             object.__setattr__(self, "issuer", f"http://{self.host}:{self.port}")
+
+    def _refuse_sandbox(self) -> None:
+        """Let no door of the sandbox stay open in production."""
+        if self.signup_grant_minor:
+            raise BadSettings(f"{PREFIX}SIGNUP_GRANT_MINOR must be 0 in production")
+        if self.open_streams:
+            raise BadSettings(f"{PREFIX}OPEN_STREAMS must be false in production")
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str], **overrides: Any) -> "Settings":

@@ -23,8 +23,8 @@ import structlog
 
 from market.base import once as answers
 from market.base.clock import Clock, SystemClock, to_micros
-from market.base.database import Database, RetryUnit, StoreFailed, open_database
-from market.base.errors import KeyReused, MarketError, Overloaded
+from market.base.database import Database, RetryUnit, StoreFailed, StoreFull, open_database
+from market.base.errors import KeyReused, MarketError, Overloaded, StorageFull
 from market.base.hub import Hub
 from market.base.jobs import Job, as_failure
 from market.base.once import Once
@@ -35,6 +35,12 @@ from market.protocol.signing import SigningKey
 
 MAX_BATCH: Final = 200
 """Units of work in one commit, at most."""
+
+MERCHANT_KEY: Final = "merchant.key"
+"""The file of the P-256 key that signs AP2's checkouts and receipts, for the sellers.
+
+AP2 forbids deterministic signatures there, so Ed25519 would not do.
+"""
 
 MAX_RETRIES: Final = 10
 """How often a unit is tried again after a deadlock or a serialization failure."""
@@ -52,6 +58,7 @@ class Store:
     ) -> None:
         self.settings = settings
         self.signer = signer
+        self.merchant_key = load_signer(settings.home, MERCHANT_KEY, curve="P-256")
         self.clock = clock
         self.ids = ids
         self.hub = Hub()
@@ -242,7 +249,7 @@ class Store:
             kept = set(map(id, self._again))
             done = [job for job in batch if id(job) not in kept]
             for job in done:
-                job.failure = _unavailable()
+                job.failure = _unavailable(failure)
         self._answer(done, appended)
 
     def _run_unit(self, connection: Connection, job: Job) -> list[tuple[str, list[Entry]]]:
@@ -259,8 +266,10 @@ class Store:
             if job.once is not None and not isinstance(refusal, KeyReused | Overloaded):
                 self._remember(uow, job.once, job.verb_of, refusal)
             job.failure = refusal
+            return self._note(uow)
         except BaseException as error:
-            job.failure = as_failure(error)
+            full = self._database.is_full(error)
+            job.failure = _unavailable(StoreFull(str(error))) if full else as_failure(error)
         else:
             return uow.appended
         return []
@@ -278,7 +287,8 @@ class Store:
             yield
         except BaseException as error:
             if self._database.is_broken():
-                raise StoreFailed(str(error)) from error
+                failure = StoreFull if self._database.is_full(error) else StoreFailed
+                raise failure(str(error)) from error
             self._database.rollback_to_savepoint()
             if self._database.is_retryable(error):
                 raise RetryUnit(str(error)) from error
@@ -308,6 +318,20 @@ class Store:
         except Exception as error:
             # It stays a refusal even if it cannot be kept; its repeat is refused anew.
             log.error("refusal.forgotten", code=refusal.code, exc_info=error)
+
+    def _note(self, uow: UnitOfWork) -> list[tuple[str, list[Entry]]]:
+        """Write what is to be remembered of a unit that was refused; return what it appended."""
+        uow.appended.clear()
+        try:
+            if uow.if_refused is not None:
+                with suppress(MarketError), self._savepoint():
+                    uow.if_refused(uow)
+                    return uow.appended
+        except (RetryUnit, StoreFailed):
+            raise
+        except Exception as error:
+            log.error("refusal.unnoted", exc_info=error)
+        return []
 
     def _is_given_up(self, job: Job, failure: RetryUnit) -> bool:
         job.tries += 1
@@ -369,23 +393,25 @@ class Store:
             raise
 
 
-def load_signer(home: Path) -> SigningKey:
-    """Return the market's signing key, made on first use and kept in ``home``."""
-    path = home / "market.key"
+def load_signer(home: Path, name: str = "market.key", *, curve: str = "Ed25519") -> SigningKey:
+    """Return one of the market's signing keys, made on first use and kept in ``home``."""
+    path = home / name
     home.mkdir(parents=True, exist_ok=True)
     with (home / "market.key.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not path.exists():
             # Whole or not at all: half a key would keep the market from ever starting again.
-            unfinished = home / "market.key.new"
+            unfinished = home / f"{name}.new"
             unfinished.unlink(missing_ok=True)
-            SigningKey.generate().save(unfinished)
+            SigningKey.generate(curve).save(unfinished)
             unfinished.rename(path)
         return SigningKey.load(path)
 
 
-def _unavailable() -> Overloaded:
+def _unavailable(failure: BaseException | None = None) -> Overloaded:
     """Return what callers are told when the database, or the store itself, has failed."""
+    if isinstance(failure, StoreFull):
+        return StorageFull("Nothing was written; reading goes on.", retry_after_seconds=10)
     return Overloaded(
         "The database failed. Repeat the request, with the same key if it has one.",
         retry_after_seconds=1,

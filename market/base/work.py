@@ -1,7 +1,7 @@
 """A unit of work: what a verb may touch. A snapshot: what a query may read."""
 
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -65,9 +65,13 @@ class Snapshot:
 
 
 class UnitOfWork(Snapshot):
-    """One change, whole or not at all. A verb gets it as its first argument and never commits."""
+    """One change, whole or not at all. A verb gets it as its first argument and never commits.
 
-    __slots__ = ("appended", "ids")
+    ``if_refused`` is written behind the roll-back, in the same commit, if the verb refuses: a
+    refusal that must be remembered.
+    """
+
+    __slots__ = ("appended", "ids", "if_refused")
 
     def __init__(
         self,
@@ -81,6 +85,7 @@ class UnitOfWork(Snapshot):
         super().__init__(connection, dialect, settings, signer, now)
         self.ids = ids
         self.appended: list[tuple[str, list[Entry]]] = []
+        self.if_refused: Callable[[UnitOfWork], None] | None = None
 
     def new_id(self, prefix: str) -> str:
         """Return a new TypeID under ``prefix``."""

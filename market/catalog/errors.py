@@ -1,6 +1,6 @@
 """Refusals of the catalog."""
 
-from market.base.errors import Conflict, Forbidden, Gone, Invalid, NotFound
+from market.base.errors import Conflict, Forbidden, Gone, Invalid, Limited, NotFound
 
 
 class SellersOnly(Forbidden):
@@ -68,6 +68,56 @@ class PriceTooLarge(Invalid):
     title = "The price is above the largest amount"
 
 
+class PriceExpired(Gone):
+    code = "price_expired"
+    title = "The price of the service has run out"
+
+
+class AboveMax(Conflict):
+    code = "above_max"
+    title = "The price is above what the buyer would pay at most"
+
+
+class BadCounter(Invalid):
+    code = "bad_counter"
+    title = "A counter-offer names less than the quote"
+
+
+class CounterNotFound(NotFound):
+    code = "counter_not_found"
+    title = "There is no such counter-offer"
+
+
+class CounterOpen(Conflict):
+    code = "counter_open"
+    title = "A counter-offer for this work waits for its answer"
+
+
+class CounterEnded(Conflict):
+    code = "counter_ended"
+    title = "The counter-offer has its answer, or its time is over"
+
+
+class TooManyRounds(Conflict):
+    code = "too_many_rounds"
+    title = "This work was bargained over often enough"
+
+
+class TooManyCounters(Limited):
+    code = "too_many_counters"
+    title = "Too many counter-offers wait for an answer"
+
+
+class OfferMismatch(Invalid):
+    code = "offer_mismatch"
+    title = "The signed offer does not match the counter-offer"
+
+
+class QuoteStale(Conflict):
+    code = "quote_stale"
+    title = "The seller has published another version since the quote"
+
+
 class QuoteNotFound(NotFound):
     code = "quote_not_found"
     title = "There is no such quote"
@@ -81,3 +131,18 @@ class QuoteUsed(Conflict):
 class QuoteExpired(Gone):
     code = "quote_expired"
     title = "The quote has expired"
+
+
+class OrderCapExceeded(Conflict):
+    code = "order_cap_exceeded"
+    title = "The order is larger than the seller may get now"
+
+
+class SellerFrozen(Conflict):
+    code = "seller_frozen"
+    title = "The seller is frozen, and has as many orders as it may"
+
+
+class NotFrozen(Conflict):
+    code = "not_frozen"
+    title = "The seller is not frozen"

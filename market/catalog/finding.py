@@ -6,9 +6,14 @@ from sqlalchemy import BigInteger, Text, bindparam, cast, column, func, or_, sel
 from sqlalchemy.sql.selectable import Select
 
 from market import trust
-from market.base.paging import decode_cursor, page_of
+from market.base.clock import rfc3339
+from market.base.paging import decode_cursor, encode_cursor
 from market.base.sql import Sql
+from market.base.tables import UtcDateTime
 from market.base.work import Snapshot
+from market.catalog.caps import seller_gates
+from market.catalog.exploring import Place, page_of_ranked
+from market.catalog.freezing import FROZEN
 from market.catalog.ranking import (
     MAX_CANDIDATES,
     MAX_SCANNED,
@@ -30,11 +35,15 @@ _COLUMNS: Final = [
     )
 ]  # fmt: skip
 
+_PLACE: Final = (str, float, int, str, int)
+"""The types of a ``Place``."""
+
 _words = table("services_fts", column("rowid"), column("number"), column("rank"), column("words"))
 _tag = bindparam("tag", type_=Text())
 _max_price_minor = bindparam("max_price_minor", type_=BigInteger())
 _max_p95_ms = bindparam("max_p95_ms", type_=BigInteger())
 _refund = bindparam("refund", type_=Text())
+_now = bindparam("now", type_=UtcDateTime())
 
 
 def _listed(place_in: Any, *more: Any) -> Select[Any]:
@@ -46,6 +55,8 @@ def _listed(place_in: Any, *more: Any) -> Select[Any]:
         or_(_max_price_minor.is_(None), services.c.amount_minor <= _max_price_minor),
         or_(_max_p95_ms.is_(None), services.c.p95_ms <= _max_p95_ms),
         or_(_refund.is_(None), services.c.refund == _refund),
+        # A price that has run out is not quoted, so nobody looks at it.
+        or_(services.c.price_until.is_(None), services.c.price_until > _now),
     )
 
 
@@ -79,8 +90,11 @@ _MATCHING: Final = Sql.per_dialect(
 )
 
 
-def search(snapshot: Snapshot, *, query: SearchQuery) -> Page[FoundView]:
+def search(snapshot: Snapshot, *, query: SearchQuery, lot: str = "") -> Page[FoundView]:
     """Return a page of listed services that fit, best first, with the parts of their scores.
+
+    ``lot`` says for whom (a session, or an agent): ties are shuffled, and the places for newcomers
+    given, by a lot that is drawn from it, the query and the day (``catalog.exploring``).
 
     The order and the score are those of ``catalog.ranking``. It weighs at most ``MAX_CANDIDATES``
     services that pass the filters of price, tag, latency and refund: first those that have every
@@ -88,7 +102,7 @@ def search(snapshot: Snapshot, *, query: SearchQuery) -> Page[FoundView]:
     ``min_trust``. So a list ends after that many, and the time that a search takes hardly grows
     with the number of services.
     """
-    place = decode_cursor(query.cursor, (float, str))
+    key = decode_cursor(query.cursor, _PLACE)
     words = asked_words(query.q)
     if query.q.strip() and not words:
         return Page(items=[], next=None)
@@ -99,15 +113,26 @@ def search(snapshot: Snapshot, *, query: SearchQuery) -> Page[FoundView]:
         for found in rank(rows, words=words, trust=trust_by_seller)
         if query.min_trust is None or found.parts["trust"] >= query.min_trust
     ]
-    if place is not None:
-        score, service_id = place
-        ranked = [found for found in ranked if (-found.score, found.row.id) > (-score, service_id)]
-    return page_of(
-        ranked[: query.limit + 1],
+    standings = seller_gates(snapshot, seller_ids=sorted(trust_by_seller))
+    place = None if key is None else Place(*key)
+    shown = page_of_ranked(
+        ranked,
+        newcomers=standings.newcomers,
+        seed=[lot, *words, *_said(query)],
+        day=rfc3339(snapshot.now)[:10] if place is None else place.day,
+        place=place,
         limit=query.limit,
-        view=_view,
-        key=lambda found: (found.score, found.row.id),
     )
+    return Page(
+        items=[_view(found, standings.frozen) for found in shown.items],
+        next=None if shown.next is None else encode_cursor(shown.next),
+    )
+
+
+def _said(query: SearchQuery) -> list[str]:
+    """The filters of a query, as text."""
+    names = ("tag", "max_price_minor", "min_trust", "max_p95_ms", "refund")
+    return [f"{name}={getattr(query, name)}" for name in names]
 
 
 def _rows(snapshot: Snapshot, query: SearchQuery, words: list[str]) -> list[Any]:
@@ -116,6 +141,7 @@ def _rows(snapshot: Snapshot, query: SearchQuery, words: list[str]) -> list[Any]
         "max_price_minor": query.max_price_minor,
         "max_p95_ms": query.max_p95_ms,
         "refund": query.refund,
+        "now": snapshot.now,
     }
     if not words and query.tag is None:
         return snapshot.all(_NEWEST, **filters)
@@ -127,7 +153,7 @@ def _rows(snapshot: Snapshot, query: SearchQuery, words: list[str]) -> list[Any]
     return list(found.values())[:MAX_CANDIDATES]
 
 
-def _view(found: Ranked) -> FoundView:
+def _view(found: Ranked, frozen: frozenset[str]) -> FoundView:
     row = found.row
     return FoundView(
         service_id=row.id,
@@ -145,4 +171,5 @@ def _view(found: Ranked) -> FoundView:
         trust=found.parts["trust"],
         score=found.score,
         parts=found.parts,
+        flags=[FROZEN] if row.seller_id in frozen else [],
     )

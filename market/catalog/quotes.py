@@ -4,20 +4,23 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import bindparam, delete, exists, select, update
+from sqlalchemy import bindparam, delete, exists, func, literal_column, select, update
 
 from market.base.caller import Caller
 from market.base.clock import rfc3339, seconds_of
 from market.base.sql import Sql, insert
 from market.base.tables import UtcDateTime
 from market.base.work import Snapshot, UnitOfWork
+from market.catalog.caps import cap_of, check_cap, gate_of, order_cap_minor
 from market.catalog.contracts import contract_of
 from market.catalog.errors import (
+    AboveMax,
     BuyersOnly,
     InputDoesNotFit,
     InputNotPlain,
     InputTooLong,
     OwnService,
+    PriceExpired,
     PriceTooLarge,
     QuoteExpired,
     QuoteNotFound,
@@ -30,6 +33,7 @@ from market.protocol.canonical import NotCanonical, canonical, digest, sha256_te
 from market.protocol.commitments import QUOTE, QuoteClaims
 from market.protocol.manifest import Manifest, explain
 from market.protocol.money import MAX_MINOR
+from market.protocol.pricing import Terms, affordable_units, plain_terms
 from market.protocol.wire import AskQuote, QuoteView
 
 MAX_INPUT: Final = 256 * 1024
@@ -44,7 +48,8 @@ MAX_FORGOTTEN: Final = 1_000
 _FIND_OFFER: Final = Sql(
     select(
         services.c.slug, services.c.seller_id, services.c.seller_principal_id, services.c.state,
-        services.c.manifest_digest,
+        services.c.manifest_digest, services.c.price_until,
+        cap_of(services.c.seller_id, services.c.currency).label("cap_minor"),
     ).where(services.c.id == bindparam("service_id"))
 )  # fmt: skip
 _ADD: Final = Sql(insert(quotes))
@@ -53,10 +58,12 @@ _FIND: Final = Sql(
         quotes.c.id, quotes.c.service_id, quotes.c.seller_id, quotes.c.buyer_id,
         quotes.c.manifest_digest, quotes.c.input_digest, quotes.c.units, quotes.c.amount_minor,
         quotes.c.currency, quotes.c.expires_at, quotes.c.redeemed_at, quotes.c.digest,
-        quotes.c.quote,
+        quotes.c.quote, quotes.c.terms, quotes.c.referral_basis_points, quotes.c.origin_id,
+        quotes.c.price_per,
     ).where(quotes.c.id == bindparam("quote_id"))
 )  # fmt: skip
 _INPUT: Final = Sql(select(quotes.c.input).where(quotes.c.id == bindparam("quote_id")))
+_KEPT_BY_THE_QUOTE: Final = {"quote", "quoted_at", "redeemed_at"}
 _now = bindparam("now", type_=UtcDateTime())
 _REDEEM: Final = Sql(
     update(quotes)
@@ -66,10 +73,16 @@ _REDEEM: Final = Sql(
         quotes.c.redeemed_at.is_(None),
         quotes.c.expires_at > _now,
         exists().where(services.c.id == quotes.c.service_id, services.c.state == "listed"),
+        func.coalesce(cap_of(quotes.c.seller_id, quotes.c.currency), quotes.c.amount_minor)
+        >= quotes.c.amount_minor,
     )
     .values(redeemed_at=_now)
     .returning(
-        *[column for column in quotes.c if column.name not in {"quote", "quoted_at", "redeemed_at"}]
+        *[column for column in quotes.c if column.name not in _KEPT_BY_THE_QUOTE],
+        # By name: SQLAlchemy leaves out the tables' names here on SQLite, where they are needed.
+        gate_of(literal_column("quotes.seller_id"), literal_column("quotes.currency")).label(
+            "gate"
+        ),
     )
 )
 _FORGET: Final = Sql(
@@ -99,6 +112,9 @@ def quote(uow: UnitOfWork, *, caller: Caller, ask: AskQuote) -> QuoteView:
         OwnService: buyer and seller act for one principal.
         InputNotPlain, InputTooLong, InputDoesNotFit: the input cannot be ordered.
         PriceTooLarge: it would cost more than an amount can be.
+        PriceExpired: the price of the current version has run out.
+        AboveMax: it is more than the caller would pay at most.
+        OrderCapExceeded: the seller may not get an order of this size now.
     """
     caller.need("order")
     if caller.kind != "buyer":
@@ -107,11 +123,11 @@ def quote(uow: UnitOfWork, *, caller: Caller, ask: AskQuote) -> QuoteView:
     contract = contract_of(uow, manifest_digest=offer.manifest_digest)
     input_digest = _checked_input(contract.input, ask.input)
     manifest = contract.manifest
-    units = manifest.units_of(ask.input)
-    amount_minor = manifest.price_minor(units)
-    if amount_minor > MAX_MINOR:
-        raise PriceTooLarge(f"{units} units cost more than one order may.", units=units)
+    terms, units = _terms(manifest, ask)
+    check_cap(offer.cap_minor, amount_minor=terms.list_minor, currency=manifest.price.currency)
     expires_at = uow.now + timedelta(seconds=uow.settings.quote_ttl_seconds)
+    if offer.price_until is not None:
+        expires_at = min(expires_at, offer.price_until)
     claims = QuoteClaims(
         iss=uow.settings.issuer,
         aud=uow.settings.issuer,
@@ -124,8 +140,10 @@ def quote(uow: UnitOfWork, *, caller: Caller, ask: AskQuote) -> QuoteView:
         manifest_digest=offer.manifest_digest,
         input_digest=input_digest,
         units=units,
-        amount_minor=amount_minor,
+        amount_minor=terms.list_minor,
         currency=manifest.price.currency,
+        terms=terms,
+        referral_basis_points=manifest.policies.referral_basis_points,
     )
     _keep(uow, claims, manifest, slug=offer.slug, request=ask.input, expires_at=expires_at)
     return read_quote(uow, caller=caller, quote_id=claims.quote_id)
@@ -153,7 +171,17 @@ def read_quote(snapshot: Snapshot, *, caller: Caller, quote_id: str) -> QuoteVie
         expires_at=rfc3339(row.expires_at),
         digest=row.digest,
         quote=row.quote,
+        terms=read_terms(row),
+        referral_basis_points=row.referral_basis_points,
+        origin_quote_id=row.origin_id,
     )
+
+
+def read_terms(row: Any) -> Terms:
+    """Return the terms of a quote's or an order's row."""
+    if row.terms is None:
+        return plain_terms(row.price_per, amount_minor=row.amount_minor, units=row.units)
+    return msgspec.json.decode(row.terms, type=Terms)
 
 
 def quoted_input(snapshot: Snapshot, *, quote_id: str) -> dict[str, Any]:
@@ -179,6 +207,7 @@ def redeem_quote(uow: UnitOfWork, *, quote_id: str, buyer_id: str) -> Any:
         QuoteUsed: an order has it already.
         QuoteExpired: its time is over.
         ServiceNotListed: the seller withdrew the service, or is suspended.
+        OrderCapExceeded: the seller may not get an order of this size now.
     """
     row = uow.one(_REDEEM, quote_id=quote_id, buyer=buyer_id, now=uow.now)
     if row is not None:
@@ -192,6 +221,8 @@ def redeem_quote(uow: UnitOfWork, *, quote_id: str, buyer_id: str) -> Any:
         raise QuoteExpired(
             "Ask for a new quote.", quote_id=quote_id, expired_at=rfc3339(found.expires_at)
         )
+    cap_minor = order_cap_minor(uow, seller_id=found.seller_id, currency=found.currency)
+    check_cap(cap_minor, amount_minor=found.amount_minor, currency=found.currency)
     raise ServiceNotListed("The service was withdrawn.", service_id=found.service_id)
 
 
@@ -233,6 +264,10 @@ def _keep(
         quoted_at=uow.now,
         expires_at=expires_at,
         redeemed_at=None,
+        terms=msgspec.json.encode(claims.terms).decode(),
+        referral_basis_points=claims.referral_basis_points,
+        origin_id=None,
+        root_id=None,
     )
 
 
@@ -242,9 +277,35 @@ def _offer(uow: UnitOfWork, caller: Caller, service_id: str) -> Any:
         raise ServiceNotFound("There is no service under this id.")
     if offer.state != "listed":
         raise ServiceNotListed("The service was withdrawn.", service_id=service_id)
+    if offer.price_until is not None and offer.price_until <= uow.now:
+        raise PriceExpired(
+            "Wait for the seller to publish a new price.",
+            service_id=service_id,
+            expired_at=rfc3339(offer.price_until),
+        )
     if caller.principal_id is not None and caller.principal_id == offer.seller_principal_id:
         raise OwnService("A principal's buyers do not buy from its sellers.")
     return offer
+
+
+def _terms(manifest: Manifest, ask: AskQuote) -> tuple[Terms, int]:
+    """Return the terms for a request and its units: where these are a cap, as many as may be."""
+    units = manifest.units_of(ask.input)
+    if manifest.measure is not None and manifest.measure.is_cap:
+        units = min(units, ask.max_units or units)
+        if ask.max_minor is not None:
+            units = affordable_units(manifest.price, ask.max_minor, at_most=units)
+    terms = manifest.terms(max(units, 1))
+    if terms.list_minor > MAX_MINOR:
+        raise PriceTooLarge(f"{units} units cost more than one order may.", units=units)
+    is_dear = ask.max_minor is not None and terms.list_minor > ask.max_minor
+    if is_dear or (ask.max_units is not None and units > ask.max_units):
+        raise AboveMax(
+            "It costs more than the caller would pay at most.",
+            amount_minor=terms.list_minor,
+            units=max(units, 1),
+        )
+    return terms, units
 
 
 def _checked_input(checker: Any, request: dict[str, Any]) -> str:

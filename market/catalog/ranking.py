@@ -10,7 +10,8 @@ the summary, 0.2 in the description or the names of its input and output. A word
 however often it stands there, so stuffing a text gains nothing, and no text outweighs trust and
 price (``security.md`` S17). ``trust``: the seller's score. ``price``: the lowest price among the
 candidates that charge by the same unit, divided by this one; 0.5 where one seller alone charges
-so, since there is nothing to compare with. All are rounded to four decimals; ties go by id.
+so, since there is nothing to compare with. Tiers compare with prices per unit, by their dearest
+(``protocol.pricing.compared_minor``). All are rounded to four decimals; ties go by id.
 """
 
 import re
@@ -21,7 +22,7 @@ from typing import Annotated, Any, Final, NamedTuple
 import msgspec
 from msgspec import Meta
 
-from market.base.paging import Limit
+from market.base.paging import Cursor, Limit
 from market.base.sql import Dialect
 from market.protocol.manifest import Manifest
 from market.protocol.money import MAX_MINOR
@@ -59,7 +60,7 @@ class SearchQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     max_p95_ms: Annotated[int, Meta(ge=1, le=86_400_000)] | None = None
     refund: Annotated[str, Meta(max_length=32, pattern=r"^[a-z-]+\Z")] | None = None
     limit: Limit = 20
-    cursor: Annotated[str, Meta(max_length=500)] | None = None
+    cursor: Cursor | None = None
 
 
 class IndexedWords(NamedTuple):
@@ -166,15 +167,20 @@ def _cheapest(rows: Sequence[Any]) -> dict[tuple[str, str | None], int]:
     sellers: dict[tuple[str, str | None], set[str]] = {}
     lowest: dict[tuple[str, str | None], int] = {}
     for row in rows:
-        unit = (row.price_per, row.unit)
+        unit = _charges_by(row)
         sellers.setdefault(unit, set()).add(row.seller_id)
         lowest[unit] = min(lowest.get(unit, row.amount_minor), row.amount_minor)
     return {unit: amount for unit, amount in lowest.items() if len(sellers[unit]) > 1}
 
 
 def _price_part(row: Any, cheapest: Mapping[tuple[str, str | None], int]) -> float:
-    lowest = cheapest.get((row.price_per, row.unit))
+    lowest = cheapest.get(_charges_by(row))
     return _ALONE if lowest is None else lowest / row.amount_minor
+
+
+def _charges_by(row: Any) -> tuple[str, str | None]:
+    """What prices are compared within: tiers are prices of a unit too."""
+    return ("unit" if row.price_per == "tiers" else row.price_per), row.unit
 
 
 def _is_stem(word: str) -> bool:

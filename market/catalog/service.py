@@ -1,14 +1,17 @@
 """Verbs of the catalog: publish, withdraw, read, and hide what a suspended seller offers."""
 
+from datetime import datetime, timedelta
 from typing import Any, Final
 
+import msgspec
 from sqlalchemy import bindparam, select, update
 
 from market import identity, trust
 from market.base.caller import Caller, Signed
-from market.base.clock import rfc3339
+from market.base.clock import parse_rfc3339, rfc3339
 from market.base.sql import Sql, insert, insert_ignore
 from market.base.work import Snapshot, UnitOfWork
+from market.catalog.counting import need_room_for_service
 from market.catalog.errors import (
     BadManifestRefused,
     PublishedMeanwhile,
@@ -17,6 +20,7 @@ from market.catalog.errors import (
     ServiceTaken,
     VersionNotHigher,
 )
+from market.catalog.freezing import FROZEN, frozen_since
 from market.catalog.ranking import index_words
 from market.catalog.tables import manifests, services
 from market.protocol.commitments import ManifestClaims
@@ -26,7 +30,7 @@ from market.protocol.wire import ServiceView, TrustView
 _OFFER_NAMES: Final = (
     "version", "manifest_digest", "summary", "tags", "price_per", "unit", "amount_minor",
     "currency", "p95_ms", "refund", "named_words", "summary_words", "prose_words",
-    "published_at",
+    "published_at", "price_until",
 )  # fmt: skip
 
 _FIND_SLUG: Final = Sql(
@@ -82,6 +86,7 @@ def publish(uow: UnitOfWork, *, caller: Caller, signed: Signed[ManifestClaims]) 
         SellersOnly: the caller is no seller.
         BadManifestRefused: the manifest is wrong, or priced in another currency.
         ServiceTaken: another seller holds the id.
+        QuotaExceeded: the caller has as many services as it may.
         VersionNotHigher: it is not above the published version.
         PublishedMeanwhile: another worker published under this id at the same moment.
     """
@@ -99,6 +104,7 @@ def publish(uow: UnitOfWork, *, caller: Caller, signed: Signed[ManifestClaims]) 
         return service(uow, service_id=listed.id)
     offer = _offer_columns(uow, manifest, digest)
     if listed is None:
+        need_room_for_service(uow, caller.agent_id)
         service_id = _add(uow, caller, manifest.id, offer)
     else:
         service_id = listed.id
@@ -178,13 +184,16 @@ def trust_report(snapshot: Snapshot, *, service_id: str) -> TrustView:
     if row is None:
         raise ServiceNotFound("There is no service under this id.")
     seller = identity.agent(snapshot, agent_id=row.seller_id)
-    return trust.report(
+    report = trust.report(
         snapshot,
         service_id=service_id,
         slug=row.slug,
         seller_id=row.seller_id,
         registered_at=seller.registered_at,
     )
+    if frozen_since(snapshot, seller_id=row.seller_id) is None:
+        return report
+    return msgspec.structs.replace(report, flags=[*report.flags, FROZEN])
 
 
 def _checked(tree: dict[str, Any], currency: str) -> Manifest:
@@ -205,13 +214,31 @@ def _offer_columns(uow: UnitOfWork, manifest: Manifest, digest: str) -> dict[str
         "tags": manifest.tags,
         "price_per": manifest.price.per,
         "unit": manifest.measure.unit if manifest.measure else None,
-        "amount_minor": manifest.price_minor(1),
+        "amount_minor": manifest.compared_minor(),
         "currency": manifest.price.currency,
         "p95_ms": manifest.limits.p95_ms,
         "refund": manifest.policies.refund,
         "published_at": uow.now,
+        "price_until": _price_until(uow, manifest),
         **index_words(manifest)._asdict(),
     }
+
+
+def _price_until(uow: UnitOfWork, manifest: Manifest) -> datetime | None:
+    """Return when the price of a version that is published now runs out."""
+    price = manifest.price
+    ends = []
+    if price.valid_until is not None:
+        try:
+            ends.append(parse_rfc3339(price.valid_until))
+        except ValueError as error:
+            raise BadManifestRefused("price.valid_until is no day of the calendar.") from error
+    if price.valid_seconds is not None:
+        ends.append(uow.now + timedelta(seconds=price.valid_seconds))
+    until = min(ends, default=None)
+    if until is not None and until <= uow.now:
+        raise BadManifestRefused("price.valid_until has passed: nobody could buy.")
+    return until
 
 
 def _add(uow: UnitOfWork, caller: Caller, slug: str, offer: dict[str, Any]) -> str:

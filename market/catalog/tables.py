@@ -98,6 +98,12 @@ quotes = Table(
     CheckConstraint("amount_minor > 0", name="amount_above_zero"),
     CheckConstraint("units > 0", name="units_above_zero"),
     Index(
+        "ix_quotes_buyer_id_unused",
+        "buyer_id",
+        sqlite_where=text("redeemed_at IS NULL"),
+        postgresql_where=text("redeemed_at IS NULL"),
+    ),
+    Index(
         "ix_quotes_expires_at_unused",
         "expires_at",
         sqlite_where=text("redeemed_at IS NULL"),
@@ -114,6 +120,7 @@ counters = Table(
     metadata,
     Column("id", String(40), primary_key=True),
     Column("quote_id", String(40), nullable=False),
+    Column("quote_digest", String(43), nullable=False),
     Column("root_id", String(40), nullable=False),
     Column("round", Integer, nullable=False),
     Column("session_id", String(40)),

@@ -2,7 +2,6 @@
 
 import runpy
 import shlex
-import tomllib
 from contextlib import suppress
 from pathlib import Path
 from string import Template
@@ -19,6 +18,7 @@ from market.cli.output import emit, facts, hint, say, silence
 from market.protocol.manifest import load_manifest
 from market.protocol.pricing import price_words
 from market.protocol.signing import SigningKey
+from market.protocol.toml import load_text, read_toml
 from market.protocol.wire import ServiceView
 from seller_services import Seller, handle_of, load_or_make, log_to_stderr
 
@@ -112,7 +112,7 @@ def register(folder: Path, url: str, as_json: bool) -> None:
     """List the service in DIR at the market, without serving it."""
     path = folder / _MANIFEST
     manifest = load_manifest(path)
-    tree = tomllib.loads(path.read_text("utf-8"))
+    tree = read_toml(load_text(path))
     key_file = _key_in(folder)
 
     async def act(market: MarketClient) -> ServiceView:

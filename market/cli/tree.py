@@ -46,6 +46,15 @@ SESSION: Final = _group(
         "audit": Lazy("market.cli.probe:audit", "Tell whether a stream is a durable session."),
     },
 )
+BOND: Final = _group(
+    "bond",
+    "Put money at stake, and take it back.",
+    {
+        "show": Lazy("market.cli.bond:show", "Show the bond, and how large an order may be."),
+        "post": Lazy("market.cli.bond:post", "Move money from the wallet into the bond."),
+        "release": Lazy("market.cli.bond:release", "Move it back, when no order needs it."),
+    },
+)
 SELLER: Final = _group(
     "seller",
     "Make a seller, list its service, serve it.",
@@ -53,6 +62,7 @@ SELLER: Final = _group(
         "new": Lazy("market.cli.seller:new", "Write a runnable seller to a folder."),
         "register": Lazy("market.cli.seller:register", "List a service at the market."),
         "serve": Lazy("market.cli.seller:serve", "Follow the inbox and work on orders."),
+        "bond": BOND,
     },
 )
 WALLET: Final = _group(
@@ -86,6 +96,13 @@ AUDIT: Final = _group(
     },
     default="store",
 )
+TRUST: Final = _group(
+    "trust",
+    "Look into scores, and put their rule to the test.",
+    {
+        "lab": Lazy("market.cli.lab:lab", "Attack simulated markets; compare trust rules."),
+    },
+)
 ROOT: Final = _group(
     "market",
     "A marketplace sandbox whose customers are agents.\n\n"
@@ -102,6 +119,7 @@ ROOT: Final = _group(
         "why": Lazy("market.cli.why:why", "Tell why a seller's buyers bought, or did not."),
         "export": Lazy("market.cli.export:export", "Write a run's facts as Parquet."),
         "audit": AUDIT,
+        "trust": TRUST,
         "verify": Lazy("market.cli.verify:verify", "Check signatures, offline."),
         "migrate": Lazy("market.cli.migrate:migrate", "Bring a store's tables up to date."),
         "schema": Lazy("market.cli.schema:schema", "Print a JSON Schema for editors."),

@@ -25,11 +25,13 @@ from market.identity.callers import (
     client_keys,
     forget_assertions,
     redeem_assertion,
+    use_up,
     verifying_key,
 )
 from market.identity.delegates import (
     MAX_DELEGATIONS,
     caller_behind,
+    count_delegations,
     delegators_keys,
     forget_delegations,
     redeem_delegation,
@@ -92,6 +94,13 @@ from market.identity.service import (
     reinstate,
     suspend,
 )
+from market.identity.standing import (
+    ShutOut,
+    Suspension,
+    lately_shut_out,
+    note_shut,
+    unfinished_suspensions,
+)
 from market.identity.tokens import (
     TOKEN_SECONDS,
     AccessClaims,
@@ -134,8 +143,10 @@ __all__ = [
     "OverseersOnly",
     "OwnSuspension",
     "ProofRefused",
+    "ShutOut",
     "StatementUsed",
     "Suspended",
+    "Suspension",
     "TooManyDelegations",
     "TooManyKeys",
     "UnknownPrincipal",
@@ -151,6 +162,7 @@ __all__ = [
     "claimed_agent",
     "claimed_delegator",
     "client_keys",
+    "count_delegations",
     "delegated_scopes",
     "delegators_keys",
     "forget_assertions",
@@ -159,6 +171,8 @@ __all__ = [
     "issue_access_token",
     "issue_delegated_token",
     "key_set",
+    "lately_shut_out",
+    "note_shut",
     "protected_resource",
     "read_access_token",
     "read_actor",
@@ -171,5 +185,7 @@ __all__ = [
     "reinstate",
     "revoke_delegation",
     "suspend",
+    "unfinished_suspensions",
+    "use_up",
     "verifying_key",
 ]

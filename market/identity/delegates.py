@@ -133,6 +133,11 @@ def revoke_delegation(
     return view, _delegation(row) if is_revoked and was_used else None
 
 
+def count_delegations(snapshot: Snapshot, agent_id: str) -> int:
+    """Return how many delegations of an agent are in force, or revoked before their time."""
+    return int(snapshot.one(_COUNT, of_agent=agent_id, now=snapshot.now).total)
+
+
 def delegators_keys(snapshot: Snapshot, *, agent_id: str) -> dict[str, VerifyingKey]:
     """Return the keys that may sign a delegation of this agent's; none for one that is not here."""
     try:

@@ -62,6 +62,7 @@ _SUSPEND = Sql(
     .where(agents.c.id == bindparam("agent_id"), agents.c.suspended_at.is_(None))
     .values(
         suspended_at=bindparam("at", type_=UtcDateTime()),
+        shut_at=None,
         suspended_by=bindparam("overseer_id"),
         suspension_reason=bindparam("reason"),
     )
@@ -69,7 +70,7 @@ _SUSPEND = Sql(
 _REINSTATE = Sql(
     update(agents)
     .where(agents.c.id == bindparam("agent_id"))
-    .values(suspended_at=None, suspended_by=None, suspension_reason=None)
+    .values(suspended_at=None, suspended_by=None, suspension_reason=None, shut_at=None)
 )
 
 
@@ -97,6 +98,7 @@ def register(uow: UnitOfWork, *, signed: Signed[RegistrationClaims]) -> AgentVie
         principal_id=claims.principal_id,
         registration=signed.token,
         registered_at=uow.now,
+        shut_at=None,
         suspended_at=None,
         suspended_by=None,
         suspension_reason=None,

@@ -4,14 +4,22 @@ from sqlalchemy import (
     CheckConstraint,
     Column,
     ForeignKey,
+    Index,
     PrimaryKeyConstraint,
     String,
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 
 from market.base.tables import JsonText, UtcDateTime, metadata
+
+
+def _few(name: str, column: str, rows: str) -> Index:
+    """Return an index of those few rows that are so."""
+    return Index(name, column, sqlite_where=text(rows), postgresql_where=text(rows))
+
 
 agents = Table(
     "agents",
@@ -25,10 +33,15 @@ agents = Table(
     Column("suspended_at", UtcDateTime),
     Column("suspended_by", String(43), ForeignKey("agents.id")),
     Column("suspension_reason", Text),
+    Column("shut_at", UtcDateTime),
     UniqueConstraint("handle"),
     CheckConstraint("kind IN ('buyer', 'seller', 'principal', 'overseer')", name="kind"),
+    _few("ix_agents_suspended_at", "suspended_at", "suspended_at IS NOT NULL"),
+    _few("ix_agents_unfinished", "id", "suspended_at IS NOT NULL AND shut_at IS NULL"),
 )
-"""One row per agent. ``registration`` is the proof by which it entered, kept for ever."""
+"""One row per agent. ``registration`` is the proof by which it entered, kept for ever. ``shut_at``:
+since when nothing of a suspended agent runs any more.
+"""
 
 agent_keys = Table(
     "agent_keys",
@@ -40,6 +53,7 @@ agent_keys = Table(
     Column("added_at", UtcDateTime, nullable=False),
     Column("revoked_at", UtcDateTime),
     Column("revocation", Text),
+    _few("ix_agent_keys_revoked_at", "revoked_at", "revoked_at IS NOT NULL"),
 )
 """One row per key, whoever has it: a key belongs to one agent. The statements that brought it in
 and put it out are kept for ever.
@@ -59,6 +73,7 @@ delegations = Table(
     Column("expires_at", UtcDateTime, nullable=False, index=True),
     Column("revoked_at", UtcDateTime),
     PrimaryKeyConstraint("delegator_id", "jti"),
+    _few("ix_delegations_revoked_at", "revoked_at", "revoked_at IS NOT NULL"),
 )
 """One row per delegation that was used, or revoked before its first use (then only its name is
 known), kept until it could not be used anyway; the signed text stands in the session's log.

@@ -6,12 +6,14 @@ gapless offset. To *deliver* is to append, in the unit of work that makes the me
 consumer that crashed reads again from what it acknowledged and tolerates a message twice.
 """
 
+from market.inbox.counting import count_waiting
 from market.inbox.errors import OffsetAhead
 from market.inbox.service import acknowledge, deliver, follow, open_inbox, read, stream_of
 
 __all__ = [
     "OffsetAhead",
     "acknowledge",
+    "count_waiting",
     "deliver",
     "follow",
     "open_inbox",

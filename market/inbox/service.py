@@ -67,7 +67,7 @@ def read(snapshot: Snapshot, *, caller: Caller, after: int, limit: int) -> Inbox
     return InboxView(
         items=_messages(found.entries),
         next_offset=found.next_offset,
-        acknowledged=_acknowledged(snapshot, caller.agent_id),
+        acknowledged=acknowledged_by(snapshot, caller.agent_id),
     )
 
 
@@ -88,7 +88,7 @@ def acknowledge(uow: UnitOfWork, *, caller: Caller, offset: int) -> InboxView:
     return InboxView(
         items=[],
         next_offset=next_offset,
-        acknowledged=_acknowledged(uow, caller.agent_id),
+        acknowledged=acknowledged_by(uow, caller.agent_id),
     )
 
 
@@ -118,6 +118,7 @@ def _messages(entries: list[Entry]) -> list[MessageView]:
     ]
 
 
-def _acknowledged(snapshot: Snapshot, agent_id: str) -> int:
+def acknowledged_by(snapshot: Snapshot, agent_id: str) -> int:
+    """Return the last offset that an agent has handled; -1 for none."""
     row = snapshot.one(_ACKNOWLEDGED, agent_id=agent_id)
     return -1 if row is None else int(row.acknowledged)

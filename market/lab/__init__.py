@@ -14,29 +14,31 @@ processes.
 from market.lab.attacks import ATTACKS
 from market.lab.frames import days_frame, ranks_frame
 from market.lab.measures import MEASURES
-from market.lab.plan import Plan
+from market.lab.plan import DAYS, Plan
 from market.lab.play import Cell, Played, play
 from market.lab.rankers import ALGORITHMS, OWN
-from market.lab.report import EXPECTED, Expectation, Finding, Report, judge, report
-from market.lab.running import Stopped, cells_of, run
+from market.lab.report import Figure, Judged, Report, Row, judge, report
+from market.lab.running import cells_of, expected_orders, processors, run
 
 __all__ = [
     "ALGORITHMS",
     "ATTACKS",
-    "EXPECTED",
+    "DAYS",
     "MEASURES",
     "OWN",
     "Cell",
-    "Expectation",
-    "Finding",
+    "Figure",
+    "Judged",
     "Plan",
     "Played",
     "Report",
-    "Stopped",
+    "Row",
     "cells_of",
     "days_frame",
+    "expected_orders",
     "judge",
     "play",
+    "processors",
     "ranks_frame",
     "report",
     "run",

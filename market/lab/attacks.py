@@ -6,7 +6,7 @@ from random import Random
 from typing import ClassVar, Final
 
 from market.base.work import UnitOfWork
-from market.lab.people import Buyer, Seller
+from market.lab.people import Agent, Seller
 from market.lab.town import Town
 from market.lab.trading import Deal, Outcome, fate_of, honest_deal
 
@@ -18,13 +18,19 @@ TOLD_ENOUGH: Final = 2
 
 
 class Attack:
-    """Nobody attacks: the calm market, and what all attacks have in common."""
+    """Nobody attacks: the calm market, and what all attacks have in common.
+
+    ``party`` are all its people, ``victims`` the sellers it is against, and ``defectors`` those
+    who were honest before.
+    """
 
     title: ClassVar[str] = "calm: nobody attacks"
+    has_fakes: ClassVar[bool] = False
 
     def __init__(self, town: Town) -> None:
         self.town = town
         self.chance: Random = town.chance_of("attack")
+        self.party: list[Agent] = []
         self.victims: list[Seller] = []
         self.defectors: list[Seller] = []
 
@@ -51,27 +57,28 @@ class Sybil(Attack):
     """Bad sellers whose own fake buyers buy from them and praise them."""
 
     title = "sybil: 3 bad sellers, 60 fake buyers, 30 wash orders a day"
-    ring = 3
-    fakes = 60
-    camouflage = 0.0
+    has_fakes = True
+    ring: ClassVar[int] = 3
+    fakes: ClassVar[int] = 60
+    camouflage: ClassVar[float] = 0.0
     """The part of the fakes' orders that are real purchases with honest reviews."""
 
     def begin(self, uow: UnitOfWork) -> None:
         """Let the ring enter."""
-        town = self.town
+        plan = self.town.plan
         self._ring = [
-            town.add_seller(uow, f"ring-{number}", day=self.first_day, is_attacker=True)
-            for number in range(town.plan.sized(self.ring))
+            self.town.add_seller(uow, f"ring-{number}", day=self.first_day, is_attacker=True)
+            for number in range(plan.sized(self.ring))
         ]
-        for number in range(town.plan.sized(self.fakes)):
-            town.add_fake(uow, f"fake-{number}")
+        self._fakes = self.town.add_fakes(uow, plan.sized(self.fakes))
+        self.party = [one.agent for one in self._ring] + [one.agent for one in self._fakes]
 
     def deals(self) -> list[Deal]:
         """Return today's wash orders, and the purchases that hide them."""
         return [self._deal() for _ in range(self.town.plan.sized(ORDERS_A_DAY))]
 
     def _deal(self) -> Deal:
-        fake = self.chance.choice(self.town.fakes)
+        fake = self.chance.choice(self._fakes)
         if self.chance.random() < self.camouflage:
             honest = [seller for seller in self.town.ranking if not seller.is_attacker]
             return honest_deal(fake, self.chance.choice(honest), self.chance)
@@ -104,6 +111,7 @@ class ExitScam(Attack):
         self.defectors = self.chance.sample(best, self.town.plan.sized(self.count))
         for seller in self.defectors:
             seller.quality, seller.is_attacker = 0.0, True
+        self.party = [seller.agent for seller in self.defectors]
 
 
 class Whitewash(Attack):
@@ -133,7 +141,8 @@ class Whitewash(Attack):
                 self._bad[outcome.deal.seller.id] += 1
 
     def _enter(self, uow: UnitOfWork, day: int) -> None:
-        self.town.add_seller(uow, f"fresh-{self._entered}", day=day, is_attacker=True)
+        fresh = self.town.add_seller(uow, f"fresh-{self._entered}", day=day, is_attacker=True)
+        self.party.append(fresh.agent)
         self._entered += 1
 
 
@@ -141,6 +150,7 @@ class BadMouthing(Attack):
     """Fake buyers that buy from the best sellers and say that all of it was bad."""
 
     title = "bad-mouthing: 40 fake buyers rate the 5 best sellers bad"
+    has_fakes = True
     count = 5
     fakes = 40
 
@@ -148,10 +158,8 @@ class BadMouthing(Attack):
         """Choose the victims, by their true quality."""
         by_quality = sorted(self.town.sellers, key=lambda one: (-one.quality, one.name))
         self.victims = by_quality[: self.town.plan.sized(self.count)]
-        self._fakes: list[Buyer] = [
-            self.town.add_fake(uow, f"fake-{number}")
-            for number in range(self.town.plan.sized(self.fakes))
-        ]
+        self._fakes = self.town.add_fakes(uow, self.town.plan.sized(self.fakes))
+        self.party = [fake.agent for fake in self._fakes]
 
     def deals(self) -> list[Deal]:
         """Return today's purchases, each with a bad word."""

@@ -141,14 +141,15 @@ class Diary:
         last = self.days[-LAST_DAYS:]
         during = [day for day in self.days if day.day >= attack.first_day]
         left = len(self.days) - attack.first_day
-        share = sum(day.to_attackers_minor for day in during) / (
-            sum(day.ordered_minor for day in during) or 1
-        )
+        ordered_minor = sum(day.ordered_minor for day in during) or 1
+        share = sum(day.to_attackers_minor for day in during) / ordered_minor
+        top = _mean([float(day.attacker_on_top) for day in during])
         orders = sum(day.orders for day in during)
+        sells = any(rank.is_attacker for rank in self.ranks)
         return {
-            "share": share,
-            "profit": profit_minor / 1_000_000,
-            "top": _mean([float(day.attacker_on_top) for day in during]),
+            "share": share if sells else None,
+            "profit": profit_minor / 1_000_000 if attack.party else None,
+            "top": top if sells else None,
             "rho": _mean([day.rho for day in last]),
             "success": 1 - sum(day.failed for day in during) / (orders or 1),
             "victim": _mean([day.victim for day in last if day.victim is not None]),

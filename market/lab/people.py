@@ -1,13 +1,14 @@
 """Who trades in a simulated market: agents with keys, sellers with a quality, buyers."""
 
 import hashlib
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
-from market import catalog, identity, ledger
+from market import catalog, identity, ledger, trust
 from market.base.caller import Caller, Signed
 from market.base.clock import seconds_of
-from market.base.work import UnitOfWork
+from market.base.work import Snapshot, UnitOfWork
 from market.protocol.commitments import (
     CLAIMS,
     AgentKind,
@@ -77,9 +78,14 @@ class Buyer:
         return self.agent.id
 
 
+def key_of(seed: int, name: str) -> SigningKey:
+    """Return the key that belongs to a name under this seed."""
+    return SigningKey.from_seed(hashlib.sha256(f"lab:{seed}:{name}".encode()).digest())
+
+
 def enter(uow: UnitOfWork, *, seed: int, name: str, kind: AgentKind) -> Agent:
     """Register the agent whose key belongs to this name under this seed."""
-    key = SigningKey.from_seed(hashlib.sha256(f"lab:{seed}:{name}".encode()).digest())
+    key = key_of(seed, name)
     signed = _signed(
         uow,
         key,
@@ -103,6 +109,25 @@ def fund(uow: UnitOfWork, agent: Agent) -> None:
         amount_minor=PURSE_MINOR,
         currency=uow.settings.currency,
         idempotency_key="purse",
+    )
+
+
+def vouch_for(uow: UnitOfWork, buyer: Buyer, *, overseers: Sequence[Agent]) -> None:
+    """Make an anchor of a buyer: one overseer proposes, the other confirms."""
+    proposer, confirmer = (overseer.caller for overseer in overseers)
+    trust.propose_anchor(
+        uow, caller=proposer, agent_id=buyer.id, kind="buyer", reason="vetted by hand"
+    )
+    trust.confirm_anchor(uow, caller=confirmer, agent_id=buyer.id, reason="vetted by hand")
+
+
+def wealth(snapshot: Snapshot, agents: Iterable[Agent]) -> int:
+    """Return what these agents own, in minor units, whatever is held of it."""
+    wallets = [ledger.wallet(snapshot, agent_id=agent.id) for agent in agents]
+    return sum(
+        balance.available_minor + balance.held_minor
+        for wallet in wallets
+        for balance in wallet.balances
     )
 
 

@@ -1,10 +1,13 @@
 """One cell: a simulated market from its first day to its audit."""
 
 import asyncio
+import atexit
 import shutil
+import sqlite3
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -13,7 +16,7 @@ from typing import Final
 
 import msgspec
 
-from market import audit, ledger
+from market import audit
 from market.base.clock import ManualClock, to_micros
 from market.base.database import sqlite_path
 from market.base.errors import MarketError
@@ -23,10 +26,10 @@ from market.base.store import Store
 from market.base.work import UnitOfWork
 from market.lab.attacks import ATTACKS
 from market.lab.measures import Day, Diary, Rank
-from market.lab.people import PURSE_MINOR
+from market.lab.people import key_of, wealth
 from market.lab.plan import Plan
 from market.lab.rankers import ALGORITHMS
-from market.lab.town import Town
+from market.lab.town import OVERSEERS, Town
 from market.lab.trading import Deal, Outcome, close_late, honest_deal, trade
 from market.protocol.ids import Ids
 
@@ -70,6 +73,7 @@ def play(cell: Cell, tell: Tell = lambda orders: None) -> Played:
             synchronous="normal",
             fee_basis_points=FEE_BASIS_POINTS,
             queue_limit=1_000_000,
+            overseer_ids=tuple(key_of(cell.seed, name).kid for name in OVERSEERS),
             log_level="error",
         )
         shutil.copy(_empty_store(), sqlite_path(settings))
@@ -107,7 +111,7 @@ class _Play:
             await self._day(day)
             self._clock.advance(timedelta(days=1) - EVENING)
         found = store.read_now(audit.audit)
-        profit_minor = self._owned() - self._owned_minor
+        profit_minor = store.read_now(wealth, self._attack.party) - self._owned_minor
         return Played(
             cell=self._cell,
             figures=self._diary.figures(profit_minor=profit_minor),
@@ -146,7 +150,7 @@ class _Play:
                 town.add_seller(uow, f"newcomer-{number}", quality=quality, day=day)
         if day == self._attack.first_day:
             self._attack.begin(uow)
-            self._owned_minor = self._owned(uow) 
+            self._owned_minor = wealth(uow, self._attack.party)
         elif day > self._attack.first_day:
             self._attack.dawn(uow, day)
 
@@ -176,3 +180,17 @@ class _Play:
             else:
                 raise each
         return outcomes
+
+
+@cache
+def _empty_store() -> Path:
+    """Return a store with every table and no rows, made once in this process."""
+    home = Path(tempfile.mkdtemp(prefix="market-lab-"))
+    atexit.register(shutil.rmtree, home, ignore_errors=True)
+    settings = Settings(home=home)
+    migrate(settings)
+    path = sqlite_path(settings)
+    # One file without a log beside it can simply be copied.
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    return path

@@ -6,9 +6,9 @@ nothing, and a seller without ratings stands where the algorithm puts one that i
 """
 
 from abc import ABC, abstractmethod
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from typing import ClassVar, Final
+from typing import Final
 
 from market import trust
 from market.base.store import Store
@@ -20,8 +20,6 @@ OWN: Final = trust.RULE
 
 class Ranker(ABC):
     """Makes the scores of one simulated market. More is better; only the order counts."""
-
-    title: ClassVar[str]
 
     @abstractmethod
     def note(self, outcome: Outcome) -> None:
@@ -35,9 +33,7 @@ class Ranker(ABC):
 class Own(Ranker):
     """The market's own rule, read through the door of the trust room; orders have told it all."""
 
-    title = "the market's own rule"
-
-    def __init__(self, store: Store, anchors: Sequence[str]) -> None:
+    def __init__(self, store: Store) -> None:
         self._store = store
 
     def note(self, outcome: Outcome) -> None:
@@ -49,45 +45,29 @@ class Own(Ranker):
 
 
 class Counted(Ranker):
-    """What a seller's ratings amount to when all count alike."""
+    """The mean of Beta(prior, prior) after all ratings: (good + prior) / (all + 2 prior).
 
-    def __init__(self, prior: float) -> None:
+    Prior 0 is the plain mean, where a seller without ratings stands at one half.
+    """
+
+    def __init__(self, prior: int) -> None:
         self._prior = prior
-        self._good: dict[str, int] = defaultdict(int)
-        self._bad: dict[str, int] = defaultdict(int)
+        self._good: Counter[str] = Counter()
+        self._all: Counter[str] = Counter()
 
     def note(self, outcome: Outcome) -> None:
         """Count a rating."""
         if outcome.rating is not None:
-            counts = self._good if outcome.rating else self._bad
-            counts[outcome.deal.seller.id] += 1
+            self._good[outcome.deal.seller.id] += outcome.rating
+            self._all[outcome.deal.seller.id] += 1
 
     def scores(self, seller_ids: Sequence[str]) -> dict[str, float]:
-        """Return the mean of the ratings and of what was assumed beforehand."""
+        """Return the mean of each."""
         return {seller_id: self._score(seller_id) for seller_id in seller_ids}
 
     def _score(self, seller_id: str) -> float:
-        good, bad = self._good[seller_id], self._bad[seller_id]
-        total = good + bad + 2 * self._prior
-        return (good + self._prior) / total if total else 0.5
-
-
-class Mean(Counted):
-    """The plain mean of all ratings; one half without any."""
-
-    title = "simple mean"
-
-    def __init__(self, store: Store, anchors: Sequence[str]) -> None:
-        super().__init__(prior=0.0)
-
-
-class Beta(Counted):
-    """The mean of Beta(1, 1) after all ratings: (1 + good) / (2 + good + bad)."""
-
-    title = "Bayesian beta (1, 1)"
-
-    def __init__(self, store: Store, anchors: Sequence[str]) -> None:
-        super().__init__(prior=1.0)
+        total = self._all[seller_id] + 2 * self._prior
+        return (self._good[seller_id] + self._prior) / total if total else 0.5
 
 
 class EigenTrust(Ranker):
@@ -97,9 +77,7 @@ class EigenTrust(Ranker):
     buyer by the number of orders it was paid for.
     """
 
-    title = "EigenTrust, anchors pre-trusted"
-
-    def __init__(self, store: Store, anchors: Sequence[str]) -> None:
+    def __init__(self, anchors: Sequence[str]) -> None:
         self._anchors = tuple(anchors)
         self._opinions: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
         self._trust: dict[str, float] = {}
@@ -161,9 +139,9 @@ def _normal(row: Mapping[str, int]) -> dict[str, float]:
 
 
 ALGORITHMS: Final[dict[str, Callable[[Store, Sequence[str]], Ranker]]] = {
-    OWN: Own,
-    "mean": Mean,
-    "beta": Beta,
-    "eigentrust": EigenTrust,
+    OWN: lambda store, anchors: Own(store),
+    "mean": lambda store, anchors: Counted(prior=0),
+    "beta": lambda store, anchors: Counted(prior=1),
+    "eigentrust": lambda store, anchors: EigenTrust(anchors),
 }
 """Every algorithm by the name that ``--algorithms`` knows."""

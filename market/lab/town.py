@@ -8,11 +8,14 @@ from typing import Final
 
 from market import catalog
 from market.base.work import UnitOfWork
-from market.lab.people import Buyer, Seller, enter, fund, list_service
+from market.lab.people import Buyer, Seller, enter, fund, list_service, vouch_for
 from market.lab.plan import Plan
 
 EXPLORING: Final = 0.1
 """The part of orders for which the buyer takes any seller at all."""
+
+OVERSEERS: Final = ("overseer-1", "overseer-2")
+"""The two who name the anchors."""
 
 TYPICAL_MINOR: Final = 10_000_000
 """What a typical order costs: 10 XTS."""
@@ -32,7 +35,6 @@ class Town:
         self.seed = seed
         self.sellers: list[Seller] = []
         self.buyers: list[Buyer] = []
-        self.fakes: list[Buyer] = []
         self.ranking: list[Seller] = []
         self._people = self.chance_of("people")
         self._choices = self.chance_of("choices")
@@ -54,6 +56,10 @@ class Town:
             self.add_seller(uow, f"seller-{number}", quality=self.drawn_quality(), day=0)
         for number in range(self.plan.buyers):
             self._add_buyer(uow, f"buyer-{number}", is_anchor=number < self.plan.anchors)
+        overseers = [enter(uow, seed=self.seed, name=name, kind="overseer") for name in OVERSEERS]
+        for buyer in self.buyers:
+            if buyer.is_anchor:
+                vouch_for(uow, buyer, overseers=overseers)
         self._weights = list(accumulate(buyer.activity for buyer in self.buyers))
 
     def drawn_quality(self) -> float:
@@ -72,19 +78,20 @@ class Town:
         """Let a seller enter and list its service."""
         agent = enter(uow, seed=self.seed, name=name, kind="seller")
         spread = 0.0 if is_attacker else self._people.gauss(0, _SPREAD)
-        price_minor = round(TYPICAL_MINOR * exp(spread), -4)
+        price_minor = round(round(TYPICAL_MINOR * exp(spread)), -4)
         service_id = list_service(uow, agent=agent, name=name, price_minor=price_minor)
         seller = Seller(agent, name, service_id, quality, day, is_attacker)
         self.sellers.append(seller)
         return seller
 
-    def add_fake(self, uow: UnitOfWork, name: str) -> Buyer:
-        """Let an attacker's buyer enter."""
-        agent = enter(uow, seed=self.seed, name=name, kind="buyer")
-        fund(uow, agent)
-        fake = Buyer(agent, activity=0.0, is_honest=False)
-        self.fakes.append(fake)
-        return fake
+    def add_fakes(self, uow: UnitOfWork, count: int) -> list[Buyer]:
+        """Let an attacker's buyers enter."""
+        fakes = []
+        for number in range(count):
+            agent = enter(uow, seed=self.seed, name=f"fake-{number}", kind="buyer")
+            fund(uow, agent)
+            fakes.append(Buyer(agent, activity=0.0, is_honest=False))
+        return fakes
 
     def retire(self, uow: UnitOfWork, seller: Seller) -> None:
         """Let a seller withdraw its service and be gone."""

@@ -7,7 +7,7 @@ from sqlalchemy import BigInteger, bindparam, cast, func, select
 from market.base.clock import rfc3339
 from market.base.errors import NotFound
 from market.base.paging import decode_cursor, page_of
-from market.base.sql import Sql, insert_ignore
+from market.base.sql import PerDialect, Sql, insert_ignore
 from market.base.work import Snapshot, UnitOfWork
 from market.ledger.errors import UnknownCurrency
 from market.ledger.posting import HOUSE
@@ -26,6 +26,8 @@ _FIND = Sql(
         accounts.c.currency == bindparam("currency"),
     )
 )
+_balance = select(accounts.c.balance_minor).where(accounts.c.id == bindparam("account_id"))
+_BALANCE = Sql(PerDialect(_balance, _balance.with_for_update()))
 _WALLETS = Sql(
     select(accounts.c.id, accounts.c.currency, accounts.c.balance_minor)
     .where(accounts.c.owner_id == bindparam("agent_id"), accounts.c.kind == "wallet")
@@ -84,6 +86,12 @@ def wallet_id(snapshot: Snapshot, *, agent_id: str, currency: str) -> str:
     if row is None:
         raise NotFound(f"The agent has no wallet in {currency}.", currency=currency)
     return str(row.id)
+
+
+def spendable_minor(uow: UnitOfWork, *, account_id: str) -> int:
+    """Return what an account holds, and keep others from taking it until this work ends."""
+    row = uow.one(_BALANCE, account_id=account_id)
+    return 0 if row is None else int(row.balance_minor)
 
 
 def open_escrow(uow: UnitOfWork, *, order_id: str, currency: str) -> str:

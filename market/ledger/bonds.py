@@ -32,12 +32,12 @@ _OWNER: Final = Sql(
 
 def bond_of(seller_id: ColumnElement[str], currency: ColumnElement[str]) -> ScalarSelect[Any]:
     """What a seller's bond holds, for the statement of a room above; null where it has none."""
-    return _of("bond", accounts.c.balance_minor, seller_id, currency)
+    return _of("bond", "balance_minor", seller_id, currency)
 
 
 def earned_by(seller_id: ColumnElement[str], currency: ColumnElement[str]) -> ScalarSelect[Any]:
     """What a seller has earned so far, less what it refunded, for a statement above."""
-    return _of("wallet", accounts.c.earned_minor, seller_id, currency)
+    return _of("wallet", "earned_minor", seller_id, currency)
 
 
 def bond_minor(snapshot: Snapshot, *, seller_id: str, currency: str) -> int:
@@ -178,13 +178,14 @@ def _move(
 
 def _of(
     kind: str,
-    column: ColumnElement[int],
+    column: str,
     owner_id: ColumnElement[str],
     currency: ColumnElement[str],
 ) -> ScalarSelect[Any]:
     owned = accounts.alias(f"{kind}_of_seller")
     return (
-        select(owned.c[column.key])
+        select(owned.c[column])
         .where(owned.c.owner_id == owner_id, owned.c.kind == kind, owned.c.currency == currency)
+        .correlate_except(owned)
         .scalar_subquery()
     )

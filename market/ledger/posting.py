@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Final, Literal, NamedTuple, NoReturn
+from typing import Any, Final, Literal, NamedTuple, NoReturn
 
-from sqlalchemy import BigInteger, bindparam, select, update
+from sqlalchemy import BigInteger, bindparam, func, select, update
 
 from market.base.errors import NotFound
-from market.base.sql import Sql, insert, insert_ignore
+from market.base.sql import Sql, insert, insert_ignore, sum_of
 from market.base.work import Snapshot, UnitOfWork
 from market.ledger.errors import (
     BalanceTooLarge,
@@ -81,6 +81,41 @@ _BY_KEY = Sql(
         transactions.c.recorded_at,
     ).where(transactions.c.idempotency_key == bindparam("key"))
 )
+_CAPTURED = Sql(
+    select(sum_of(-postings.c.amount_minor).label("captured_minor"))
+    .join_from(accounts, postings, postings.c.account_id == accounts.c.id)
+    .join(transactions, transactions.c.id == postings.c.transaction_id)
+    .where(
+        accounts.c.owner_id == bindparam("order_id"),
+        accounts.c.kind == "escrow",
+        transactions.c.reason == "escrow.capture",
+    )
+)
+_fee_posting = postings.alias("fee_postings")
+_fee_account = accounts.alias("fee_accounts")
+_moved = (
+    select(
+        transactions.c.id,
+        transactions.c.reason,
+        transactions.c.amount_minor,
+        func.coalesce(
+            select(_fee_posting.c.amount_minor)
+            .join_from(_fee_posting, _fee_account, _fee_account.c.id == _fee_posting.c.account_id)
+            .where(
+                _fee_posting.c.transaction_id == transactions.c.id, _fee_account.c.kind == "fees"
+            )
+            .scalar_subquery(),
+            0,
+        ).label("fee_minor"),
+        transactions.c.recorded_at,
+    )
+)  # fmt: skip
+_MOVED_IN_ESCROW = Sql(
+    _moved.join_from(accounts, postings, postings.c.account_id == accounts.c.id)
+    .join(transactions, transactions.c.id == postings.c.transaction_id)
+    .where(accounts.c.owner_id == bindparam("order_id"), accounts.c.kind == "escrow")
+)
+_MOVED_UNDER = Sql(_moved.where(transactions.c.idempotency_key == bindparam("key")))
 _AMOUNT = Sql(
     select(postings.c.amount_minor).where(
         postings.c.account_id == bindparam("account_id"),
@@ -136,15 +171,39 @@ def was_posted(snapshot: Snapshot, *, idempotency_key: str) -> bool:
     return snapshot.one(_BY_KEY, key=idempotency_key) is not None
 
 
+def movements(snapshot: Snapshot, *, order_id: str, refunds: int) -> list[Any]:
+    """Return the transactions of an order with so many refunds, oldest first.
+
+    Rows of id, reason, amount_minor, fee_minor (+ to the house, - from it) and recorded_at.
+    """
+    rows = snapshot.all(_MOVED_IN_ESCROW, order_id=order_id)
+    for number in range(1, refunds + 1):
+        key = refund_key(order_id, number)
+        rows += snapshot.all(_MOVED_UNDER, key=key)
+        rows += snapshot.all(_MOVED_UNDER, key=f"{key}:bond")
+    return sorted(rows, key=lambda row: row.id)
+
+
 def captured_minor(uow: UnitOfWork, *, order_id: str) -> int:
-    """Return what was captured from an order's escrow, fee included."""
-    row = uow.one(_BY_KEY, key=capture_key(order_id))
-    return 0 if row is None else int(row.amount_minor)
+    """Return what was captured from an order's escrow in all, fee included."""
+    return int(uow.one(_CAPTURED, order_id=order_id).captured_minor)
 
 
-def capture_key(order_id: str) -> str:
-    """Return the idempotency key under which an order is captured, once."""
-    return f"{order_id}:capture"
+def refunded_minor(uow: UnitOfWork, *, order_id: str, before: int) -> int:
+    """Return what the refunds of an order came to, those with a number below ``before``."""
+    keys = [refund_key(order_id, number) for number in range(1, before)]
+    rows = [uow.one(_BY_KEY, key=key) for key in keys]
+    return sum(int(row.amount_minor) for row in rows if row is not None)
+
+
+def refund_key(order_id: str, number: int) -> str:
+    """Return the idempotency key of one of an order's refunds, numbered from 1."""
+    return f"{order_id}:refund" if number == 1 else f"{order_id}:refund:{number}"
+
+
+def capture_key(order_id: str, part: int = 1) -> str:
+    """Return the idempotency key of an order's captures, which are numbered from 1."""
+    return f"{order_id}:capture" if part == 1 else f"{order_id}:capture:{part}"
 
 
 def _record(uow: UnitOfWork, transaction_id: str, legs: Sequence[Leg]) -> None:

@@ -1,15 +1,26 @@
 """Verbs of the ledger: make money, hold it, capture it, void the hold, refund."""
 
+from collections.abc import Sequence
+
 from market.base.caller import Caller
 from market.base.work import UnitOfWork
 from market.ledger.accounts import open_wallet, wallet
+from market.ledger.bonds import draw_bond
 from market.ledger.errors import (
     FaucetClosed,
     InsufficientFunds,
     RefundExceeded,
     RefundNotCovered,
 )
-from market.ledger.posting import Leg, Transaction, capture_key, captured_minor, post
+from market.ledger.posting import (
+    Leg,
+    Transaction,
+    capture_key,
+    captured_minor,
+    post,
+    refund_key,
+    refunded_minor,
+)
 from market.protocol.wire import Fund, WalletView
 
 
@@ -71,23 +82,30 @@ def capture(
     captured_minor: int,
     fee_minor: int,
     order_id: str,
+    part: int = 1,
+    others: Sequence[tuple[str, int]] = (),
 ) -> Transaction | None:
-    """Move ``captured_minor`` out of escrow: the fee to the house, the rest to the seller. Once.
+    """Move ``captured_minor`` out of escrow: the fee to the house, the rest to the seller.
+
+    ``others`` (accounts) get what stands beside them out of the seller's. Each numbered ``part``
+    moves once.
 
     Raises:
         EscrowExceeded: the escrow holds less; nothing moved.
-        TransactionDiffers: the order was captured with another amount.
+        TransactionDiffers: this part was captured with another amount.
     """
-    assert 0 <= fee_minor <= captured_minor
+    given_minor = fee_minor + sum(minor for _, minor in others)
+    assert 0 <= fee_minor <= given_minor <= captured_minor
     return post(
         uow,
         [
             Leg(escrow_id, -captured_minor),
-            Leg(seller_wallet_id, captured_minor - fee_minor, is_earning=True),
+            Leg(seller_wallet_id, captured_minor - given_minor, is_earning=True),
             Leg("fees", fee_minor),
+            *(Leg(account_id, minor) for account_id, minor in others),
         ],
         reason="escrow.capture",
-        idempotency_key=capture_key(order_id),
+        idempotency_key=capture_key(order_id, part),
         order_id=order_id,
     )
 
@@ -119,34 +137,48 @@ def refund(
     amount_minor: int,
     order_id: str,
     fee_minor: int = 0,
+    number: int = 1,
+    others: Sequence[tuple[str, int]] = (),
 ) -> Transaction | None:
-    """Move ``amount_minor`` back to the buyer after a capture. Once per order.
+    """Move ``amount_minor`` back to the buyer after a capture, as the order's refund ``number``.
 
-    The house gives ``fee_minor`` of it back, the seller the rest: what each of them had got.
+    The house gives ``fee_minor`` of it back, ``others`` (accounts) what stands beside them, the
+    seller the rest, out of its bond where its wallet holds less. Each number is used once; all
+    refunds together are at most what was captured.
 
     Raises:
-        RefundExceeded: less was captured; nothing moved.
-        RefundNotCovered: the seller's wallet holds less; nothing moved.
-        TransactionDiffers: the order was refunded with another amount.
+        RefundExceeded: less was captured, or is left of it; nothing moved.
+        RefundNotCovered: the seller's wallet and bond hold less; nothing moved.
+        TransactionDiffers: this refund was made with another amount.
     """
     assert 0 <= fee_minor <= amount_minor
     captured = captured_minor(uow, order_id=order_id)
-    if amount_minor > captured:
+    left_minor = captured - refunded_minor(uow, order_id=order_id, before=number)
+    if amount_minor > left_minor:
         raise RefundExceeded(
-            f"{captured} minor units were captured.",
+            f"{captured} minor units were captured; {left_minor} of them are left.",
             amount_minor=amount_minor,
             captured_minor=captured,
         )
+    given_minor = fee_minor + sum(minor for _, minor in others)
+    draw_bond(
+        uow,
+        wallet_id=seller_wallet_id,
+        needed_minor=amount_minor - given_minor,
+        order_id=order_id,
+        idempotency_key=refund_key(order_id, number),
+    )
     try:
         return post(
             uow,
             [
-                Leg(seller_wallet_id, fee_minor - amount_minor, is_earning=True),
+                Leg(seller_wallet_id, given_minor - amount_minor, is_earning=True),
+                *(Leg(account_id, -minor) for account_id, minor in others),
                 Leg("fees", -fee_minor),
                 Leg(wallet_id, amount_minor),
             ],
             reason="order.refund",
-            idempotency_key=f"{order_id}:refund",
+            idempotency_key=refund_key(order_id, number),
             order_id=order_id,
         )
     except InsufficientFunds as refusal:

@@ -40,6 +40,16 @@ class BuyerNotYours(Forbidden):
     title = "A principal gives mandates to its own buyers alone"
 
 
+class Ap2Refused(Invalid):
+    """``ap2_error`` is AP2's own name for it.
+
+    That is invalid_credential, unresolved_constraint, invalid_mandate or mandates_not_supported.
+    """
+
+    code = "ap2_refused"
+    title = "The AP2 mandate is refused"
+
+
 class MandateReused(Invalid):
     code = "mandate_reused"
     title = "The mandate's jti was used for another mandate"

@@ -6,25 +6,32 @@ from typing import NamedTuple
 
 from market.mandates.errors import BadMandate, MandateExceeded, MandateForbids
 from market.protocol.commitments import Limits
-from market.protocol.money import Money
+from market.protocol.money import MAX_MINOR, Money
 
 
 class Used(NamedTuple):
-    """What was taken so far. ``period_spent_minor`` is of the present window alone."""
+    """What was taken so far; what is called ``period_...``, in the present window alone."""
 
     spent_minor: int
     period_spent_minor: int
     orders: int
+    period_orders: int = 0
 
 
 def check_limits(limits: Limits) -> None:
     """Refuse limits that contradict themselves.
 
     Raises:
-        BadMandate: a period without a budget, or the reverse.
+        BadMandate: a period without what it limits, or the reverse; or no price is allowed.
     """
-    if (limits.period_budget_minor is None) != (limits.period_seconds is None):
-        raise BadMandate("'period_budget_minor' and 'period_seconds' are given together.")
+    has_limit = limits.period_budget_minor is not None or limits.period_max_orders is not None
+    if has_limit != (limits.period_seconds is not None):
+        raise BadMandate(
+            "'period_seconds' is given together with 'period_budget_minor', 'period_max_orders' or"
+            " both."
+        )
+    if (limits.min_price_minor or 0) > (limits.max_price_minor or MAX_MINOR):
+        raise BadMandate("'min_price_minor' is above 'max_price_minor'.")
 
 
 def period_at(now: datetime, *, created_at: datetime, period_seconds: int | None) -> int:
@@ -43,15 +50,25 @@ def check_spend(
     tag of the service, ``tags_deny`` for none.
 
     Raises:
-        MandateForbids: the seller or the kind of service is not allowed.
+        MandateForbids: the seller or the kind of service is not allowed, or it costs too little.
         MandateExceeded: it costs too much, or there were enough orders.
     """
     _check_party(limits, seller_id=seller_id, tags=tags)
-    if limits.max_orders is not None and used.orders >= limits.max_orders:
-        raise MandateExceeded(
-            f"The mandate is good for {limits.max_orders} orders, and they are made.",
-            limit="max_orders",
-            available_minor=0,
+    for name, most, made in (
+        ("max_orders", limits.max_orders, used.orders),
+        ("period_max_orders", limits.period_max_orders, used.period_orders),
+    ):
+        if most is not None and made >= most:
+            raise MandateExceeded(
+                f"The mandate's '{name}' is {most}, and they are made.",
+                limit=name,
+                available_minor=0,
+            )
+    if limits.min_price_minor is not None and price.amount_minor < limits.min_price_minor:
+        least = Money(limits.min_price_minor, price.currency)
+        raise MandateForbids(
+            f"The order costs {price}; the mandate is for orders from {least} on.",
+            limit="min_price_minor",
         )
     for name, ceiling, taken in (
         ("max_price_minor", limits.max_price_minor, 0),

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 from sqlalchemy import BigInteger, bindparam, case, or_, select, update
@@ -10,10 +10,11 @@ from sqlalchemy import BigInteger, bindparam, case, or_, select, update
 from market import identity
 from market.base.caller import Caller, Signed
 from market.base.clock import EPOCH, rfc3339
-from market.base.errors import NotFound
+from market.base.errors import MarketError, NotFound
 from market.base.sql import Sql, insert_ignore
 from market.base.tables import UtcDateTime
 from market.base.work import Snapshot, UnitOfWork
+from market.mandates.closing import Closed, check_form
 from market.mandates.errors import (
     BadMandate,
     BuyerNotYours,
@@ -58,6 +59,7 @@ _PERIOD = bindparam("at_period", type_=BigInteger())
 _PERIOD_SPENT = _AMOUNT + case(
     (mandates.c.period >= _PERIOD, mandates.c.period_spent_minor), else_=0
 )
+_PERIOD_ORDERS = 1 + case((mandates.c.period >= _PERIOD, mandates.c.period_orders), else_=0)
 _SPEND = Sql(
     update(mandates)
     .where(
@@ -73,11 +75,16 @@ _SPEND = Sql(
             mandates.c.period_budget_minor.is_(None),
             mandates.c.period_budget_minor >= _PERIOD_SPENT,
         ),
+        or_(
+            mandates.c.period_max_orders.is_(None),
+            mandates.c.period_max_orders >= _PERIOD_ORDERS,
+        ),
     )
     .values(
         spent_minor=mandates.c.spent_minor + _AMOUNT,
         orders=mandates.c.orders + 1,
         period_spent_minor=_PERIOD_SPENT,
+        period_orders=_PERIOD_ORDERS,
         period=case((mandates.c.period >= _PERIOD, mandates.c.period), else_=_PERIOD),
     )
 )
@@ -101,6 +108,16 @@ _REVOKE = Sql(
 )
 
 
+class Terms(NamedTuple):
+    """What a mandate comes to: for whom, under which name, how much, until when."""
+
+    buyer_id: str
+    jti: str
+    currency: str
+    limits: Limits
+    exp: int
+
+
 def give(uow: UnitOfWork, *, caller: Caller, signed: Signed[MandateClaims]) -> MandateView:
     """Let a buyer spend, within the signed limits. The same text again returns the first mandate.
 
@@ -111,38 +128,61 @@ def give(uow: UnitOfWork, *, caller: Caller, signed: Signed[MandateClaims]) -> M
     """
     caller.need("pay")
     claims = signed.claims
-    _check_buyer(uow, caller, claims.buyer_id)
+    check_buyer(uow, caller, claims.buyer_id)
     check_limits(claims.limits)
     if claims.currency not in EXPONENTS:
         raise BadMandate(f"The currency must be one of {', '.join(EXPONENTS)}.")
-    latest = (uow.now + MAX_LIFE - EPOCH) // timedelta(seconds=1)
-    if claims.exp > latest:
-        raise BadMandate(f"A mandate lives at most {MAX_LIFE.days} days (exp).")
+    check_end(uow, claims.exp)
+    terms = Terms(claims.buyer_id, claims.jti, claims.currency, claims.limits, claims.exp)
+    return keep(uow, principal_id=caller.agent_id, terms=terms, text=signed.token)
+
+
+def keep(
+    uow: UnitOfWork,
+    *,
+    principal_id: str,
+    terms: Terms,
+    text: str,
+    principal_jwk: dict[str, str] | None = None,
+    agent_kid: str | None = None,
+    open_checkout: str | None = None,
+) -> MandateView:
+    """Keep a mandate that was checked; the same ``text`` again returns the first mandate.
+
+    Raises:
+        MandateReused: the ``jti`` stands for another mandate.
+    """
+    limits = terms.limits
     added = uow.run(
         _ADD,
         id=uow.new_id("mdt"),
-        principal_id=caller.agent_id,
-        buyer_id=claims.buyer_id,
-        jti=claims.jti,
-        currency=claims.currency,
-        limits=msgspec.to_builtins(claims.limits),
-        mandate=signed.token,
+        principal_id=principal_id,
+        buyer_id=terms.buyer_id,
+        jti=terms.jti,
+        currency=terms.currency,
+        limits=msgspec.to_builtins(limits),
+        mandate=text,
         created_at=uow.now,
-        expires_at=EPOCH + timedelta(seconds=claims.exp),
+        expires_at=EPOCH + timedelta(seconds=terms.exp),
         revoked_at=None,
         revoked_by=None,
         revocation_reason=None,
-        budget_minor=claims.limits.budget_minor,
-        period_budget_minor=claims.limits.period_budget_minor,
-        period_seconds=claims.limits.period_seconds,
-        max_orders=claims.limits.max_orders,
+        budget_minor=limits.budget_minor,
+        period_budget_minor=limits.period_budget_minor,
+        period_seconds=limits.period_seconds,
+        max_orders=limits.max_orders,
+        period_max_orders=limits.period_max_orders,
         spent_minor=0,
         period=0,
         period_spent_minor=0,
         orders=0,
+        period_orders=0,
+        principal_jwk=principal_jwk,
+        agent_kid=agent_kid,
+        open_checkout=open_checkout,
     )
-    row = uow.one(_BY_JTI, principal_id=caller.agent_id, jti=claims.jti)
-    if not added and row.mandate != signed.token:
+    row = uow.one(_BY_JTI, principal_id=principal_id, jti=terms.jti)
+    if not added and (row.mandate, row.open_checkout) != (text, open_checkout):
         raise MandateReused("Give each mandate a jti of its own.", mandate_id=row.id)
     return view(row, uow.now)
 
@@ -171,10 +211,12 @@ def spend(
     tags: Sequence[str],
     amount_minor: int,
     currency: str,
+    closed: Closed | None = None,
 ) -> int | None:
     """Take an order's price out of a mandate.
 
     Returns the amount above which a human must approve, if this order is above it, else None.
+    ``closed`` is what closes a mandate of AP2's, for this very quote; such a mandate needs it.
 
     Holds under any number of parallel orders: the counters change by one conditional statement.
 
@@ -184,19 +226,23 @@ def spend(
         MandateCurrency: it is for another currency.
         MandateForbids: it does not allow this seller or kind of service.
         MandateExceeded: the price is above what a limit leaves.
+        Ap2Refused: it needs to be closed and is not, or not for this.
     """
     # The row is held until commit, so what is checked here is what the update finds.
     row = uow.one(_LOCK, id=mandate_id)
     if row is None or row.buyer_id != buyer_id:
         raise no_such()
-    _refuse_ended(row, uow.now)
-    if currency != row.currency:
-        raise MandateCurrency(
-            f"The mandate is for {row.currency}, the price in {currency}.", limit="currency"
-        )
     limits = msgspec.convert(row.limits, Limits)
-    used = used_of(row, uow.now)
-    check_spend(limits, used, seller_id=seller_id, tags=tags, price=Money(amount_minor, currency))
+    try:
+        _refuse_ended(row, uow.now)
+        price = Money(amount_minor, currency)
+        _check(row, limits, uow.now, seller_id=seller_id, tags=tags, price=price)
+    except MarketError as refusal:
+        if row.agent_kid is not None:
+            refusal.facts["ap2_error"] = "invalid_mandate"
+        raise
+    if row.agent_kid is not None or closed is not None:
+        check_form(row, closed, used_of(row, uow.now), now=uow.now, issuer=uow.settings.issuer)
     touched = uow.run(
         _SPEND,
         mandate_id=mandate_id,
@@ -235,13 +281,31 @@ def require_for(snapshot: Snapshot, caller: Caller) -> None:
         )
 
 
-def _check_buyer(uow: UnitOfWork, caller: Caller, buyer_id: str) -> None:
+def check_buyer(uow: UnitOfWork, caller: Caller, buyer_id: str) -> None:
+    """Refuse with ``BuyerNotYours`` a buyer that does not act for the caller."""
     try:
         buyer = identity.agent(uow, agent_id=buyer_id)
     except NotFound:
         buyer = None
     if buyer is None or buyer.kind != "buyer" or buyer.principal_id != caller.agent_id:
         raise BuyerNotYours("The buyer must have named you as its principal when it registered.")
+
+
+def check_end(uow: UnitOfWork, exp: int) -> None:
+    """Refuse with ``BadMandate`` one that would live too long."""
+    latest = (uow.now + MAX_LIFE - EPOCH) // timedelta(seconds=1)
+    if exp > latest:
+        raise BadMandate(f"A mandate lives at most {MAX_LIFE.days} days (exp).")
+
+
+def _check(
+    row: Any, limits: Limits, now: datetime, *, seller_id: str, tags: Sequence[str], price: Money
+) -> None:
+    if price.currency != row.currency:
+        raise MandateCurrency(
+            f"The mandate is for {row.currency}, the price in {price.currency}.", limit="currency"
+        )
+    check_spend(limits, used_of(row, now), seller_id=seller_id, tags=tags, price=price)
 
 
 def _refuse_ended(row: Any, now: datetime) -> None:

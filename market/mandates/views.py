@@ -87,7 +87,12 @@ def period_of(row: Any, moment: datetime) -> int:
 def used_of(row: Any, now: datetime) -> Used:
     """Return what was spent under a mandate, as the window of ``now`` sees it."""
     is_present = row.period >= period_of(row, now)
-    return Used(row.spent_minor, row.period_spent_minor if is_present else 0, row.orders)
+    return Used(
+        row.spent_minor,
+        row.period_spent_minor if is_present else 0,
+        row.orders,
+        row.period_orders if is_present else 0,
+    )
 
 
 def view(row: Any, now: datetime) -> MandateView:
@@ -102,8 +107,11 @@ def view(row: Any, now: datetime) -> MandateView:
         spent_minor=used.spent_minor,
         period_spent_minor=used.period_spent_minor,
         orders=used.orders,
+        period_orders=used.period_orders,
         created_at=rfc3339(row.created_at),
         expires_at=rfc3339(row.expires_at),
         revoked_at=rfc3339(row.revoked_at) if row.revoked_at else None,
+        form="market" if row.agent_kid is None else "ap2",
         mandate=row.mandate,
+        open_checkout=row.open_checkout,
     )

@@ -5,6 +5,7 @@ with each write), its *provenance* (the session and offset where it was learnt) 
 to live, after which it is not there. Nobody but its agent can tell that a note exists.
 """
 
+from market.memory.counting import count_notes, weigh_notes
 from market.memory.errors import BadNote, MemoryFull, NoteChanged, NoteTooLarge
 from market.memory.service import (
     MAX_NOTE,
@@ -26,10 +27,12 @@ __all__ = [
     "MemoryFull",
     "NoteChanged",
     "NoteTooLarge",
+    "count_notes",
     "forget",
     "list_notes",
     "read",
     "search",
     "sweep",
+    "weigh_notes",
     "write",
 ]

@@ -19,7 +19,8 @@ _SPLIT: Final = Sql(
                 _is_ended,
                 orders.c.captured_minor + orders.c.returned_minor != orders.c.amount_minor,
             ),
-            and_(~_is_ended, orders.c.captured_minor + orders.c.returned_minor != 0),
+            and_(~_is_ended, orders.c.returned_minor != 0),
+            orders.c.fee_minor + orders.c.referral_minor > orders.c.captured_minor,
         )
     )
     .limit(bindparam("limit"))

@@ -14,6 +14,7 @@ from market.base.errors import Conflict
 from market.base.sql import Sql, insert
 from market.base.work import UnitOfWork
 from market.orders.answers import answer, audience_of, log_answer, pending
+from market.orders.approvals import read_decision
 from market.orders.effects import Actor, take_effect
 from market.orders.errors import ControlNotFound, NotForThisCaller, OrderNotFound, WrongState
 from market.orders.leases import renew
@@ -36,9 +37,6 @@ class OrdersStillOpen(Conflict):
     title = "The session has orders that have not ended"
 
 
-MAX_SHUT: Final = 1_000
-"""Orders that one suspension pauses, at most; suspending again pauses the next."""
-
 _ADD: Final = Sql(insert(controls))
 
 
@@ -57,12 +55,14 @@ def control(
         OrderNeeded: the session has several orders and none was named, or it has none.
         BadControl: an order or a run was named that the scope does not ask for.
         SessionPaused: nothing is approved in it now.
+        DecisionNeeded, DecisionMismatch, DecisionUsed: an approval is not signed as it must be.
     """
     if request.scope == "run":
         return [sessions.control_run(uow, caller=caller, session_id=session_id, request=request)]
     viewer = sessions.viewer_of(uow, caller=caller, session_id=session_id)
     _allow(caller, viewer, request)
-    actor = Actor(caller.agent_id, sessions.rank_of(caller, viewer))
+    decision = read_decision(uow, caller, request)
+    actor = Actor(caller.agent_id, sessions.rank_of(caller, viewer), decision)
     turns_session = request.scope == "all" and request.action in ("pause", "resume")
     if turns_session:
         _lock_session(uow, actor, session_id, request)
@@ -105,14 +105,16 @@ def cancel_paused(uow: UnitOfWork, row: Any) -> None:
     _intervene(uow, Actor(MARKET, "overseer"), row, request)
 
 
-def pause_orders_of(uow: UnitOfWork, *, caller: Caller, agent_id: str, reason: str) -> int:
-    """Pause what a suspended agent has running, as buyer or seller; return how many orders.
+def pause_orders_of(
+    uow: UnitOfWork, *, overseer_id: str, agent_id: str, reason: str, limit: int
+) -> int:
+    """Pause ``limit`` orders that an agent has running, as buyer or seller; return how many.
 
-    Only an overseer lifts these pauses, whoever is reinstated; without one they end as all do.
+    Only an overseer lifts these pauses; without one they end as all do.
     """
-    actor = Actor(caller.agent_id, "overseer")
-    request = Control(action="pause", reason=f"agent suspended: {reason}")
-    ids = running_ids_of(uow, agent_id=agent_id, limit=MAX_SHUT)
+    actor = Actor(overseer_id, "overseer")
+    request = Control(action="pause", reason=reason)
+    ids = running_ids_of(uow, agent_id=agent_id, limit=limit)
     rows = [locked(uow, order_id=order_id) for order_id in ids]
     for row in sorted(rows, key=lambda row: row.session_id):
         _intervene(uow, actor, row, request)

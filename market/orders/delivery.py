@@ -1,12 +1,14 @@
 """Delivery: start, chunks in order, completion, failure."""
 
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, Final
 
 from sqlalchemy import bindparam, select, update
 
 from market import catalog, inbox, sessions
 from market.base.caller import Caller, Signed
+from market.base.errors import MarketError
 from market.base.sql import Sql, insert
 from market.base.tables import UtcDateTime
 from market.base.work import UnitOfWork
@@ -20,6 +22,7 @@ from market.orders.errors import (
     OutputDoesNotFit,
 )
 from market.orders.leases import lease_until, renew
+from market.orders.rejecting import reject
 from market.orders.rows import advance, locked, sellers, view
 from market.orders.settlement import end
 from market.orders.tables import chunks, orders
@@ -27,7 +30,7 @@ from market.protocol.canonical import NotCanonical
 from market.protocol.commitments import DeliveryClaims
 from market.protocol.delivery import chain
 from market.protocol.manifest import explain
-from market.protocol.wire import Chunk, ChunkView, OrderView
+from market.protocol.wire import Chunk, ChunkView, DisputeReason, OrderView
 from market.sessions import NewEvent
 
 _BY_ID = update(orders).where(orders.c.id == bindparam("order_id"))
@@ -103,7 +106,7 @@ def deliver(uow: UnitOfWork, *, caller: Caller, order_id: str, chunk: Chunk) -> 
         return _repeated(uow, row, chunk)
     after = advance(uow, row, "deliver")
     _check(uow, row, chunk)
-    digest = _digest(row.delivery_digest, chunk.output)
+    digest = _checked(uow, row, chunk)
     units = row.units_delivered + chunk.units
     body = {
         "index": chunk.index,
@@ -159,7 +162,11 @@ def complete(
     is_repeat = row.state in ("delivered", "settled")
     if not is_repeat:
         advance(uow, row, "complete")
-    _match(row, signed.claims)
+    try:
+        _match(row, signed.claims)
+    except DeliveryMismatch as refusal:
+        _remember(uow, row, refusal, reason="digest", index=row.chunks_delivered)
+        raise
     if not is_repeat:
         _check_open(uow, row)
         until = uow.now + timedelta(seconds=uow.settings.accept_window_seconds)
@@ -173,6 +180,15 @@ def complete(
         sessions.append(uow, session_id=row.session_id, events=[completed])
         message = {"order_id": row.id, "session_id": row.session_id, **body}
         inbox.deliver(uow, agent_id=row.buyer_id, kind="order.delivered", body=message)
+        if row.redo_of is not None:
+            # Nothing is paid for it, so nothing is left to accept: the first order has that.
+            end(
+                uow,
+                locked(uow, order_id=row.id),
+                ending="settled",
+                captured_minor=0,
+                reason="delivered again",
+            )
     return view(uow, locked(uow, order_id=order_id))
 
 
@@ -234,9 +250,32 @@ def _check(uow: UnitOfWork, row: Any, chunk: Chunk) -> None:
             units=row.units,
             units_delivered=row.units_delivered,
         )
-    checker = catalog.output_checker(uow, manifest_digest=row.manifest_digest)
-    if not checker.is_valid(chunk.output):
-        raise OutputDoesNotFit(f"{explain(checker, chunk.output)} (see the manifest's output).")
+
+
+def _checked(uow: UnitOfWork, row: Any, chunk: Chunk) -> str:
+    """Return the digest after a chunk that fits the manifest's schema.
+
+    Raises:
+        OutputDoesNotFit: it does not, which is remembered.
+    """
+    try:
+        digest = _digest(row.delivery_digest, chunk.output)
+        checker = catalog.output_checker(uow, manifest_digest=row.manifest_digest)
+        if not checker.is_valid(chunk.output):
+            raise OutputDoesNotFit(f"{explain(checker, chunk.output)} (see the manifest's output).")
+    except OutputDoesNotFit as refusal:
+        _remember(uow, row, refusal, reason="schema", index=chunk.index)
+        raise
+    return digest
+
+
+def _remember(
+    uow: UnitOfWork, row: Any, refusal: MarketError, *, reason: DisputeReason, index: int
+) -> None:
+    """Have a refused part, or completion, written to the log although its unit is undone."""
+    uow.if_refused = partial(
+        reject, order_id=row.id, reason=reason, index=index, detail=refusal.detail
+    )
 
 
 def _check_open(uow: UnitOfWork, row: Any) -> None:

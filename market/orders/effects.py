@@ -11,15 +11,16 @@ from market.base.clock import spoken
 from market.base.sql import Sql
 from market.base.tables import UtcDateTime
 from market.base.work import UnitOfWork
+from market.orders.approvals import Decision
+from market.orders.capturing import earned
 from market.orders.errors import NotForThisCaller, WrongState
 from market.orders.leases import lease_until
 from market.orders.placing import approve, deny
-from market.orders.settlement import end
+from market.orders.settlement import Ending, end
 from market.orders.states import move
 from market.orders.tables import orders
 from market.protocol.commitments import AgentKind
 from market.protocol.events import Action
-from market.protocol.money import pro_rata
 
 _BY_ID = update(orders).where(orders.c.id == bindparam("order_id"))
 _PAUSE: Final = Sql(
@@ -49,10 +50,11 @@ _RESUME: Final = Sql(
 
 
 class Actor(NamedTuple):
-    """Who intervenes, and the kind of agent as which it does, by which it ranks."""
+    """Who intervenes, the kind of agent as which it does, by which it ranks, and what it signed."""
 
     agent_id: str
     kind: AgentKind
+    decision: Decision | None = None
 
 
 Effect = Callable[[UnitOfWork, Actor, Any, str], str]
@@ -65,6 +67,7 @@ def take_effect(uow: UnitOfWork, actor: Actor, row: Any, action: Action, reason:
         WrongState: the order went on, or ended, before it.
         NotForThisCaller: one who ranks higher has paused the order.
         SessionPaused: an approval would spend in a session that is paused.
+        DecisionNeeded, DecisionMismatch, DecisionUsed: nobody signed it, or not this.
     """
     return _EFFECTS[action](uow, actor, row, reason)
 
@@ -74,8 +77,11 @@ def _cancel(uow: UnitOfWork, actor: Actor, row: Any, reason: str) -> str:
     # A seller that walks away is paid nothing; anyone else pays for what was delivered.
     captured = 0
     if actor.kind != "seller":
-        captured = pro_rata(row.amount_minor, part=row.units_delivered, whole=row.units)
-    end(uow, row, ending="cancelled", captured_minor=captured, reason=reason or "cancelled")
+        captured = earned(row, delivered=row.units_delivered, is_accepted=False)
+    # One that walks away from a redo which it owes has not delivered it.
+    is_owed = actor.kind == "seller" and row.redo_of is not None
+    ending: Ending = "failed" if is_owed else "cancelled"
+    end(uow, row, ending=ending, captured_minor=captured, reason=reason or "cancelled")
     return f"{row.units_delivered} of {row.units} units were delivered and are paid."
 
 
@@ -112,12 +118,19 @@ def _resume(uow: UnitOfWork, actor: Actor, row: Any, reason: str) -> str:
 
 def _approve(uow: UnitOfWork, actor: Actor, row: Any, reason: str) -> str:
     sessions.check_running(uow, session_id=row.session_id)
-    approve(uow, row, actor_id=actor.agent_id, reason=reason)
+    approve(uow, row, actor_id=actor.agent_id, reason=reason, decision=actor.decision)
     return "The order is placed."
 
 
 def _deny(uow: UnitOfWork, actor: Actor, row: Any, reason: str) -> str:
-    deny(uow, row, actor_id=actor.agent_id, reason=reason, kind="approval.denied")
+    deny(
+        uow,
+        row,
+        actor_id=actor.agent_id,
+        reason=reason,
+        kind="approval.denied",
+        decision=actor.decision,
+    )
     return "The order is cancelled; everything went back."
 
 

@@ -11,6 +11,8 @@ from market.base.clock import rfc3339
 from market.base.sql import Sql, insert
 from market.base.tables import UtcDateTime
 from market.base.work import UnitOfWork
+from market.orders.approvals import Decision, need_decision, use_decision
+from market.orders.attribution import referral_of
 from market.orders.errors import QuoteMismatch, SelfDealing, WrongState
 from market.orders.rows import view
 from market.orders.settlement import end
@@ -79,25 +81,37 @@ class _Row(NamedTuple):
     accept_by: Any = None
     ended_at: Any = None
     receipt_id: str | None = None
+    terms: str | None = None
+    referral_basis_points: int = 0
+    referrer_id: str | None = None
+    recommendation_id: str | None = None
+    referral_minor: int = 0
+    captures: int = 0
     redo_of: str | None = None
     redo_id: str | None = None
     dispute_id: str | None = None
     rejected: int = 0
     refunds: int = 0
     owed_minor: int = 0
-    is_gated: bool = False
+    gate: str | None = None
 
 
 def place(
-    uow: UnitOfWork, *, caller: Caller, request: PlaceOrder, signed: Signed[OrderClaims]
+    uow: UnitOfWork,
+    *,
+    caller: Caller,
+    request: PlaceOrder,
+    signed: Signed[OrderClaims],
+    closed: mandates.Closed | None = None,
 ) -> OrderView:
     """Accept a quote: its price goes into escrow, and the seller is told.
 
     Above the mandate's ``approval_over`` the order waits for the principal or an overseer; the
-    money is held meanwhile, and the seller learns nothing before.
+    money is held meanwhile, and the seller learns nothing before. ``closed`` is what closes an AP2
+    mandate; it is used up with the quote.
 
     Raises:
-        QuoteMismatch: the signed order says something else than the quote.
+        QuoteMismatch: the signed order, or the closed mandate, says something else than the quote.
         catalog's refusals: the quote is unknown, used, or expired.
         mandates' refusals: there is none, or it does not allow this order.
         InsufficientFunds: the wallet holds less; nothing moved.
@@ -106,10 +120,14 @@ def place(
     quote = catalog.redeem_quote(uow, quote_id=request.quote_id, buyer_id=caller.agent_id)
     claims = signed.claims
     _check(claims, quote, request.quote_id)
+    if quote.gate == "frozen":
+        catalog.begin_small_order(uow, seller_id=quote.seller_id)
     if quote.seller_id == caller.agent_id:
         raise SelfDealing("The quote is for a service of the caller's own.")
-    approval_over_minor = _spend(uow, caller, claims, quote)
+    approval_over_minor = _spend(uow, caller, claims, quote, closed)
     row = _begin(uow, caller, signed, quote, waits=approval_over_minor is not None)
+    if closed is not None:
+        mandates.consume(uow, order_id=row.id, closed=closed)
     ledger.hold(
         uow,
         wallet_id=ledger.open_wallet(uow, agent_id=row.buyer_id, currency=row.currency),
@@ -126,25 +144,40 @@ def place(
     return view(uow, row, quote.input)
 
 
-def approve(uow: UnitOfWork, row: Any, *, actor_id: str, reason: str) -> None:
-    """Let a waiting order go ahead: the seller is told, and its time begins."""
+def approve(
+    uow: UnitOfWork, row: Any, *, actor_id: str, reason: str, decision: Decision | None
+) -> None:
+    """Let a waiting order go ahead: the seller is told, and its time begins.
+
+    What the human signed stands in the log, so that anyone can check it.
+    """
     move(row.state, "approve")
     if row.due_at <= uow.now:
         raise WrongState("The time to approve is over.", state=row.state)
     until = uow.now + timedelta(seconds=row.deliver_seconds)
     uow.run(_APPROVE, order_id=row.id, until=until)
-    granted = NewEvent("approval.granted", actor_id, {"reason": reason}, row.id)
+    kept = use_decision(uow, row, need_decision(decision))
+    granted = NewEvent("approval.granted", actor_id, {"reason": reason, **kept}, row.id)
     sessions.append(uow, session_id=row.session_id, events=[granted])
     _tell_seller(uow, row)
 
 
-def deny(uow: UnitOfWork, row: Any, *, actor_id: str, reason: str, kind: str) -> None:
+def deny(
+    uow: UnitOfWork,
+    row: Any,
+    *,
+    actor_id: str,
+    reason: str,
+    kind: str,
+    decision: Decision | None = None,
+) -> None:
     """End a waiting order; everything goes back.
 
     ``kind``: by a human's word (``approval.denied``) or for want of one (``approval.expired``).
     """
     move(row.state, "deny")
-    said = NewEvent(kind, actor_id, {"reason": reason}, row.id)
+    kept = use_decision(uow, row, decision)
+    said = NewEvent(kind, actor_id, {"reason": reason, **kept}, row.id)
     sessions.append(uow, session_id=row.session_id, events=[said])
     end(uow, row, ending="cancelled", captured_minor=0, reason=kind)
 
@@ -165,8 +198,22 @@ def _check(claims: OrderClaims, quote: Any, quote_id: str) -> None:
             )
 
 
-def _spend(uow: UnitOfWork, caller: Caller, claims: OrderClaims, quote: Any) -> int | None:
+def _check_closed(closed: mandates.Closed, quote: Any) -> None:
+    for field in ("seller_id", "amount_minor", "currency"):
+        if getattr(closed, field) != getattr(quote, field):
+            raise QuoteMismatch(
+                f"The closed mandate's {field} is not the quote's.",
+                field=field,
+                ap2_error="invalid_mandate",
+            )
+
+
+def _spend(
+    uow: UnitOfWork, caller: Caller, claims: OrderClaims, quote: Any, closed: mandates.Closed | None
+) -> int | None:
     """Charge the mandate; return the amount over which it wants approval, if this is over it."""
+    if closed is not None:
+        _check_closed(closed, quote)
     if claims.mandate_id is None:
         mandates.require_for(uow, caller)
         return None
@@ -178,6 +225,7 @@ def _spend(uow: UnitOfWork, caller: Caller, claims: OrderClaims, quote: Any) -> 
         tags=quote.tags,
         amount_minor=quote.amount_minor,
         currency=quote.currency,
+        closed=closed,
     )
 
 
@@ -220,6 +268,10 @@ def _begin(
         placed_at=uow.now,
         deliver_by=deliver_by,
         due_at=approve_by if waits else deliver_by,
+        terms=quote.terms,
+        referral_basis_points=quote.referral_basis_points,
+        **referral_of(uow, quote)._asdict(),
+        gate=quote.gate,
     )
 
 

@@ -24,6 +24,8 @@ LAST_ID: Final = "ord_z"
 _BY_ID = select(orders).where(orders.c.id == bindparam("order_id"))
 _FIND: Final = Sql(_BY_ID)
 _LOCK: Final = Sql(PerDialect(_BY_ID, _BY_ID.with_for_update()))
+MAX_RECEIPTS: Final = 100
+"""Receipts of an order that are listed: one of its end, and one of each refund and dispute."""
 MAX_AT_ONCE: Final = 1_000
 """Orders of a session that are listed, or intervened in, at once."""
 
@@ -42,17 +44,22 @@ _OWN_OF_SESSION: Final = Sql(
         or_(orders.c.buyer_id == bindparam("agent_id"), orders.c.seller_id == bindparam("agent_id"))
     )
 )
-_RUNNING_OF_AGENT: Final = Sql(
+_of_agent = (
     select(orders.c.id)
     .where(
         or_(
             orders.c.buyer_id == bindparam("agent_id"), orders.c.seller_id == bindparam("agent_id")
-        ),
-        or_(orders.c.state == "placed", orders.c.state == "started"),
-        func.coalesce(orders.c.paused_by, "") != "overseer",
+        )
     )
     .order_by(orders.c.id)
     .limit(bindparam("limit"))
+)
+_WAITING_OF_AGENT: Final = Sql(_of_agent.where(orders.c.state == "awaiting_approval"))
+_RUNNING_OF_AGENT: Final = Sql(
+    _of_agent.where(
+        or_(orders.c.state == "placed", orders.c.state == "started"),
+        func.coalesce(orders.c.paused_by, "") != "overseer",
+    )
 )
 _CANCEL: Final = Sql(
     select(controls.c.offset)
@@ -96,6 +103,7 @@ _bought = (
     .where(
         orders.c.service_id == bindparam("service_id"),
         orders.c.placed_at >= bindparam("since", type_=UtcDateTime()),
+        orders.c.redo_of.is_(None),
     )
     .order_by(orders.c.id)
     .limit(100)
@@ -115,7 +123,7 @@ _RECEIPTS: Final = Sql(
     select(receipts)
     .where(receipts.c.order_id == bindparam("order_id"))
     .order_by(receipts.c.id)
-    .limit(10)
+    .limit(MAX_RECEIPTS)
 )
 _RECEIPT: Final = Sql(select(receipts).where(receipts.c.id == bindparam("receipt_id")))
 
@@ -277,6 +285,11 @@ def running_ids_of(snapshot: Snapshot, *, agent_id: str, limit: int) -> list[str
     return [row.id for row in snapshot.all(_RUNNING_OF_AGENT, agent_id=agent_id, limit=limit)]
 
 
+def waiting_ids_of(snapshot: Snapshot, *, agent_id: str, limit: int) -> list[str]:
+    """Return orders of a buyer or seller that wait for approval."""
+    return [row.id for row in snapshot.all(_WAITING_OF_AGENT, agent_id=agent_id, limit=limit)]
+
+
 def is_in_session(snapshot: Snapshot, *, order_id: str, session_id: str) -> bool:
     """Whether an order belongs to a session."""
     found = snapshot.one(_IN_SESSION, order_id=order_id, session_id=session_id)
@@ -343,6 +356,9 @@ def view(snapshot: Snapshot, row: Any, request: dict[str, Any] | None = None) ->
         fee_minor=row.fee_minor,
         returned_minor=row.returned_minor,
         refunded_minor=row.refunded_minor,
+        terms=catalog.read_terms(row),
+        referrer_id=row.referrer_id,
+        referral_minor=row.referral_minor,
         input=request,
         delivery_digest=row.delivery_digest or None,
         placed_at=rfc3339(row.placed_at),
@@ -350,6 +366,10 @@ def view(snapshot: Snapshot, row: Any, request: dict[str, Any] | None = None) ->
         accept_by=rfc3339(row.accept_by) if row.accept_by else None,
         ended_at=rfc3339(row.ended_at) if row.ended_at else None,
         receipt_id=row.receipt_id,
+        redo_of=row.redo_of,
+        redo_id=row.redo_id,
+        dispute_id=row.dispute_id,
+        owed_minor=row.owed_minor,
     )
 
 

@@ -14,6 +14,7 @@ MOVES: Final[dict[str, dict[OrderState, OrderState]]] = {
     "heartbeat": {"started": "started"},
     "deliver": {"placed": "started", "started": "started"},
     "complete": {"started": "delivered"},
+    "release": {"started": "started", "delivered": "delivered"},
     "accept": {"delivered": "settled"},
     "cancel": {
         "awaiting_approval": "cancelled",
@@ -21,6 +22,8 @@ MOVES: Final[dict[str, dict[OrderState, OrderState]]] = {
         "started": "cancelled",
     },
     "fail": {"placed": "failed", "started": "failed"},
+    "dispute": {"delivered": "delivered", "settled": "settled"},
+    "reject": {"placed": "failed", "started": "failed", "delivered": "failed"},
 }
 """What each move makes of each state that it may start from."""
 

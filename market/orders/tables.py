@@ -62,13 +62,19 @@ orders = Table(
     Column("fails_at", UtcDateTime, nullable=True),
     Column("ended_at", UtcDateTime, nullable=True),
     Column("receipt_id", String(40), nullable=True),
-    Column("is_gated", Flag, nullable=False, server_default="0"),
+    Column("gate", String(12), nullable=True),
     Column("redo_of", String(40), nullable=True),
     Column("redo_id", String(40), nullable=True),
     Column("dispute_id", String(40), nullable=True),
     Column("rejected", BigInteger, nullable=False, server_default="0"),
     Column("refunds", BigInteger, nullable=False, server_default="0"),
     Column("owed_minor", BigInteger, nullable=False, server_default="0"),
+    Column("terms", Text, nullable=True),
+    Column("referral_basis_points", Integer, nullable=False),
+    Column("referrer_id", String(64), nullable=True),
+    Column("recommendation_id", String(40), nullable=True),
+    Column("referral_minor", BigInteger, nullable=False),
+    Column("captures", Integer, nullable=False),
     CheckConstraint(
         "amount_minor > 0 OR (amount_minor = 0 AND redo_of IS NOT NULL)", name="amount_above_zero"
     ),
@@ -194,6 +200,18 @@ receipts = Table(
     Column("issued_at", UtcDateTime, nullable=False),
     Column("receipt", Text, nullable=False),
 )
+
+referrals = Table(
+    "order_referrals",
+    metadata,
+    Column("buyer_id", String(64), nullable=False),
+    Column("service_id", String(40), nullable=False),
+    Column("referrer_id", String(64), nullable=False),
+    Column("recommendation_id", String(40), nullable=False),
+    Column("told_at", UtcDateTime, nullable=False),
+    PrimaryKeyConstraint("buyer_id", "service_id"),
+)
+"""Who told a buyer of a service, as the recommendations room says."""
 
 controls = Table(
     "order_controls",

@@ -13,6 +13,7 @@ from msgspec import Meta
 
 from market.protocol.ids import (
     AgentId,
+    CounterId,
     MandateId,
     OrderId,
     QuoteId,
@@ -21,6 +22,7 @@ from market.protocol.ids import (
     SessionId,
 )
 from market.protocol.money import AmountMinor, Currency
+from market.protocol.pricing import BasisPoints, Terms
 from market.protocol.text import Digest, Line, Paragraph, Seconds, Slug, Tag, Token, WorkName
 
 REGISTRATION: Final = "registration+jwt"
@@ -31,12 +33,14 @@ ACCESS_TOKEN: Final = "at+jwt"  # noqa: S105 - a type, not a password
 DELEGATION: Final = "delegation+jwt"
 MANIFEST: Final = "manifest+jwt"
 QUOTE: Final = "quote+jwt"
+OFFER: Final = "offer+jwt"
 ORDER: Final = "order+jwt"
 MANDATE: Final = "mandate+jwt"
 DELIVERY: Final = "delivery+jwt"
 REVIEW: Final = "review+jwt"
 RECOMMENDATION: Final = "recommendation+jwt"
 RECEIPT: Final = "receipt+jwt"
+DECISION: Final = "decision+jwt"
 CHECKPOINT: Final = "checkpoint+jwt"
 
 AgentKind = Literal["buyer", "seller", "principal", "overseer"]
@@ -112,7 +116,10 @@ class ManifestClaims(Claims, frozen=True, kw_only=True):
 
 
 class QuoteClaims(Claims, frozen=True, kw_only=True):
-    """The market's price for one request, computed from the seller's signed manifest."""
+    """The market's price for one request, computed from the seller's signed manifest.
+
+    One that was bargained names the quote it came from, and carries the seller's ``offer+jwt``.
+    """
 
     exp: Seconds
     quote_id: QuoteId
@@ -122,6 +129,21 @@ class QuoteClaims(Claims, frozen=True, kw_only=True):
     manifest_digest: Digest
     input_digest: Digest
     units: Annotated[int, Meta(ge=1, le=2**40)]
+    amount_minor: AmountMinor
+    currency: Currency
+    terms: Terms | None = None
+    referral_basis_points: BasisPoints = 0
+    origin_quote_id: QuoteId | None = None
+    offer: Token | None = None
+
+
+class OfferClaims(Claims, frozen=True, kw_only=True):
+    """A seller answers a counter-offer: the work of a quote for this amount, until ``exp``."""
+
+    exp: Seconds
+    counter_id: CounterId
+    quote_id: QuoteId
+    quote_digest: Digest
     amount_minor: AmountMinor
     currency: Currency
 
@@ -140,11 +162,13 @@ class OrderClaims(Claims, frozen=True, kw_only=True):
 class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What an open mandate allows. An absent limit does not limit; an unknown one is refused."""
 
+    min_price_minor: AmountMinor | None = None
     max_price_minor: AmountMinor | None = None
     budget_minor: AmountMinor | None = None
     period_budget_minor: AmountMinor | None = None
     period_seconds: Annotated[int, Meta(ge=1, le=31_536_000)] | None = None
     max_orders: Annotated[int, Meta(ge=1, le=1_000_000)] | None = None
+    period_max_orders: Annotated[int, Meta(ge=1, le=1_000_000)] | None = None
     approval_over_minor: Annotated[int, Meta(ge=0, le=2**53 - 1)] | None = None
     sellers_allow: Annotated[list[AgentId], Meta(max_length=100)] | None = None
     sellers_deny: Annotated[list[AgentId], Meta(max_length=100)] | None = None
@@ -160,6 +184,18 @@ class MandateClaims(Claims, frozen=True, kw_only=True):
     buyer_id: AgentId
     currency: Currency
     limits: Limits
+
+
+class DecisionClaims(Claims, frozen=True, kw_only=True):
+    """A human approves or denies an order that waits for it, at this price. Good for one use."""
+
+    exp: Seconds
+    jti: Nonce
+    order_id: OrderId
+    decision: Literal["approve", "deny"]
+    amount_minor: AmountMinor
+    currency: Currency
+    reason: Paragraph = ""
 
 
 class DeliveryClaims(Claims, frozen=True, kw_only=True):
@@ -214,6 +250,8 @@ class ReceiptClaims(Claims, frozen=True, kw_only=True):
     held_minor: Count
     captured_minor: Count
     fee_minor: Count
+    referrer_id: AgentId | None = None
+    referral_minor: Count = 0
     returned_minor: Count
     refunded_minor: Count
     fee_returned_minor: Count = 0
@@ -237,8 +275,10 @@ CLAIMS: Final[dict[str, type[Claims]]] = {
     DELEGATION: DelegationClaims,
     MANIFEST: ManifestClaims,
     QUOTE: QuoteClaims,
+    OFFER: OfferClaims,
     ORDER: OrderClaims,
     MANDATE: MandateClaims,
+    DECISION: DecisionClaims,
     DELIVERY: DeliveryClaims,
     REVIEW: ReviewClaims,
     RECOMMENDATION: RecommendationClaims,

@@ -82,6 +82,26 @@ KINDS: Final[dict[str, Kind]] = {
         "evaluating", "owner", "market",
         "quote_id, service_id, slug, seller_id, amount_minor, currency, units, expires_at",
     ),
+    "quote.countered": Kind(
+        "evaluating", "order", "market",
+        "counter_id, origin_quote_id, service_id, slug, seller_id, round, quoted_minor, "
+        "amount_minor, currency, note, expires_at",
+    ),
+    "quote.answered": Kind(
+        "evaluating", "order", "market",
+        "counter_id, origin_quote_id, service_id, slug, seller_id, round, quoted_minor, "
+        "amount_minor (asked), answered_minor, currency, quote_id (the new one), state, detail",
+    ),
+    "quote.declined": Kind(
+        "evaluating", "order", "market",
+        "counter_id, origin_quote_id, service_id, slug, seller_id, round, quoted_minor, "
+        "amount_minor, currency, state (declined; refused: above the signed price), detail",
+    ),
+    "quote.expired": Kind(
+        "evaluating", "order", "market",
+        "counter_id, origin_quote_id, service_id, slug, seller_id, round, quoted_minor, "
+        "amount_minor, currency, state, detail",
+    ),
     "evaluating.tried": Kind("evaluating", "owner", "owner", "service_id, result"),
     "trust.reported": Kind(
         "trust_checking", "owner", "market",
@@ -100,17 +120,21 @@ KINDS: Final[dict[str, Kind]] = {
     "order.started": Kind("using", "order", "market", "seller_id"),
     "order.stalled": Kind("using", "order", "market", "lease_until, fails_at"),
     "order.accepted": Kind("using", "order", "market", "by (buyer or deadline)"),
+    "order.released": Kind(
+        "using", "order", "market",
+        "part, units, captured_minor, fee_minor, referral_minor (all so far), currency",
+    ),
     "order.settled": Kind(
         "using", "order", "market",
-        "captured_minor, fee_minor, returned_minor, currency, receipt_id",
+        "captured_minor, fee_minor, referral_minor, returned_minor, currency, receipt_id",
     ),
     "order.cancelled": Kind(
         None, "order", "market",
-        "captured_minor, fee_minor, returned_minor, currency, receipt_id, reason",
+        "captured_minor, fee_minor, referral_minor, returned_minor, currency, receipt_id, reason",
     ),
     "order.failed": Kind(
         "using", "order", "market",
-        "captured_minor, fee_minor, returned_minor, currency, receipt_id, reason",
+        "captured_minor, fee_minor, referral_minor, returned_minor, currency, receipt_id, reason",
     ),
     "order.refunded": Kind(
         "using", "order", "market",
@@ -121,7 +145,7 @@ KINDS: Final[dict[str, Kind]] = {
     "delivery.chunk": Kind("using", "order", "market", "index, units, output, digest"),
     "delivery.completed": Kind("using", "order", "market", "chunks, units, digest"),
     "delivery.rejected": Kind(
-        "using", "order", "market", "rejected, reason (schema or digest), index, digest, detail"
+        "using", "order", "market", "rejected, reason (schema or digest), index, detail"
     ),
     "dispute.opened": Kind(
         "using", "order", "market",
@@ -144,9 +168,12 @@ KINDS: Final[dict[str, Kind]] = {
         "transacting", "owner", "market",
         "amount_minor, currency, approval_over_minor, expires_at",
     ),
-    "approval.granted": Kind("transacting", "owner", "market", "reason"),
-    "approval.denied": Kind("transacting", "owner", "market", "reason"),
+    "approval.granted": Kind("transacting", "owner", "market", "reason, decision, digest"),
+    "approval.denied": Kind("transacting", "owner", "market", "reason, decision, digest"),
     "approval.expired": Kind("transacting", "owner", "market", "reason"),
+    "mandate.revoked": Kind(
+        None, "owner", "market", "mandate_id, reason, currency, spent_minor, orders"
+    ),
     "support.asked": Kind("using", "order", "market", "action"),
     "support.answered": Kind("using", "order", "market", "action, answer"),
     "review.posted": Kind(

@@ -136,6 +136,14 @@ def _moved(folded: Folded, event: Event) -> None:
     order.reason = words_in(event, "reason") or order.reason
 
 
+def _released(folded: Folded, event: Event) -> None:
+    """A part was paid; the amounts are those of all parts so far."""
+    order = _order(folded, event)
+    if order is not None:
+        order.captured_minor = whole_in(event, "captured_minor")
+        order.fee_minor = whole_in(event, "fee_minor")
+
+
 def _delivered(folded: Folded, event: Event) -> None:
     order = _order(folded, event)
     if order is None:
@@ -322,6 +330,7 @@ _TAKES: Final[dict[str, Callable[[Folded, Event], None]]] = {
     "order.started": _moved,
     "order.stalled": _moved,
     "order.accepted": _moved,
+    "order.released": _released,
     "order.settled": _moved,
     "order.cancelled": _cancelled,
     "order.failed": _moved,

@@ -19,6 +19,7 @@ PREFIXES: Final = {
     "ord": "order",
     "rcp": "receipt",
     "dsp": "dispute",
+    "ctr": "counter-offer",
     "acc": "account",
     "txn": "transaction",
     "ses": "session",
@@ -44,6 +45,7 @@ QuoteId = Annotated[str, Meta(pattern=_pattern("qte"))]
 MandateId = Annotated[str, Meta(pattern=_pattern("mdt"))]
 OrderId = Annotated[str, Meta(pattern=_pattern("ord"))]
 ReceiptId = Annotated[str, Meta(pattern=_pattern("rcp"))]
+CounterId = Annotated[str, Meta(pattern=_pattern("ctr"))]
 DisputeId = Annotated[str, Meta(pattern=_pattern("dsp"))]
 SessionId = Annotated[str, Meta(pattern=_pattern("ses"))]
 

@@ -4,7 +4,6 @@ People write TOML; the registry keeps the canonical JSON of it, signed by the se
 by its digest. A published version never changes.
 """
 
-import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
@@ -25,6 +24,7 @@ from market.protocol.pricing import (
     terms_of,
 )
 from market.protocol.text import Line, Paragraph, Slug, Tag
+from market.protocol.toml import NotToml, load_text, read_toml
 
 MAX_MANIFEST: Final = 64 * 1024
 """The longest canonical manifest, in bytes."""
@@ -159,8 +159,8 @@ def read_manifest(text: str) -> Manifest:
         BadManifest: syntax, members, schemas, examples or price are wrong.
     """
     try:
-        return check_manifest(tomllib.loads(text))
-    except tomllib.TOMLDecodeError as error:
+        return check_manifest(read_toml(text))
+    except NotToml as error:
         raise BadManifest(f"not TOML: {error}") from error
 
 
@@ -171,8 +171,8 @@ def load_manifest(path: Path) -> Manifest:
         BadManifest: it cannot be read, or is wrong; the message starts with the path.
     """
     try:
-        return read_manifest(path.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, BadManifest) as error:
+        return read_manifest(load_text(path))
+    except (OSError, UnicodeDecodeError, NotToml, BadManifest) as error:
         raise BadManifest(f"{path}: {error}") from error
 
 

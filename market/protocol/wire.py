@@ -13,6 +13,7 @@ from market.protocol.commitments import AgentKind, Verdict
 from market.protocol.events import Action, Answer, Outcome, Reason, Scope, Stage
 from market.protocol.ids import AgentId, OrderId, QuoteId, ServiceId, SessionId
 from market.protocol.money import AmountMinor, Currency
+from market.protocol.pricing import PriceForm, Terms, Units
 from market.protocol.text import Line, Paragraph, Tag, Token, WorkName
 
 Item = TypeVar("Item")
@@ -20,6 +21,10 @@ OrderState = Literal[
     "awaiting_approval", "placed", "started", "delivered", "settled", "cancelled", "failed"
 ]
 Device = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9._-]{0,39}\Z", description="a short name")]
+Ap2Chain = Annotated[
+    str,
+    Meta(max_length=49_152, pattern=r"^[A-Za-z0-9_.~-]+\Z", description="SD-JWTs joined by ~~"),
+]
 Namespace = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}\Z")]
 
 
@@ -151,10 +156,88 @@ class PostingView(View, frozen=True, kw_only=True):
     recorded_at: str
 
 
+class MoveBond(Request, frozen=True, kw_only=True):
+    """An amount into a seller's bond, or out of it."""
+
+    amount_minor: AmountMinor
+    currency: Currency
+
+
+class Unfreeze(Request, frozen=True, kw_only=True):
+    reason: Line
+
+
+class SellerLimitsView(View, frozen=True, kw_only=True):
+    """What a seller has at stake, and how large an order it may get now.
+
+    While the market has no typical order, ``typical_minor`` and ``order_cap_minor`` are null and no
+    bond is due. ``is_on_probation``: the bond holds less than is due, so what the seller earns is
+    withheld for it first.
+    """
+
+    seller_id: str
+    currency: str
+    typical_minor: int | None
+    bond_minor: int
+    bond_due_minor: int
+    is_on_probation: bool
+    order_cap_minor: int | None
+    frozen_since: str | None
+
+
 class GiveMandate(Request, frozen=True, kw_only=True):
     """``mandate`` is a ``mandate+jwt`` signed by the principal."""
 
     mandate: Token
+
+
+class GiveAp2Mandate(Request, frozen=True, kw_only=True):
+    """Open mandates of AP2, signed with a P-256 key of the principal's, all of it disclosed.
+
+    Both name the same P-256 key of the buyer's (``cnf.jwk``).
+    """
+
+    buyer_id: AgentId
+    payment: Ap2Chain
+    checkout: Ap2Chain | None = None
+
+
+class Ap2Closed(Request, frozen=True, kw_only=True):
+    """What closes an AP2 mandate for one quote: the chains of open and closed mandates.
+
+    Where the principal gave no open checkout mandate, the bare ``checkout_jwt`` takes the place of
+    ``checkout``.
+    """
+
+    payment: Ap2Chain
+    checkout: Ap2Chain | None = None
+    checkout_jwt: Token | None = None
+
+
+class CheckoutView(View, frozen=True, kw_only=True):
+    """A quote as a checkout of AP2: the market signs it for the merchant.
+
+    ``aud``, ``nonce``, ``payee``, ``payment_amount``, ``payment_instrument`` and
+    ``transaction_id`` belong in the closed mandates.
+    """
+
+    checkout_jwt: str
+    transaction_id: str
+    aud: str
+    nonce: str
+    payee: dict[str, str]
+    payment_amount: dict[str, int | str]
+    payment_instrument: dict[str, str]
+    pisp: dict[str, str]
+    expires_at: str
+
+
+class Ap2ReceiptsView(View, frozen=True, kw_only=True):
+    """AP2's receipts for an order that has ended, each a JWT by the market's P-256 key."""
+
+    order_id: str
+    checkout: str
+    payment: str
 
 
 class RevokeMandate(Request, frozen=True, kw_only=True):
@@ -162,6 +245,8 @@ class RevokeMandate(Request, frozen=True, kw_only=True):
 
 
 class MandateView(View, frozen=True, kw_only=True):
+    """``mandate`` is what the principal signed; under AP2 perhaps with an open checkout mandate."""
+
     id: str
     principal_id: str
     buyer_id: str
@@ -170,10 +255,13 @@ class MandateView(View, frozen=True, kw_only=True):
     spent_minor: int
     period_spent_minor: int
     orders: int
+    period_orders: int
     created_at: str
     expires_at: str
     revoked_at: str | None
+    form: Literal["market", "ap2"]
     mandate: str
+    open_checkout: str | None
 
 
 # Catalog
@@ -200,7 +288,11 @@ class ServiceView(View, frozen=True, kw_only=True):
 
 
 class FoundView(View, frozen=True, kw_only=True):
-    """One search result with the parts of its score. ``amount_minor`` is the standing price."""
+    """One search result with the parts of its score, and what a buyer should notice (``flags``).
+
+    ``amount_minor`` is the standing price: of a call or a unit; in tiers, of the dearest; of a flat
+    price the flat amount, or what a unit beyond costs if that is more.
+    """
 
     service_id: str
     slug: str
@@ -208,7 +300,7 @@ class FoundView(View, frozen=True, kw_only=True):
     seller_handle: str
     summary: str
     tags: list[str]
-    price_per: Literal["call", "unit"]
+    price_per: PriceForm
     amount_minor: int
     currency: str
     unit: str | None
@@ -217,18 +309,30 @@ class FoundView(View, frozen=True, kw_only=True):
     trust: float
     score: float
     parts: dict[str, float]
+    flags: list[str]
 
 
 class AskQuote(Request, frozen=True, kw_only=True):
-    """A price for exactly this input. With a session, the quote is noted in its log."""
+    """A price for exactly this input. With a session, the quote is noted in its log.
+
+    One that is above ``max_minor`` or ``max_units`` is refused; where the units are known only
+    after the work, these are what the quote is capped at.
+    """
 
     service_id: ServiceId
     input: dict[str, Any]
+    max_minor: AmountMinor | None = None
+    max_units: Units | None = None
     session_id: SessionId | None = None
 
 
 class QuoteView(View, frozen=True, kw_only=True):
-    """``digest`` is what the buyer's order commits to; ``quote`` is the market's signed form."""
+    """``digest`` is what the buyer's order commits to; ``quote`` is the market's signed form.
+
+    ``amount_minor`` is what goes into escrow: the price, or the most that it can be where ``terms``
+    are a cap. A bargained one names its ``origin_quote_id``, and the seller's signature stands in
+    the signed form.
+    """
 
     id: str
     service_id: str
@@ -242,13 +346,89 @@ class QuoteView(View, frozen=True, kw_only=True):
     expires_at: str
     digest: str
     quote: str
+    terms: Terms
+    referral_basis_points: int
+    origin_quote_id: str | None
+
+
+CounterState = Literal["open", "answered", "declined", "refused", "expired"]
+
+
+class MakeCounter(Request, frozen=True, kw_only=True):
+    """A lower price for the work of a quote. With a session, the bargaining is noted in its log."""
+
+    amount_minor: AmountMinor
+    note: Paragraph = ""
+    session_id: SessionId | None = None
+
+
+class AnswerCounter(Request, frozen=True, kw_only=True):
+    """``commitment`` is an ``offer+jwt`` signed by the seller, for no more than was quoted."""
+
+    commitment: Token
+
+
+class DeclineCounter(Request, frozen=True, kw_only=True):
+    reason: Line = "not for this price"
+
+
+class CounterView(View, frozen=True, kw_only=True):
+    """A buyer's counter-offer, and what became of it.
+
+    ``answered``: ``answer_quote_id`` is a new quote of the buyer's, and ``offer`` the seller's
+    signature on its amount. ``refused``: the seller asked for more than its signed price.
+    ``session_id`` is shown to the buyer alone.
+    """
+
+    id: str
+    quote_id: str
+    service_id: str
+    slug: str
+    seller_id: str
+    buyer_id: str
+    session_id: str | None
+    round: int
+    units: int
+    quoted_minor: int
+    amount_minor: int
+    currency: str
+    note: str
+    state: CounterState
+    detail: str
+    offer: str | None
+    answer_quote_id: str | None
+    quote_digest: str
+    asked_at: str
+    expires_at: str
+
+
+class VoicesView(View, frozen=True, kw_only=True):
+    """How many voices of a kind there are, and what they weigh together; a voice weighs up to 2."""
+
+    voices: int
+    weight: float
+
+
+class TrustEventView(View, frozen=True, kw_only=True):
+    """One of the last things that counted: no more of when than the day, and not who."""
+
+    kind: str
+    version: int
+    amount_minor: int | None
+    currency: str | None
+    day: str
 
 
 class TrustView(View, frozen=True, kw_only=True):
     """What the market knows of a seller, with every number that went into the score.
 
-    ``score`` 0 to 1 is the mean of a beta posterior less its doubt; ``confidence`` 0 to 1 grows
-    with evidence; ``rule`` names the formula and its version.
+    ``score`` 0 to 1 is the lower of the ``long`` and the ``short`` memory; ``good`` and ``bad`` are
+    the weighed voices of the long one, and ``confidence`` 0 to 1 grows with them. The voices are
+    those of anchors, of buyers with money at vouched sellers, and of the crowd, whose weight is
+    told as it is before it is cut to one voice. ``vouched`` 0 to 1 tells how far anchors vouch for
+    the seller, ``calibration`` how far its buyers judge as others do. ``rule`` names the formula,
+    ``batch`` and ``parameters`` what it was weighed under, at ``weighed_at`` (null before the first
+    batch), where a typical order cost ``typical_minor``.
     """
 
     service_id: str
@@ -257,19 +437,144 @@ class TrustView(View, frozen=True, kw_only=True):
     registered_at: str
     score: float
     confidence: float
+    long: float
+    short: float
     good: float
     bad: float
+    anchors: VoicesView
+    vouched_buyers: VoicesView
+    crowd: VoicesView
+    vouched: float
+    calibration: float
     orders_settled: int
     orders_cancelled: int
     orders_failed: int
     orders_refunded: int
+    orders_disputed: int
     on_time: int
     reviews_good: int
     reviews_bad: int
     distinct_buyers: int
     price_changes: int
+    price_raises: int
+    events: list[TrustEventView]
     flags: list[str]
     rule: str
+    parameters: int
+    batch: int
+    weighed_at: str | None
+    typical_minor: int | None
+
+
+class ProposeAnchor(Request, frozen=True, kw_only=True):
+    """Name a buyer whose word is to be taken, and say why."""
+
+    agent_id: AgentId
+    reason: Line
+
+
+class DecideAnchor(Request, frozen=True, kw_only=True):
+    """Confirm or revoke, and say why."""
+
+    reason: Line
+
+
+class AnchorAct(View, frozen=True, kw_only=True):
+    """``act``: proposed, confirmed or revoked."""
+
+    act: str
+    overseer_id: str
+    reason: str
+    at: str
+
+
+class AnchorView(View, frozen=True, kw_only=True):
+    """An agent is an anchor while ``state`` (its latest act) is confirmed."""
+
+    agent_id: str
+    state: str
+    acts: list[AnchorAct]
+
+
+class TrustBatchView(View, frozen=True, kw_only=True):
+    """What the current batch fixed; number 0 before the first.
+
+    Ages count in days from 1970 to ``reference_day``; facts up to ``last_fact`` made its weights.
+    ``typical`` is the price of a typical order by currency; ``anchors`` are those it took.
+    """
+
+    number: int
+    rule: str
+    parameters: int
+    weighed_at: str | None
+    reference_day: int
+    last_fact: int
+    typical: dict[str, int]
+    anchors: list[str]
+
+
+class TrustFactView(View, frozen=True, kw_only=True):
+    """One fact. For overseers it is as it was recorded. For others ``order`` and ``buyer`` are
+    names made for this batch and this seller alone, and ``recorded_at`` tells the day only;
+    ``vouched_micro`` and ``crowd_micro`` are what the buyer's word weighs.
+    """
+
+    number: int
+    order: str
+    kind: str
+    version: int
+    seller_id: str
+    buyer: str | None
+    amount_minor: int | None
+    currency: str | None
+    is_on_time: bool | None
+    is_own: bool
+    recorded_at: str
+    vouched_micro: int
+    crowd_micro: int
+    is_anchor: bool
+
+
+class TrustFactsView(View, frozen=True, kw_only=True):
+    """A page of facts, by number, all under one batch. Start again if that changes on the way."""
+
+    batch: TrustBatchView
+    is_plain: bool
+    items: list[TrustFactView]
+    next: str | None
+
+
+class TrustStandingView(View, frozen=True, kw_only=True):
+    """A seller's sums as they are kept, by name, in millionths; and the score they make."""
+
+    seller_id: str
+    score: float
+    long: float
+    short: float
+    sums: dict[str, int]
+
+
+class RingTieView(View, frozen=True, kw_only=True):
+    """Two sellers, the closed buyers they share, and how many chance would have."""
+
+    sellers: list[str]
+    shared: int
+    chance: float
+
+
+class RingView(View, frozen=True, kw_only=True):
+    """Sellers praised by buyers who buy nowhere else: a reason to look, not a proof.
+
+    ``reviews`` are those by these buyers; ``inside`` is their part of all praise, ``money`` their
+    part of the turnover, 0 to 1.
+    """
+
+    sellers: list[str]
+    buyers: list[str]
+    ties: list[RingTieView]
+    reviews: int
+    inside: float
+    money: float
 
 
 # Sessions
@@ -425,7 +730,8 @@ class PresenceView(View, frozen=True, kw_only=True):
 class Control(Request, frozen=True, kw_only=True):
     """An intervention in a live session: in one order, in all of one's own, or in everything.
 
-    With the scope ``run`` it is for the sub-agent at work on ``run``.
+    With the scope ``run`` it is for the sub-agent at work on ``run``. To approve an order takes a
+    signed ``decision`` (a ``decision+jwt`` over it); with a denial one is kept if it is sent.
     """
 
     action: Action
@@ -434,6 +740,7 @@ class Control(Request, frozen=True, kw_only=True):
     run: WorkName | None = None
     reason: Paragraph = ""
     text: Paragraph = ""
+    decision: Token | None = None
 
 
 class AnswerControl(Request, frozen=True, kw_only=True):
@@ -469,16 +776,21 @@ class Close(Request, frozen=True, kw_only=True):
 class PlaceOrder(Request, frozen=True, kw_only=True):
     """``commitment`` is an ``order+jwt`` signed by the buyer over the quote's digest.
 
-    Without a session the market opens one.
+    Without a session the market opens one. An order under an AP2 mandate closes it (``ap2``).
     """
 
     quote_id: QuoteId
     commitment: Token
     session_id: SessionId | None = None
+    ap2: Ap2Closed | None = None
 
 
 class OrderView(View, frozen=True, kw_only=True):
-    """``input`` is shown to the buyer and the seller of this order alone."""
+    """``input`` is shown to the buyer and the seller of this order alone.
+
+    ``redo_of``: the order that this one delivers again, at no price. ``redo_id`` and ``dispute_id``
+    are what goes on about it now. ``owed_minor`` is what its seller still owes of refunds.
+    """
 
     id: str
     session_id: str
@@ -499,6 +811,9 @@ class OrderView(View, frozen=True, kw_only=True):
     fee_minor: int
     returned_minor: int
     refunded_minor: int
+    terms: Terms
+    referrer_id: str | None
+    referral_minor: int
     input: dict[str, Any]
     delivery_digest: str | None
     placed_at: str
@@ -506,6 +821,10 @@ class OrderView(View, frozen=True, kw_only=True):
     accept_by: str | None
     ended_at: str | None
     receipt_id: str | None
+    redo_of: str | None
+    redo_id: str | None
+    dispute_id: str | None
+    owed_minor: int
 
 
 class Chunk(Request, frozen=True, kw_only=True):
@@ -535,6 +854,12 @@ class LeaseView(View, frozen=True, kw_only=True):
     is_paused: bool
     lease_seconds: int
     lease_until: str
+
+
+class ReleasePayment(Request, frozen=True, kw_only=True):
+    """Pay for the first ``units``, or for all that are delivered so far."""
+
+    units: Annotated[int, Meta(ge=0, le=2**40)] | None = None
 
 
 class CompleteDelivery(Request, frozen=True, kw_only=True):
@@ -626,8 +951,10 @@ class ExplainView(View, frozen=True, kw_only=True):
 
 
 class SupportView(View, frozen=True, kw_only=True):
-    """``owed``: a refund is due that the seller cannot cover now. ``redo_order_id``: the order
-    under which a redo is delivered. ``explained`` is null but for ``explain``.
+    """What support did: ``owed`` is a refund that the seller cannot cover now.
+
+    ``redo_order_id``: the order under which a redo is delivered. ``explained`` is null but for
+    ``explain``.
     """
 
     order_id: str
@@ -754,6 +1081,7 @@ class ReviewView(View, frozen=True, kw_only=True):
     tags: list[str]
     posted_at: str
     commitment: str
+    version: int
 
 
 class Recommend(Request, frozen=True, kw_only=True):
@@ -785,7 +1113,11 @@ class MessageView(View, frozen=True, kw_only=True):
     kind: Literal[
         "order.placed", "order.cancelled", "approval.requested", "receipt.issued",
         "recommendation.received", "control.requested", "order.delivered",
+        "mandate.given", "mandate.revoked",
+        "payment.released", "referral.paid",
+        "quote.countered", "quote.answered", "quote.declined", "quote.expired",
         "dispute.opened", "dispute.answered", "dispute.resolved", "refund.owed",
+        "seller.frozen", "seller.unfrozen", "bond.forfeited",
     ]  # fmt: skip
     sent_at: str
     body: dict[str, Any]
@@ -826,3 +1158,11 @@ class NoteView(View, frozen=True, kw_only=True):
     offset: int | None
     written_at: str
     expires_at: str | None
+
+
+class QuotaView(View, frozen=True, kw_only=True):
+    """How much of something an agent has, and may have: a number of things, or of bytes."""
+
+    name: str
+    used: int
+    limit: int

@@ -16,6 +16,7 @@ as moved, in the unit of work that moved it, for those who then see to the wakes
 
 from market.rawstreams.appending import Append, Appended, Outcome, append
 from market.rawstreams.content import is_json, is_text, media_of, stored
+from market.rawstreams.counting import count_streams, count_subscriptions, weigh_streams
 from market.rawstreams.creating import Created, Fork, NewStream, create
 from market.rawstreams.delivering import (
     PER_OWNER,
@@ -60,6 +61,7 @@ from market.rawstreams.subscriptions import (
     Subscribed,
     Subscription,
     follow_also,
+    owner_of,
     subscribe,
     subscription,
     unfollow,
@@ -121,6 +123,8 @@ __all__ = [
     "agenda",
     "append",
     "claim",
+    "count_streams",
+    "count_subscriptions",
     "create",
     "follow_also",
     "is_json",
@@ -131,6 +135,7 @@ __all__ = [
     "note_delivered",
     "note_failed",
     "opened",
+    "owner_of",
     "plain",
     "read",
     "release",
@@ -145,4 +150,5 @@ __all__ = [
     "unfollow",
     "unsubscribe",
     "webhook_signer",
+    "weigh_streams",
 ]

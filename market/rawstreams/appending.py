@@ -20,6 +20,7 @@ from market.base.streams.producers import Known, is_repeat, known
 from market.base.tables import UtcDateTime
 from market.base.work import UnitOfWork
 from market.rawstreams import content, stirring
+from market.rawstreams.counting import need_room_for_bytes
 from market.rawstreams.errors import (
     ContentTypeDiffers,
     LogClosed,
@@ -70,6 +71,7 @@ class _Pen:
         self._uow = uow
         self._row = row
         self.data: list[bytes] = []
+        self.size: int = row.bytes
         self.is_closed: bool = row.is_closed
         self.closed_by: str | None = row.closed_by
         self.last_seq: str | None = row.last_seq
@@ -100,7 +102,7 @@ class _Pen:
         if isinstance(request.entry, MarketError):
             raise request.entry
         if request.entry is not None:
-            self.data.append(request.entry)
+            self._add(request.entry)
         if request.seq is not None:
             self.last_seq = request.seq
         if request.closes:
@@ -141,6 +143,13 @@ class _Pen:
         if producer is None and request.entry is None:
             return Appended(self.next_offset, True, True, None)
         raise LogClosed("Its end is final.", next_offset=self.next_offset, closed=True)
+
+    def _add(self, entry: bytes) -> None:
+        need_room_for_bytes(
+            self._uow, owner_id=self._row.owner_id, before=self.size, size=len(entry)
+        )
+        self.data.append(entry)
+        self.size += len(entry)
 
     def _check_type(self, content_type: str | None) -> None:
         own = self._row.content_type

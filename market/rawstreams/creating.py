@@ -8,6 +8,7 @@ from market.base.caller import Caller
 from market.base.sql import Sql, insert
 from market.base.work import UnitOfWork
 from market.rawstreams import content, linking, stirring
+from market.rawstreams.counting import need_room_for_stream
 from market.rawstreams.errors import (
     BadStreamRequest,
     ContentTypeDiffers,
@@ -69,6 +70,7 @@ def create(uow: UnitOfWork, *, caller: Caller | None, path: str, new: NewStream)
         StreamExists: there is one that is not just so, or that is another's.
         BadStreamRequest, BadContent: a fork beyond its source, content that is not of its type.
         StreamNotFound, SourceDeleted, ContentTypeDiffers: the source cannot be forked so.
+        QuotaExceeded: the caller has as many streams, or as much in them, as it may.
     """
     there = locked(uow, path=path)
     if there is not None:
@@ -85,7 +87,7 @@ def create(uow: UnitOfWork, *, caller: Caller | None, path: str, new: NewStream)
 
 def _check_own(there: Any, caller: Caller | None) -> None:
     """Refuse strangers without a word about what has their path."""
-    owner_id = ANYONE if caller is None else caller.agent_id
+    owner_id = _owner(caller)
     if there.owner_id not in (owner_id, ANYONE):
         raise StreamExists("Choose another path.")
 
@@ -137,6 +139,8 @@ def _make(uow: UnitOfWork, caller: Caller | None, path: str, new: NewStream) -> 
         data = _within(uow, source, first, new.fork.within) + data
         streams.fork(uow, stream_id=stream_id, source_id=source.id, next_offset=first)
     data = [item for item in data if item]
+    size = sum(map(len, data))
+    need_room_for_stream(uow, owner_id=_owner(caller), size=size)
     ttl_seconds, expires_at = new.ttl_seconds, new.expires_at
     if source is not None and ttl_seconds is None and expires_at is None:
         ttl_seconds, expires_at = source.ttl_seconds, source.expires_at
@@ -145,7 +149,7 @@ def _make(uow: UnitOfWork, caller: Caller | None, path: str, new: NewStream) -> 
         _ADD,
         id=stream_id,
         path=path,
-        owner_id=ANYONE if caller is None else caller.agent_id,
+        owner_id=_owner(caller),
         access=new.access,
         content_type=content_type,
         ttl_seconds=ttl_seconds,
@@ -168,7 +172,7 @@ def _make(uow: UnitOfWork, caller: Caller | None, path: str, new: NewStream) -> 
         uow,
         stream_id=stream_id,
         path=path,
-        owner_id=ANYONE if caller is None else caller.agent_id,
+        owner_id=_owner(caller),
         access=new.access,
         first=first,
     )
@@ -177,6 +181,10 @@ def _make(uow: UnitOfWork, caller: Caller | None, path: str, new: NewStream) -> 
     row = locked_by_id(uow, stream_id=stream_id)
     assert row is not None, "it was made a moment ago"
     return standing(row)
+
+
+def _owner(caller: Caller | None) -> str:
+    return ANYONE if caller is None else caller.agent_id
 
 
 def _source(uow: UnitOfWork, caller: Caller | None, fork: Fork, content_type: str | None) -> Any:

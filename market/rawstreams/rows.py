@@ -20,7 +20,12 @@ ANYONE: Final = "anyone"
 """The owner of what is created without a token, where the settings open streams to all."""
 
 _ROW = (
-    select(raw_streams, streams.streams.c.next_offset, streams.streams.c.is_closed)
+    select(
+        raw_streams,
+        streams.streams.c.next_offset,
+        streams.streams.c.is_closed,
+        streams.streams.c.bytes,
+    )
     .join(streams.streams, streams.streams.c.id == raw_streams.c.id)
     .where(raw_streams.c.state != "gone")
 )

@@ -83,6 +83,9 @@ _COUNT: Final = Sql(
     .select_from(subscriptions)
     .where(subscriptions.c.owner_id == bindparam("owner_id"))
 )
+_OWNER: Final = Sql(
+    select(subscriptions.c.owner_id).where(subscriptions.c.id == bindparam("subscription_id"))
+)
 _ADD: Final = Sql(insert(subscriptions))
 _REMOVE: Final = Sql(
     delete(subscriptions).where(subscriptions.c.id == bindparam("subscription_id"))
@@ -126,6 +129,12 @@ def subscription(snapshot: Snapshot, *, caller: Caller | None, name: str) -> Sub
         SubscriptionNotFound: the caller has none of this name.
     """
     return _view(snapshot, _there(snapshot.one(_FIND, owner_id=_owner(caller), name=name)))
+
+
+def owner_of(snapshot: Snapshot, *, subscription_id: str) -> str | None:
+    """Return who has a subscription; None when there is none of this id."""
+    row = snapshot.one(_OWNER, subscription_id=subscription_id)
+    return None if row is None else str(row.owner_id)
 
 
 def unsubscribe(uow: UnitOfWork, *, caller: Caller | None, name: str) -> None:

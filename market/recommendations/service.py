@@ -12,7 +12,7 @@ from market.base.paging import decode_cursor, page_of
 from market.base.sql import Sql, insert, insert_ignore
 from market.base.work import Snapshot, UnitOfWork
 from market.protocol.commitments import RecommendationClaims
-from market.protocol.wire import Page, RecommendationView
+from market.protocol.wire import AgentView, Page, RecommendationView
 from market.recommendations.errors import (
     NothingToRecommend,
     OtherService,
@@ -70,7 +70,7 @@ def send(
     claims = signed.claims
     order = _bought(uow, caller, claims)
     to = sorted(set(claims.recipient_ids))
-    _check_recipients(uow, caller, to)
+    recipient = _recipients(uow, caller, to)
     recommendation_id = uow.new_id("rec")
     new = [agent_id for agent_id in to if _tell(uow, claims, agent_id, recommendation_id)]
     if not new:
@@ -89,6 +89,7 @@ def send(
         commitment=signed.token,
     )
     view = _found(uow, recommendation_id)
+    _refer(uow, caller, order, view, [recipient[agent_id] for agent_id in new])
     _deliver(uow, claims, view)
     _note(uow, order, view)
     return view
@@ -121,16 +122,41 @@ def _bought(uow: UnitOfWork, caller: Caller, claims: RecommendationClaims) -> An
     return order
 
 
-def _check_recipients(uow: UnitOfWork, caller: Caller, to: list[str]) -> None:
+def _recipients(uow: UnitOfWork, caller: Caller, to: list[str]) -> dict[str, AgentView]:
+    """Return those who are to be told, all of whom must be others."""
+    found = {}
     for agent_id in to:
         if agent_id == caller.agent_id:
             raise OwnRecommendation("Leave yourself out of the recipients.")
         try:
-            identity.agent(uow, agent_id=agent_id)
+            found[agent_id] = identity.agent(uow, agent_id=agent_id)
         except NotFound as refusal:
             raise UnknownRecipient(
                 f"There is no agent {agent_id}.", recipient_id=agent_id
             ) from refusal
+    return found
+
+
+def _refer(
+    uow: UnitOfWork, caller: Caller, order: Any, view: RecommendationView, new: list[AgentView]
+) -> None:
+    """Let a share that the seller may promise come to the caller, from strangers' orders alone.
+
+    Not from the orders of those who act for the caller's principal, and none to the seller's own.
+    """
+    seller = identity.agent(uow, agent_id=order.seller_id)
+    own = {caller.agent_id, caller.principal_id} - {None}
+    if own & {seller.id, seller.principal_id}:
+        return
+    for recipient in new:
+        if not own & {recipient.id, recipient.principal_id}:
+            orders.refer(
+                uow,
+                buyer_id=recipient.id,
+                service_id=view.service_id,
+                referrer_id=caller.agent_id,
+                recommendation_id=view.id,
+            )
 
 
 def _tell(

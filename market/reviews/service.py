@@ -69,6 +69,7 @@ def post(uow: UnitOfWork, *, caller: Caller, signed: Signed[ReviewClaims]) -> Re
         tags=claims.tags,
         posted_at=uow.now,
         commitment=signed.token,
+        version=1,
     )
     kept = uow.one(_OF_ORDER, order_id=order.id)
     if not is_added:
@@ -144,4 +145,5 @@ def _view(row: Any) -> ReviewView:
         tags=row.tags,
         posted_at=rfc3339(row.posted_at),
         commitment=row.commitment,
+        version=row.version,
     )

@@ -1,6 +1,16 @@
-"""The table of reviews."""
+"""Tables of reviews: what a buyer says of an order now, and everything it has said of it."""
 
-from sqlalchemy import CheckConstraint, Column, Index, String, Table, Text, UniqueConstraint
+from sqlalchemy import (
+    CheckConstraint,
+    Column,
+    Index,
+    Integer,
+    PrimaryKeyConstraint,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
 
 from market.base.tables import JsonText, UtcDateTime, metadata
 
@@ -18,8 +28,23 @@ reviews = Table(
     Column("tags", JsonText, nullable=False),
     Column("posted_at", UtcDateTime, nullable=False),
     Column("commitment", Text, nullable=False),
+    Column("version", Integer, nullable=False, server_default="1"),
     UniqueConstraint("order_id"),
     CheckConstraint("verdict IN ('good', 'bad')", name="verdict_known"),
     Index("ix_reviews_service_id_id", "service_id", "id"),
 )
-"""One row per reviewed order."""
+"""One row per reviewed order, in the latest version; ``posted_at`` is that of the first."""
+
+review_versions = Table(
+    "review_versions",
+    metadata,
+    Column("review_id", String(40), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("verdict", String(8), nullable=False),
+    Column("comment", Text, nullable=False),
+    Column("tags", JsonText, nullable=False),
+    Column("posted_at", UtcDateTime, nullable=False),
+    Column("commitment", Text, nullable=False),
+    PrimaryKeyConstraint("review_id", "version"),
+)
+"""One row per version of a review, never changed."""

@@ -24,6 +24,7 @@ from market.sessions.checkpoints import (
     checkpoints_of,
     sign_missing,
 )
+from market.sessions.counting import count_open
 from market.sessions.errors import (
     BadControl,
     BadEvent,
@@ -79,6 +80,7 @@ from market.sessions.views import (
     owned,
     session,
     sessions_of,
+    still_open,
     viewer_of,
 )
 from market.sessions.writing import MAX_EVENT_BYTES, NewEvent, append, write
@@ -135,6 +137,7 @@ __all__ = [
     "checkpoints_of",
     "close",
     "control_run",
+    "count_open",
     "events",
     "follow",
     "fork",
@@ -160,6 +163,7 @@ __all__ = [
     "shown",
     "sign_missing",
     "snapshot",
+    "still_open",
     "sweep_presence",
     "tell_delegation",
     "tell_revocation",

@@ -1,6 +1,6 @@
 """Tables of the sessions room. The events themselves are entries of the stream with the same id."""
 
-from sqlalchemy import BigInteger, Column, Index, PrimaryKeyConstraint, String, Table, Text
+from sqlalchemy import BigInteger, Column, Index, PrimaryKeyConstraint, String, Table, Text, text
 
 from market.base.tables import JsonText, UtcDateTime, metadata
 
@@ -21,6 +21,12 @@ sessions = Table(
     Column("source_offset", BigInteger, nullable=True),
     Index("ix_sessions_buyer_id_id", "buyer_id", "id"),
     Index("ix_sessions_principal_id_id", "principal_id", "id"),
+    Index(
+        "ix_sessions_buyer_id_open",
+        "buyer_id",
+        sqlite_where=text("closed_at IS NULL"),
+        postgresql_where=text("closed_at IS NULL"),
+    ),
 )
 
 members = Table(

@@ -173,6 +173,11 @@ def joined(
     )
 
 
+def still_open(session_id: ColumnElement[str]) -> ColumnElement[bool]:
+    """Return the condition that a session is open, for statements of rooms above."""
+    return exists().where(sessions.c.id == session_id, sessions.c.closed_at.is_(None))
+
+
 def buyers_open_session(uow: UnitOfWork, *, buyer_id: str, session_id: str) -> None:
     """Let pass a buyer that spends in its own session; nobody pauses it until this work ends.
 

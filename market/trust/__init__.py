@@ -3,23 +3,18 @@
 A *fact* is one thing that happened: an order settled, failed, was cancelled or refunded, a buyer
 reviewed it, a price changed. Facts are told by the rooms above and never change; each is counted
 once. A *pair* is one buyer with one seller: all its facts together are one *voice* of bounded
-weight. A *standing* is a seller's sum over its pairs, kept up to date with every fact; its
-*score* is computed from it on reading (``scoring``). Whoever holds the facts gets the same
-numbers (``recompute``).
+weight. An *anchor* is a buyer whom two overseers vouch for; sellers whom anchors liked are
+*vouched*, and a buyer's word weighs by what it spent there; the rest are the *crowd*, one voice
+together. A *batch* fixes these weights every few minutes. A *standing* is a seller's sums, moved by
+every fact; its *score* is computed from it on reading (``scoring``). Whoever holds the facts gets
+the same numbers.
 
 Trust asks nobody: it is told.
 """
 
-from market.trust.scoring import RULE, FactKind, Score, Standing, score_of
-from market.trust.service import (
-    check,
-    recompute,
-    record,
-    record_price_change,
-    report,
-    scores,
-    standing,
-)
+from market.trust.recording import record, record_price_change
+from market.trust.scoring import RULE, FactKind, Score, Standing, memory_of, score_of
+from market.trust.service import check, report, scores, standing
 
 __all__ = [
     "RULE",
@@ -27,7 +22,7 @@ __all__ = [
     "Score",
     "Standing",
     "check",
-    "recompute",
+    "memory_of",
     "record",
     "record_price_change",
     "report",

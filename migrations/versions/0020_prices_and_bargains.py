@@ -11,35 +11,42 @@ depends_on = None
 
 _NONE = sa.text("0")
 _COLUMNS = {
-    "services": [sa.Column("price_until", sa.BigInteger)],
-    "quotes": [
-        sa.Column("terms", sa.Text),
-        sa.Column("referral_basis_points", sa.Integer, nullable=False, server_default=_NONE),
-        sa.Column("origin_id", sa.String(40)),
-        sa.Column("root_id", sa.String(40)),
-    ],
-    "orders": [
-        sa.Column("terms", sa.Text),
-        sa.Column("referral_basis_points", sa.Integer, nullable=False, server_default=_NONE),
-        sa.Column("referrer_id", sa.String(64)),
-        sa.Column("recommendation_id", sa.String(40)),
-        sa.Column("referral_minor", sa.BigInteger, nullable=False, server_default=_NONE),
-        sa.Column("captures", sa.Integer, nullable=False, server_default=_NONE),
-    ],
+    "services": {"price_until": sa.BigInteger},
+    "quotes": {
+        "terms": sa.Text,
+        "referral_basis_points": sa.Integer,
+        "origin_id": sa.String(40),
+        "root_id": sa.String(40),
+    },
+    "orders": {
+        "terms": sa.Text,
+        "referral_basis_points": sa.Integer,
+        "referrer_id": sa.String(64),
+        "recommendation_id": sa.String(40),
+        "referral_minor": sa.BigInteger,
+        "captures": sa.Integer,
+    },
 }
 """Without ``terms``, price, units and ``price_per`` say all there is: what was before."""
+
+_COUNTED = {"referral_basis_points", "referral_minor", "captures"}
 
 
 def upgrade() -> None:
     """Add what quotes and orders say of their price, and the tables of bargains and referrals."""
     for table, columns in _COLUMNS.items():
-        for column in columns:
-            op.add_column(table, column.copy())
+        for name, kind in columns.items():
+            is_counted = name in _COUNTED
+            start = _NONE if is_counted else None
+            op.add_column(
+                table, sa.Column(name, kind, nullable=not is_counted, server_default=start)
+            )
     op.execute("UPDATE orders SET captures = 1 WHERE captured_minor > 0")
     op.create_table(
         "counter_offers",
         sa.Column("id", sa.String(40), nullable=False),
         sa.Column("quote_id", sa.String(40), nullable=False),
+        sa.Column("quote_digest", sa.String(43), nullable=False),
         sa.Column("root_id", sa.String(40), nullable=False),
         sa.Column("round", sa.Integer, nullable=False),
         sa.Column("session_id", sa.String(40)),
@@ -93,5 +100,5 @@ def downgrade() -> None:
     op.drop_table("order_referrals")
     op.drop_table("counter_offers")
     for table, columns in _COLUMNS.items():
-        for column in reversed(columns):
-            op.drop_column(table, column.name)
+        for name in reversed(columns):
+            op.drop_column(table, name)

@@ -16,6 +16,16 @@ depends_on = None
 _PAID = "amount_minor > 0"
 _PAID_OR_REDO = "amount_minor > 0 OR (amount_minor = 0 AND redo_of IS NOT NULL)"
 _OWED = "owed_minor >= 0 AND refunded_minor + owed_minor <= captured_minor"
+_RULES = {
+    "CONSTRAINT uq_orders_quote_id UNIQUE (quote_id)": (
+        f"CONSTRAINT ck_orders_owed_within_the_capture CHECK ({_OWED})"
+    ),
+    f"CONSTRAINT ck_orders_amount_above_zero CHECK ({_PAID})": (
+        f"CONSTRAINT ck_orders_amount_above_zero CHECK ({_PAID_OR_REDO})"
+    ),
+}
+"""The table's rules as they were, and what stands in their place."""
+
 _ADDED = ("redo_of", "redo_id", "dispute_id", "rejected", "refunds", "owed_minor")
 _KEEP_REFUNDS = """
 INSERT INTO order_refunds (order_id, number, amount_minor, fee_minor, cause, dispute_id,
@@ -116,7 +126,7 @@ def downgrade() -> None:
         ("order_chunks", "order_id"), ("receipts", "order_id"), ("order_controls", "order_id"),
     ):  # fmt: skip
         op.execute(
-            f"DELETE FROM {table} WHERE {column} IN "  # noqa: S608 - names of this file
+            f"DELETE FROM {table} WHERE {column} IN "
             "(SELECT id FROM orders WHERE redo_of IS NOT NULL)"
         )
     op.execute("DELETE FROM orders WHERE redo_of IS NOT NULL")
@@ -128,35 +138,40 @@ def downgrade() -> None:
 
 
 def _change_orders(*, is_upgrade: bool) -> None:
-    """Change what SQLite cannot change of a table that is there: it is made anew with its rows."""
-    checks = {
-        str(check["name"]): check["sqltext"]
-        for check in sa.inspect(op.get_bind()).get_check_constraints("orders")
-    }
-    checks["ck_orders_amount_above_zero"] = _PAID_OR_REDO if is_upgrade else _PAID
-    if is_upgrade:
-        checks["ck_orders_owed_within_the_capture"] = _OWED
-    else:
-        checks.pop("ck_orders_owed_within_the_capture")
-    if op.get_bind().dialect.name == "postgresql":
+    """Change the rules of the orders' table that rest on redos and on what is owed."""
+    if op.get_bind().dialect.name == "sqlite":
+        _make_orders_anew(_RULES if is_upgrade else {new: old for old, new in _RULES.items()})
+    elif is_upgrade:
         op.drop_constraint("ck_orders_amount_above_zero", "orders", type_="check")
-        if is_upgrade:
-            op.drop_constraint("uq_orders_quote_id", "orders", type_="unique")
-            op.create_check_constraint("ck_orders_owed_within_the_capture", "orders", _OWED)
-        else:
-            op.drop_constraint("ck_orders_owed_within_the_capture", "orders", type_="check")
-            op.create_unique_constraint("uq_orders_quote_id", "orders", ["quote_id"])
-            for column in _ADDED:
-                op.drop_column("orders", column)
-        op.create_check_constraint(
-            "ck_orders_amount_above_zero", "orders", checks["ck_orders_amount_above_zero"]
-        )
-        return
-    arguments = [sa.CheckConstraint(text, name=name) for name, text in checks.items()]
-    with op.batch_alter_table("orders", recreate="always", table_args=arguments) as orders:
-        if is_upgrade:
-            orders.drop_constraint("uq_orders_quote_id", type_="unique")
-        else:
-            orders.create_unique_constraint("uq_orders_quote_id", ["quote_id"])
-            for column in _ADDED:
-                orders.drop_column(column)
+        op.drop_constraint("uq_orders_quote_id", "orders", type_="unique")
+        op.create_check_constraint("ck_orders_amount_above_zero", "orders", _PAID_OR_REDO)
+        op.create_check_constraint("ck_orders_owed_within_the_capture", "orders", _OWED)
+    else:
+        op.drop_constraint("ck_orders_owed_within_the_capture", "orders", type_="check")
+        op.drop_constraint("ck_orders_amount_above_zero", "orders", type_="check")
+        op.create_unique_constraint("uq_orders_quote_id", "orders", ["quote_id"])
+        op.create_check_constraint("ck_orders_amount_above_zero", "orders", _PAID)
+    if not is_upgrade:
+        for column in _ADDED:
+            op.drop_column("orders", column)
+
+
+def _make_orders_anew(rules: dict[str, str]) -> None:
+    """Change what SQLite cannot change of a table that is there: a new one takes rows and name."""
+    bind = op.get_bind()
+    made = sa.text("SELECT sql FROM sqlite_master WHERE type = :kind AND tbl_name = 'orders'")
+    [table] = bind.execute(made, {"kind": "table"}).scalars()
+    indexes = [sql for sql in bind.execute(made, {"kind": "index"}).scalars() if sql]
+    head, bracket, body = table.partition("(")
+    for old, new in rules.items():
+        assert old in body, f"the table has no rule {old!r}"
+        body = body.replace(old, new)
+    columns = ", ".join(f'"{column["name"]}"' for column in sa.inspect(bind).get_columns("orders"))
+    bind.exec_driver_sql(head.replace("orders", "orders_anew") + bracket + body)
+    bind.exec_driver_sql(
+        f"INSERT INTO orders_anew ({columns}) SELECT {columns} FROM orders"
+    )
+    bind.exec_driver_sql("DROP TABLE orders")
+    bind.exec_driver_sql("ALTER TABLE orders_anew RENAME TO orders")
+    for index in indexes:
+        bind.exec_driver_sql(index)

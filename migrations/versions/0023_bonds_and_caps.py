@@ -74,7 +74,7 @@ def upgrade() -> None:
         sa.Column("good_orders", sa.Integer, nullable=False),
         sa.PrimaryKeyConstraint("seller_id", name="pk_frozen_sellers"),
     )
-    op.add_column("orders", sa.Column("is_gated", sa.Integer, nullable=False, server_default="0"))
+    op.add_column("orders", sa.Column("gate", sa.String(12), nullable=True))
     _change_accounts(("wallet", "bond", "escrow", "fees", "issuance"), is_earning=True)
     op.execute(_EARNED)
 
@@ -84,7 +84,7 @@ def downgrade() -> None:
     for statement in _RELEASES:
         op.execute(statement)
     _change_accounts(("wallet", "escrow", "fees", "issuance"), is_earning=False)
-    op.drop_column("orders", "is_gated")
+    op.drop_column("orders", "gate")
     for table in ("frozen_sellers", "order_limits"):
         op.drop_table(table)
 

@@ -17,6 +17,9 @@ Kind = Literal["number", "text", "truth"]
 Value = Decimal | str | bool
 Measure = Callable[["Use"], Value]
 
+MAX_SOURCE: Final = 2_000
+"""Characters of the longest expression."""
+
 _CALLED: Final[dict[Kind, str]] = {"number": "number", "text": "text", "truth": "yes or no"}
 _DECIMAL: Final = re.compile(r"[0-9]+(\.[0-9]+)?")
 _COMPARE: Final[dict[type[ast.cmpop], Callable[[Any, Any], bool]]] = {
@@ -77,11 +80,12 @@ class Expression:
             ast.Name: self._metric,
             ast.Call: self._metric,
         }
+        if len(source) > MAX_SOURCE:
+            raise BadExpression(f"it is longer than {MAX_SOURCE} characters")
         try:
-            tree = ast.parse(source, mode="eval").body
-        except (SyntaxError, ValueError) as error:
-            raise BadExpression(f"it is no expression: {error.args[0]}") from error
-        self._answer = self._need(tree, "truth")
+            self._answer = self._need(_parse(source), "truth")
+        except RecursionError as error:
+            raise BadExpression("it is nested too deep") from error
         if not self.uses:
             raise BadExpression("it names no metric, so it tests nothing")
 
@@ -178,3 +182,12 @@ class Expression:
 
     def _text(self, node: ast.expr) -> str:
         return ast.get_source_segment(self.source, node) or self.source
+
+
+def _parse(source: str) -> ast.expr:
+    try:
+        return ast.parse(source, mode="eval").body
+    except (SyntaxError, ValueError) as error:
+        raise BadExpression(f"it is no expression: {error.args[0]}") from error
+    except MemoryError as error:  # what the parser says of what is nested too deep for it
+        raise BadExpression("it is nested too deep") from error

@@ -1,13 +1,13 @@
 """Reading a TOML file of ours: every mistake with its file, its line, and what may be meant."""
 
 import re
-import tomllib
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import msgspec
 
 from market.protocol.text import PLAIN, PLAIN_LINE
+from market.protocol.toml import NotToml, load_text, read_toml
 from scenarios.engine.checks import AMOUNTS, check
 from scenarios.engine.form import Scenario
 from scenarios.engine.naming import near
@@ -41,16 +41,18 @@ def read_form(path: Path, form: type[Form]) -> tuple[Form, dict[Place, int]]:
         BadScenario: it cannot be read, or is not of the form.
     """
     try:
-        text = path.read_text("utf-8")
+        text = load_text(path)
     except FileNotFoundError as error:
         raise BadScenario(Trouble(str(path), "the file does not exist")) from error
     except OSError as error:
         raise BadScenario(Trouble(str(path), f"cannot be read: {error.strerror}")) from error
     except UnicodeDecodeError as error:
         raise BadScenario(Trouble(str(path), f"cannot be read: {error}")) from error
+    except NotToml as error:
+        raise BadScenario(Trouble(str(path), str(error))) from error
     try:
-        tree = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+        tree = read_toml(text)
+    except NotToml as error:
         detail, line = _format_error(str(error))
         raise BadScenario(Trouble(f"{path}:{line}", f"not TOML: {detail}")) from error
     lines = lines_of(text)

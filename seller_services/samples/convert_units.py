@@ -14,13 +14,18 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from seller_services.bargaining import down_to
 from seller_services.handling import Chunk, Order
 from seller_services.seller import Seller
 
 DIGITS: Final = 12
 """Significant digits of a result that has no exact decimal form of that length."""
 
+FLOOR_PERCENT: Final = 80
+"""It takes no less of its price: who names less is offered that."""
+
 seller = Seller(Path(__file__).with_suffix(".toml"), key="convert-units.key")
+seller.bargain(down_to(FLOOR_PERCENT))
 
 
 class Unit(NamedTuple):

@@ -12,7 +12,8 @@ import msgspec
 import pytest
 
 from market import chores
-from market.faces.streams import appender, face, spinning
+from market.faces.http import limits
+from market.faces.streams import spinning
 from tests.contract.agents import Agent
 from tests.contract.conftest import Market, Street
 
@@ -153,9 +154,9 @@ async def test_requests_that_come_together_are_each_answered_by_themselves(marke
 
 
 async def test_what_waits_to_be_written_is_bounded(market: Market, monkeypatch: Any):
-    monkeypatch.setattr(appender, "MAX_HELD", 100)
     owner = await market.enter("thrifty", "buyer")
     await create(owner, market, "busy")
+    monkeypatch.setattr(limits, "HELD", 100)
 
     answers = await asyncio.gather(
         *(append(owner, market, "busy", "x" * 60) for _ in range(4)),
@@ -173,7 +174,7 @@ async def test_a_body_that_is_too_large_changes_nothing(market: Market):
     owner = await market.enter("thrifty", "buyer")
     await create(owner, market, "busy")
 
-    answer = await append(owner, market, "busy", "x" * face.MAX_BODY)
+    answer = await append(owner, market, "busy", "x" * limits.STREAM_BODY)
 
     assert answer.status_code == 413
     assert (await ask(owner, market, "GET", "busy")).json() == []

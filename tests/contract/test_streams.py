@@ -244,7 +244,7 @@ async def open_and_never_read(market: Market, agent: Agent, path: str) -> socket
         "sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
     )
     request = (
-        f"GET {path} HTTP/1.1\r\nhost: market\r\nauthorization: Bearer {agent.token}\r\n"
+        f"GET {path} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {agent.token}\r\n"
         f"{upgrade if path.endswith('socket') else ''}\r\n"
     )
     await loop.sock_sendall(raw, request.encode())

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import Iterable
 from typing import Any, Final, Literal, NamedTuple
 
 from sqlalchemy import bindparam, func, select
@@ -13,7 +13,6 @@ from market.audit import Finding, audit
 from market.base.once import answers
 from market.base.sql import Sql
 from market.base.tables import UtcDateTime
-from market.base.work import Snapshot
 from market.cli.local import looking
 from market.orders import ENDED
 from market.orders.tables import orders
@@ -74,7 +73,7 @@ def done_unanswered(place: Place, people: People) -> int:
 async def overdue(place: Place) -> list[Violation]:
     """Let the market sweep; return the holds that are open past their time even then."""
     end = time.monotonic() + SWEEP_SECONDS
-    while _is_open(place) and time.monotonic() < end:
+    while _is_open(place) and time.monotonic() < end:  # noqa: ASYNC110 - another process sweeps
         await asyncio.sleep(0.05)
     with looking(place.settings) as snapshot:
         rows = snapshot.all(_OVERDUE, now=snapshot.now)
@@ -113,7 +112,9 @@ async def _ask_again(witness: Witness, market: MarketClient, since: int) -> list
         if not first.is_answered:
             first.answer, first.refusal = again.answer, again.refusal
         elif (first.answer, first.refusal) != (again.answer, again.refusal):
-            what = f"{witness.handle} {ask.kind} {ask.key}: first {_said(first)}, now {_said(again)}"
+            what = (
+                f"{witness.handle} {ask.kind} {ask.key}: first {_said(first)}, now {_said(again)}"
+            )
             found.append(Violation("lost", what))
     return found
 
@@ -127,11 +128,14 @@ async def _prove_orders(people: People, buyer: Person, market: MarketClient) -> 
                 known = told.setdefault(view.id, view)
                 told[view.id] = max(known, view, key=_rank)
     placed = Counter(view.id for view in buyer.witness.answers("place"))
-    there = {view.id: view async for view in _all(market.orders)}
-    found = [Violation("doubled", f"order {id_} answers two keys") for id_, n in placed.items() if n > 1]
+    there = {view.id: view async for view in every(lambda cursor: market.orders(cursor=cursor))}
+    found = [
+        Violation("doubled", f"order {id_} answers two keys") for id_, n in placed.items() if n > 1
+    ]
     found += [Violation("lost", f"order {id_} is gone") for id_ in told.keys() - there.keys()]
     found += [
-        Violation("doubled", f"order {id_}: nobody was told of it") for id_ in there.keys() - told.keys()
+        Violation("doubled", f"order {id_}: nobody was told of it")
+        for id_ in there.keys() - told.keys()
     ]
     for id_ in told.keys() & there.keys():
         found += _changed(told[id_], there[id_])
@@ -157,8 +161,8 @@ async def _prove_wallet(
     return [
         Violation(
             fault,
-            f"wallet of {buyer.witness.handle}: {given} given, {paid} paid and {held} held leave "
-            f"{given - paid - held}; it has {balance.available_minor}, and {balance.held_minor} held",
+            f"wallet of {buyer.witness.handle}: {given} given, {paid} paid, {held} held; "
+            f"it has {balance.available_minor} and {balance.held_minor} held",
         )
     ]
 
@@ -179,9 +183,15 @@ async def _prove_notes(people: People, buyer: Person, market: MarketClient) -> l
         if isinstance(event, Event) and event.kind == "note.written"
     ]
     asked = [ask for ask in buyer.witness.asks if ask.kind == "note"]
-    told = [(ask.answer.first_offset, f"note {number}") for number, ask in enumerate(asked)]
+    told = [
+        (ask.answer.first_offset, f"note {number}")
+        for number, ask in enumerate(asked)
+        if ask.answer is not None
+    ]
     lost = [Violation("lost", f"{session_id}: {at} {text}") for at, text in set(told) - set(stand)]
-    more = [Violation("doubled", f"{session_id}: {at} {text}") for at, text in set(stand) - set(told)]
+    more = [
+        Violation("doubled", f"{session_id}: {at} {text}") for at, text in set(stand) - set(told)
+    ]
     return lost + more
 
 
@@ -205,8 +215,8 @@ async def _prove_reviews(people: People) -> list[Violation]:
     market = people.client("warden")
     there: dict[str, Any] = {}
     for service in people.services:
-        async for view in _all(lambda cursor, at=service.id: market.reviews(at, cursor=cursor)):
-            there[view.id] = view
+        pages = every(lambda cursor, at=service.id: market.reviews(at, cursor=cursor))
+        there |= {view.id: view async for view in pages}
     told = {
         view.id: view
         for person in people.persons.values()
@@ -242,16 +252,7 @@ def _as_violation(finding: Finding) -> Violation:
 
 def _is_open(place: Place) -> bool:
     with looking(place.settings) as snapshot:
-        return bool(_count(snapshot))
-
-
-def _count(snapshot: Snapshot) -> int:
-    return int(snapshot.one(_OPEN).number)
-
-
-async def _all(fetch: Any) -> AsyncIterator[Any]:
-    async for item in every(lambda cursor: fetch(cursor=cursor) if cursor else fetch(cursor=None)):
-        yield item
+        return bool(snapshot.one(_OPEN).number)
 
 
 def _said(ask: Ask) -> str:

@@ -139,7 +139,9 @@ class People:
 
     async def _deliver(self, buyer: Person, order: OrderView, fate: str) -> bool:
         """Do the seller's part as ``fate`` has it; return whether all is delivered."""
-        seller = next(person for person in self.of_kind("seller") if person.key.kid == order.seller_id)
+        seller = next(
+            person for person in self.of_kind("seller") if person.key.kid == order.seller_id
+        )
         if fate == "lapsed":
             return False
         if fate == "failed":
@@ -243,11 +245,10 @@ class People:
             )
             token = await market.sign(signed.MANIFEST, signed.ManifestClaims, manifest=tree)
             body = wire.Publish(manifest=token)
-            self.services.append(
-                await self._create(seller, "publish", lambda market, key, body=body: (
-                    market.create("/v1/services", ServiceView, body, key)
-                ))  # fmt: skip
-            )
+            service = await self._create(seller, "publish", lambda market, key, body=body: (
+                market.create("/v1/services", ServiceView, body, key)
+            ))  # fmt: skip
+            self.services.append(service)
 
     async def _fund(self, buyer: Person, amount_minor: int) -> None:
         warden = self.persons["warden"]

@@ -32,5 +32,5 @@ def test_waiting_readers_shut_nobody_out(tmp_path: Path, server: str):
 def reader(port: int) -> socket.socket:
     """Follow the stream, and keep the line."""
     line = socket.create_connection(("127.0.0.1", port), timeout=LIMIT_SECONDS)
-    line.sendall(b"GET /v1/stream/crowded?offset=now&live=sse HTTP/1.1\r\nhost: market\r\n\r\n")
+    line.sendall(b"GET /v1/stream/crowded?offset=now&live=sse HTTP/1.1\r\nhost: localhost\r\n\r\n")
     return line

@@ -111,6 +111,6 @@ def fall_asleep(process: MarketProcess, session_id: str, bearer: str) -> socket.
     sleeper = socket.socket()
     sleeper.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
     sleeper.connect(("127.0.0.1", process.port))
-    head = f"GET /v1/sessions/{session_id}/stream HTTP/1.1\r\nhost: market\r\n"
+    head = f"GET /v1/sessions/{session_id}/stream HTTP/1.1\r\nhost: localhost\r\n"
     sleeper.sendall(f"{head}authorization: {bearer}\r\n\r\n".encode())
     return sleeper

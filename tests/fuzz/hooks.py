@@ -1,11 +1,13 @@
-"""What schemathesis loads: who calls, and requests that wait for nothing.
+"""What schemathesis loads: who calls, requests that reach something, and one check more.
 
-``FUZZ_TOWN`` is the file that ``tests.fuzz.run`` wrote: the market's address, the keys of its
-agents, and the role that calls in this run.
+``FUZZ_TOWN`` is the file that ``tests.fuzz.run`` wrote. Only requests that fit the schema are
+changed: they name what is there, and carry commitments that are really signed.
 """
 
 import asyncio
+import itertools
 import os
+import re
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,13 +15,21 @@ import msgspec
 import schemathesis
 
 from buyer_agents import MarketClient
+from tests.fuzz.commitments import FIELDS, Signer
 from tests.fuzz.town import Town, key_of
+
+FORM_CODES: Final = frozenset({"invalid_body", "invalid_parameter"})
+"""Refusals of what breaks the published schema: they are wrong for what fits it."""
+
+AS_FLOAT: Final = re.compile(r"Expected `int( \| null)?`, got `float`")
+"""JSON Schema takes 1.0 for a whole number; here money and counts are written without a point."""
 
 REFRESH_SECONDS: Final = 200
 """Tokens live five minutes."""
 
 _town: Final = msgspec.json.decode(Path(os.environ["FUZZ_TOWN"]).read_bytes(), type=Town)
-_ids: Final = {name: ids for name, ids in _town.ids.items() if ids}
+_signer: Final = Signer(key_of(_town.role), _town.url, _town.ids)
+_numbers = itertools.count(1)
 
 
 @schemathesis.auth(refresh_interval=REFRESH_SECONDS)
@@ -36,21 +46,50 @@ class Role:
 
 
 @schemathesis.hook
-def map_query(context: Any, query: Any) -> Any:
-    """Wait for nothing: a long poll that is granted its time would take all of the run's."""
-    if query and "wait_seconds" in query and isinstance(query["wait_seconds"], int):
-        query["wait_seconds"] = min(query["wait_seconds"], 0)
-    return query
+def before_call(context: Any, case: Any, kwargs: Any) -> None:
+    """Have a good request name what is there, be the first of its key, and wait for nothing."""
+    if not _is_good(case):
+        return
+    if "Idempotency-Key" in (case.headers or {}):
+        case.headers["Idempotency-Key"] = f"fuzz-{next(_numbers)}"
+    if (case.query or {}).get("wait_seconds"):
+        case.query["wait_seconds"] = 0
+    for texts in (case.path_parameters, case.query, case.body):
+        if isinstance(texts, dict):
+            _name_what_is_there(texts)
+    _commit(case)
 
 
-@schemathesis.hook
-def map_path_parameters(context: Any, path_parameters: Any) -> Any:
-    """Name what is there, most of the time: an id of the right form, but unknown, is a 404."""
-    for name, ids in _ids.items():
-        given = (path_parameters or {}).get(name)
-        if isinstance(given, str) and len(given) == len(ids[0]):
-            path_parameters[name] = ids[sum(given.encode()) % len(ids)]
-    return path_parameters
+@schemathesis.check
+def refused_for_what_no_schema_says(context: Any, response: Any, case: Any) -> None:
+    """A request that fits the schema is not refused as one that does not."""
+    if response.status_code != 422 or not _is_good(case):
+        return
+    problem = response.json()
+    reasons = [error["detail"] for error in problem.get("errors", [])]
+    if problem["type"].rpartition("/")[2] in FORM_CODES and not any(
+        AS_FLOAT.search(reason) for reason in reasons
+    ):
+        raise AssertionError(f"it fits the schema, and was refused: {problem}")
+
+
+def _is_good(case: Any) -> bool:
+    return case.meta is not None and case.meta.generation.mode.is_positive
+
+
+def _name_what_is_there(texts: dict[str, Any]) -> None:
+    """Put real ids in place of most that have their form; which, follows from the text."""
+    for name, ids in _town.ids.items():
+        given = texts.get(name)
+        if isinstance(given, str) and sum(given.encode("utf-8", "replace")) % 8:
+            texts[name] = ids[sum(given.encode("utf-8", "replace")) % len(ids)]
+
+
+def _commit(case: Any) -> None:
+    operation = case.operation.definition.raw.get("operationId")
+    member = FIELDS.get(operation)
+    if isinstance(case.body, dict) and isinstance(case.body.get(member), str):
+        case.body[member] = _signer.sign(operation, case.body[member])
 
 
 async def _token() -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from sqlalchemy import Executable, Table, bindparam, delete, update
+from sqlalchemy import bindparam, delete, update
 
 from market import orders, sessions
 from market.audit import Finding, audit, audit_log, summary
@@ -15,7 +15,6 @@ from market.base.sql import Sql
 from market.base.store import Store
 from market.base.streams import entries, streams
 from market.base.tables import UtcDateTime
-from market.base.work import UnitOfWork
 from market.inbox import stream_of
 from market.ledger.tables import postings, transactions
 from market.mandates.tables import mandates
@@ -28,6 +27,7 @@ from market.protocol.logfile import stored, text_of
 from market.protocol.signing import SigningKey, read_payload
 from market.protocol.wire import AskSupport, Control, OrderView, WriteEvent, WriteEvents
 from market.trust.tables import standings
+from tests.damage import spoil
 from tests.factories import Town, build_town, enter, mandate
 
 PRICE = 400_000
@@ -46,21 +46,6 @@ async def findings_of(store: Store) -> list[Finding]:
 
 async def rules_broken(store: Store) -> set[str]:
     return {finding.rule for finding in await findings_of(store)}
-
-
-async def spoil(store: Store, table: Table, statement: Executable, **parameters: Any) -> None:
-    """Change what the database would not let anyone change."""
-
-    def verb(uow: UnitOfWork) -> int:
-        if uow.dialect == "postgresql":
-            uow.connection.execute(f"ALTER TABLE {table.name} DISABLE TRIGGER USER")
-        else:
-            named = "SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = ?"
-            for (name,) in uow.connection.execute(named, (table.name,)).fetchall():
-                uow.connection.execute(f"DROP TRIGGER {name}")
-        return uow.run(Sql(statement), **parameters)
-
-    assert await store.write(verb) > 0
 
 
 async def log_of(store: Store, session_id: str) -> list[dict[str, Any]]:
@@ -474,7 +459,7 @@ def test_a_log_is_heard_without_trusting_what_its_bodies_hold():
     )
     told: dict[str, Told] = {}
 
-    hear(told, event)
     hear(told, msgspec.structs.replace(event, kind="delivery.chunk", body={"units": "many"}))
+    hear(told, event)
 
     assert told == {"ord": Told(state="settled", chunks=1)}

@@ -218,11 +218,12 @@ async def test_nothing_is_approved_in_a_paused_session(store: Store):
     order = await firm.place()
     await control(firm.overseer, firm.session_id, "pause", scope="all")
 
+    said = {"order_id": order.id, "decision": decision(firm.principal, order)}
     with pytest.raises(sessions.SessionPaused):
-        await control(firm.principal, firm.session_id, "approve", order_id=order.id)
+        await control(firm.principal, firm.session_id, "approve", **said)
 
     await control(firm.overseer, firm.session_id, "resume", scope="all")
-    [answer] = await control(firm.principal, firm.session_id, "approve", order_id=order.id)
+    [answer] = await control(firm.principal, firm.session_id, "approve", **said)
     assert answer.answer == "accepted"
 
 

@@ -118,7 +118,11 @@ async def test_a_reason_of_blanks_is_none(town: Town):
 async def test_a_seller_does_not_read_why_an_order_was_approved(waiting: Waiting):
     town, principal, order = waiting
 
-    await control(town, order.session_id, "approve", by=principal, reason="half our budget")
+    why = "half our budget"
+    signed = decision(principal, order, reason=why)
+    await control(
+        town, order.session_id, "approve", by=principal, reason=why, decision=signed
+    )
 
     log = await log_of(town, town.seller, order.session_id)
     assert "half our budget" not in json.dumps(log)
@@ -151,7 +155,8 @@ async def test_a_seller_still_sees_an_order_that_was_cancelled_after_its_approva
     waiting: Waiting,
 ):
     town, principal, order = waiting
-    await control(town, order.session_id, "approve", by=principal)
+    signed = decision(principal, order)
+    await control(town, order.session_id, "approve", by=principal, decision=signed)
 
     await control(town, order.session_id, "cancel")
 

@@ -426,7 +426,8 @@ async def test_an_order_above_the_limit_waits_for_the_principal(store: Store):
         await town.deliver(order)
     with pytest.raises(orders.NotForThisCaller):
         await control(town, order.session_id, "approve")
-    [answer] = await control(town, order.session_id, "approve", by=principal)
+    signed = decision(principal, order)
+    [answer] = await control(town, order.session_id, "approve", by=principal, decision=signed)
     await town.deliver(order)
 
     assert (order.state, answer.answer) == ("awaiting_approval", "accepted")

@@ -11,7 +11,7 @@ import pytest
 
 from market.base import once as answers
 from market.base import streams
-from market.base.errors import Conflict, MarketError, Overloaded
+from market.base.errors import Conflict, MarketError, Overloaded, StorageFull
 from market.base.once import Once
 from market.base.settings import Settings
 from market.base.sql import Sql, insert
@@ -124,6 +124,8 @@ async def test_a_refusal_whose_code_is_no_longer_known_is_not_tried_again(store:
 async def test_a_full_disk_refuses_and_the_store_goes_on_when_there_is_room(
     sqlite_settings: Settings,
 ):
+    """D8: reads go on, writes are refused by name, and nobody starts anything again."""
+
     def limit(uow: UnitOfWork, *, spare: int) -> None:
         [pages] = uow.connection.execute("PRAGMA page_count").fetchone()
         uow.connection.execute(f"PRAGMA max_page_count = {pages + spare}")
@@ -138,7 +140,7 @@ async def test_a_full_disk_refuses_and_the_store_goes_on_when_there_is_room(
             return_exceptions=True,
         )
     )
-    assert [type(answer) for answer in full] == [Overloaded, Overloaded]
+    assert [type(answer) for answer in full] == [StorageFull, StorageFull]
 
     # The connection that knew the limit was given up.
     assert await soon(store.write(add, stream_id="s", text="a")) == 0

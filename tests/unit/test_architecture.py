@@ -16,7 +16,7 @@ ROOMS = sorted(
     path.parent for path in MARKET if path.name == "errors.py" and path.parent.name != "base"
 )
 KNOWS_LITESTAR = ("market/faces/", "market/app.py", "bench/servers.py")
-KNOWS_POLARS = ("market/analytics/",)
+KNOWS_POLARS = ("market/analytics/", "market/lab/frames.py")
 MAX_LINES = 400
 MAX_FUNCTION_LINES = 60
 LARGE = {

@@ -39,6 +39,7 @@ def candidate(name: str, *, price: int = 100, trust: float = 0.5, fit: float = 0
         trust=trust,
         score=fit,
         parts={},
+        flags=[],
     )
     return Candidate(found=found, amount_minor=price)
 

@@ -35,8 +35,8 @@ class Stream(NamedTuple):
     forked_at: int | None = None
 
 
-_CREATE: Final = Sql(insert_ignore(streams, omit=("source_id", "forked_at", "is_gone")))
-_FORK: Final = Sql(insert(streams, omit=("is_gone",)))
+_CREATE: Final = Sql(insert_ignore(streams, omit=("source_id", "forked_at", "is_gone", "bytes")))
+_FORK: Final = Sql(insert(streams, omit=("is_gone", "bytes")))
 _STREAM = select(
     streams.c.next_offset,
     streams.c.head,
@@ -49,7 +49,11 @@ _LOCK_STREAM: Final = Sql(PerDialect(_STREAM, _STREAM.with_for_update()))
 _MOVE: Final = Sql(
     update(streams)
     .where(streams.c.id == bindparam("stream_id"), streams.c.next_offset == bindparam("first"))
-    .values(next_offset=bindparam("next"), head=bindparam("new_head"))
+    .values(
+        next_offset=bindparam("next"),
+        head=bindparam("new_head"),
+        bytes=streams.c.bytes + bindparam("size", type_=BigInteger()),
+    )
 )
 _CLOSE: Final = Sql(
     update(streams).where(streams.c.id == bindparam("stream_id")).values(is_closed=1)
@@ -179,7 +183,14 @@ def put(
                 statement, stream_id=stream_id, first=first + added, recorded_at=uow.now, **some
             )
             added += rows
-    moved = uow.run(_MOVE, stream_id=stream_id, first=first, next=first + len(new), new_head=head)
+    moved = uow.run(
+        _MOVE,
+        stream_id=stream_id,
+        first=first,
+        next=first + len(new),
+        new_head=head,
+        size=sum(map(len, data)),
+    )
     assert moved == 1, "a claimed stream moved under its holder"
     uow.ring(stream_id, new)
     return new

@@ -28,6 +28,8 @@ streams = Table(
     Column("forked_at", BigInteger, nullable=True),
     # Only then may its entries be deleted.
     Column("is_gone", Flag, nullable=False, server_default="0"),
+    # Of its own entries, not of those that it shares with its source.
+    Column("bytes", BigInteger, nullable=False, server_default="0"),
 )
 
 entries = Table(

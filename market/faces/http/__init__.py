@@ -17,10 +17,14 @@ from litestar.types import Scope
 from market.base.settings import Settings
 from market.faces.http.agents import AgentController, MeController
 from market.faces.http.answers import Answer
+from market.faces.http.ap2 import Ap2Controller
+from market.faces.http.bargaining import BargainingController
+from market.faces.http.bonds import BondController, FreezeController
 from market.faces.http.call import Call
 from market.faces.http.checkpoints import CheckpointController
 from market.faces.http.delegations import DelegationController
 from market.faces.http.desk import Desk
+from market.faces.http.disk import Disk
 from market.faces.http.documents import make_documents
 from market.faces.http.doors import Doorkeeper
 from market.faces.http.feed import FeedController
@@ -30,23 +34,32 @@ from market.faces.http.memory import MemoryController
 from market.faces.http.oauth import OAuthController
 from market.faces.http.openapi import Published
 from market.faces.http.orders import OrderController, ReceiptController
+from market.faces.http.porch import Porch
 from market.faces.http.presence import PresenceController
 from market.faces.http.problems import problem_answer, report
 from market.faces.http.published import PublishedController
+from market.faces.http.quotas import Quotas
+from market.faces.http.rates import Rates
 from market.faces.http.recommendations import RecommendationController
 from market.faces.http.reviews import ReviewController
 from market.faces.http.services import QuoteController, ServiceController
 from market.faces.http.sessions import SessionController
 from market.faces.http.sockets import SocketController
 from market.faces.http.wallet import FaucetController, WalletController
+from market.faces.http.watching import keep_watch
 
 __all__ = [
     "Call",
     "Desk",
+    "Disk",
     "Doorkeeper",
+    "Porch",
+    "Quotas",
+    "Rates",
     "answer_options",
     "answer_problem",
     "controllers",
+    "keep_watch",
     "make_documents",
     "note_failure",
     "published",
@@ -58,9 +71,13 @@ _CONTROLLERS: tuple[type[Controller], ...] = (
     OAuthController,
     DelegationController,
     WalletController,
+    BondController,
+    FreezeController,
     MandateController,
+    Ap2Controller,
     ServiceController,
     QuoteController,
+    BargainingController,
     SessionController,
     CheckpointController,
     PresenceController,
@@ -87,7 +104,7 @@ def published(routes: Iterable[BaseRoute]) -> list[Published]:
     for route in routes:
         for handler in route.route_handlers if isinstance(route, HTTPRoute) else ():
             if (operation := handler.opt.get("operation")) is not None:
-                [method] = handler.http_methods
+                [method] = set(handler.http_methods) - {"HEAD"}
                 tags = tuple(getattr(handler.owner, "tags", ()))
                 found.append(Published(str(method), route.path_format, tags, operation))
     return sorted(found, key=lambda place: (place.path, place.method))

@@ -14,6 +14,8 @@ from market.faces.http import acts
 from market.faces.http.binding import get, post
 from market.faces.http.call import Call
 from market.faces.http.desk import Desk
+from market.faces.http.quotas import quotas_of
+from market.identity import ALL_SCOPES
 from market.protocol.commitments import KEY_STATEMENT, KeyStatementClaims
 from market.protocol.ids import AgentId
 from market.protocol.text import Slug
@@ -21,6 +23,7 @@ from market.protocol.wire import (
     AgentView,
     ChangeKeys,
     Page,
+    QuotaView,
     Register,
     Registered,
     Suspend,
@@ -55,7 +58,7 @@ class AgentController(Controller):
         )
         return Registered(agent=agent, token=token)
 
-    @get()
+    @get(scopes=("read",))
     async def find_agents(
         self,
         handle: FromQuery[Slug],
@@ -66,7 +69,7 @@ class AgentController(Controller):
         caller.need("read")
         return await store.read(acts.agents_by_handle, handle=handle)
 
-    @get("/{agent_id:str}", refuses=(404,))
+    @get("/{agent_id:str}", refuses=(404,), scopes=("read",))
     async def read_agent(
         self,
         agent_id: FromPath[AgentId],
@@ -85,7 +88,9 @@ class AgentController(Controller):
         keys = await store.read(identity.active_keys, agent_id=agent_id)
         return identity.key_set(keys.values())
 
-    @post("/{agent_id:str}/keys", status=200, refuses=(403, 404, 409))
+    @post(
+        "/{agent_id:str}/keys", status=200, refuses=(403, 404, 409), scopes=ALL_SCOPES, frees=True
+    )
     async def change_agent_keys(
         self,
         agent_id: FromPath[AgentId],
@@ -104,7 +109,13 @@ class AgentController(Controller):
         desk.doors.forget(agent_id)
         return agent
 
-    @post("/{agent_id:str}/suspend", status=200, refuses=(403, 404, 409))
+    @post(
+        "/{agent_id:str}/suspend",
+        status=200,
+        refuses=(403, 404, 409),
+        scopes=("oversee",),
+        frees=True,
+    )
     async def suspend_agent(
         self,
         agent_id: FromPath[AgentId],
@@ -119,7 +130,7 @@ class AgentController(Controller):
         desk.doors.forget(agent_id)
         return agent
 
-    @post("/{agent_id:str}/reinstate", status=200, refuses=(403, 404))
+    @post("/{agent_id:str}/reinstate", status=200, refuses=(403, 404), scopes=("oversee",))
     async def reinstate_agent(
         self,
         agent_id: FromPath[AgentId],
@@ -133,12 +144,19 @@ class AgentController(Controller):
 class MeController(Controller):
     tags = ("agents",)
 
-    @get("/v1/me")
+    @get("/v1/me", scopes=ALL_SCOPES)
     async def read_me(
         self, caller: NamedDependency[Caller], store: NamedDependency[Store]
     ) -> AgentView:
         """Say who the caller is."""
         return await store.read(identity.agent, agent_id=caller.agent_id)
+
+    @get("/v1/quota", scopes=ALL_SCOPES)
+    async def read_quota(
+        self, caller: NamedDependency[Caller], store: NamedDependency[Store]
+    ) -> Page[QuotaView]:
+        """Say how much the caller has of what is limited, and how much it may have."""
+        return await store.scan(quotas_of, agent_id=caller.agent_id)
 
 
 def _itself(caller: Caller, agent_id: str) -> Caller:

@@ -3,11 +3,11 @@
 Litestar's own response classes cost more than a verb's statements; these send what they hold.
 """
 
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import msgspec
 from litestar.response.base import ASGIResponse
-from litestar.types import Receive, Scope, Send
+from litestar.types import HTTPScope, Receive, Scope, Send
 
 JSON: Final = "application/json"
 PROBLEM: Final = "application/problem+json"
@@ -78,4 +78,6 @@ class Answer(ASGIResponse):
                 "headers": self._headers,
             }
         )
-        await send({"type": "http.response.body", "body": self.body, "more_body": False})
+        is_head = cast("HTTPScope", scope)["method"] == "HEAD"
+        body = b"" if is_head else self.body
+        await send({"type": "http.response.body", "body": body, "more_body": False})

@@ -2,7 +2,7 @@
 
 ::
 
-    @post(refuses=(402, 404, 409), location="/v1/orders/{id}")
+    @post(refuses=(402, 404, 409), location="/v1/orders/{id}", scopes=("pay",))
     async def place_order(
         self,
         order: JSONBody[PlaceOrder],
@@ -18,13 +18,14 @@ what the bare one does.
 """
 
 from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import msgspec
 from litestar.handlers import HTTPRouteHandler
 from litestar.response.base import ASGIResponse
 from litestar.types import Method
 
+from market import identity
 from market.base.caller import Caller
 from market.base.errors import MarketError, NotFound
 from market.base.once import Once
@@ -35,7 +36,14 @@ from market.faces.http.call import Call
 from market.faces.http.desk import Desk
 from market.faces.http.doors import Visitor
 from market.faces.http.operations import Arguments, Declared, Operation, read_operation
-from market.faces.http.problems import InvalidBody, InvalidParameter, Malformed, invalid_fields
+from market.faces.http.problems import (
+    InvalidBody,
+    InvalidParameter,
+    Malformed,
+    RequestTimedOut,
+    invalid_fields,
+)
+from market.protocol.commitments import AgentKind
 
 Handler = Callable[..., Awaitable[Any]]
 
@@ -76,21 +84,28 @@ def declare(method: Method, path: str, says: Declared) -> Callable[[Handler], HT
 
     def decorate(handler: Handler) -> HTTPRouteHandler:
         operation = read_operation(handler, says)
+        is_page = method == "GET" and not operation.takes.needs_caller
         make = HTTPRouteHandler(
             path,
-            http_method=method,
+            http_method=["GET", "HEAD"] if is_page else [method],
             status_code=200,  # not sent: the answer has its own
             operation_id=operation.name,
             opt={"operation": operation},
         )
-        return make(bind(handler, operation))
+        return make(bind(handler, operation, needs_room=method in ("POST", "PUT")))
 
     return decorate
 
 
-def bind(handler: Handler, operation: Operation) -> Callable[..., Awaitable[ASGIResponse]]:
-    """Return what Litestar calls: it reads the request, calls ``handler``, encodes its answer."""
+def bind(
+    handler: Handler, operation: Operation, *, needs_room: bool = False
+) -> Callable[..., Awaitable[ASGIResponse]]:
+    """Return what Litestar calls: it reads the request, calls ``handler``, encodes its answer.
+
+    ``needs_room``: it writes, and the disk must have room for it.
+    """
     takes, says = operation.takes, operation.says
+    needs_room = needs_room and not says.frees
     needs_caller = takes.needs_caller
     decoder = None if takes.body is None else msgspec.json.Decoder(takes.body)
     providers = [(name, _PROVIDERS[kind]) for name, kind in takes.dependencies.items()]
@@ -98,15 +113,43 @@ def bind(handler: Handler, operation: Operation) -> Callable[..., Awaitable[ASGI
     async def handle(self: Any, request: Call) -> ASGIResponse:
         if needs_caller:
             await request.identify(delegates=says.delegates)
-        values = _read_parameters(request, takes)
-        if decoder is not None:
-            await request.load(says.max_body, JSON)
-            values[takes.body_name] = _decode(decoder, request.content)
-        for name, provide in providers:
-            values[name] = provide(request)
-        return _answer(request, says, await handler(self, **values))
+            _need_scope(request.visitor.caller, says.scopes)
+        if needs_room:
+            request.desk.disk.need_room()
+        try:
+            values = _read_parameters(request, takes)
+            if decoder is not None:
+                await request.load(says.max_body, JSON)
+                values[takes.body_name] = _decode(decoder, request.content)
+            for name, provide in providers:
+                values[name] = provide(request)
+            return _answer(request, says, await _in_time(request, handler(self, **values)))
+        finally:
+            request.let_go()
 
     return handle
+
+
+def _need_scope(caller: Caller, scopes: tuple[str, ...]) -> None:
+    """Let pass a token with one of these scopes; a sub-agent's are looked at in the room.
+
+    Raises:
+        InsufficientScope: it has none of them.
+    """
+    if caller.delegation is None and caller.scopes.isdisjoint(scopes):
+        may_have = identity.SCOPES.get(cast("AgentKind", caller.kind), ())
+        caller.need(next((scope for scope in scopes if scope in may_have), scopes[0]))
+
+
+async def _in_time(call: Call, work: Awaitable[Any]) -> Any:
+    try:
+        return await call.desk.requests.within(work)
+    except TimeoutError as error:
+        # What was handed to the writer is still written; a repeat with the key is told so.
+        raise RequestTimedOut(
+            "It may be done all the same: repeat it, with the same Idempotency-Key.",
+            retry_after_seconds=1,
+        ) from error
 
 
 def _read_parameters(call: Call, takes: Arguments) -> dict[str, Any]:

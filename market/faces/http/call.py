@@ -13,7 +13,8 @@ from litestar.types import Receive, Scope, Send
 from market.base.once import Once
 from market.faces.http import limits
 from market.faces.http.desk import Desk
-from market.faces.http.doors import Visitor
+from market.faces.http.doors import Visitor, payer_of
+from market.faces.http.held import Lease
 from market.faces.http.problems import (
     BodyTooSlow,
     ContentTooLarge,
@@ -30,12 +31,13 @@ _KEY: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 class Call(Request[Any, Any, Any]):
     """A request. What it gives is read once and only when somebody asks."""
 
-    __slots__ = ("_headers", "_visitor", "content")
+    __slots__ = ("_headers", "_lease", "_visitor", "content")
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         super().__init__(scope, receive, send)
         self._headers: dict[bytes, bytes] | None = None
         self._visitor: Visitor | None = None
+        self._lease: Lease | None = None
         self.content = b""
 
     @property
@@ -86,6 +88,12 @@ class Call(Request[Any, Any, Any]):
         """Whose request this is, for the log; None before it is known."""
         return None if self._visitor is None else self._visitor.caller.agent_id
 
+    @property
+    def sender(self) -> str:
+        """For whom what this request holds is counted: the agent, or else the address."""
+        known = self._visitor
+        return address_of(self.scope) if known is None else payer_of(known.caller)
+
     def parameters(self, repeated: Collection[str] = ()) -> dict[str, Any]:
         """Return the query's parameters, as ``read_query`` does."""
         return read_query(self.scope["query_string"], repeated)
@@ -97,16 +105,23 @@ class Call(Request[Any, Any, Any]):
             UnsupportedMediaType: it says that it is of another media type.
             ContentTooLarge: it is longer.
             BodyTooSlow: it did not come within ``limits.BODY_SECONDS``.
+            Overloaded, TooManyRequests: the market, or the sender, holds as much as it may.
             Malformed: the client went away before its end.
         """
         kind = self.header(b"content-type")
         if kind is not None and kind.partition(b";")[0].strip().lower() != media.encode():
             raise UnsupportedMediaType(f"Send the body as {media}.", media=media)
+        self._lease = self.desk.held.lease(self.sender)
         try:
             async with asyncio.timeout(limits.BODY_SECONDS):
-                self.content = await read_body(self.receive, limit)
+                self.content = await read_body(self.receive, limit, self._lease)
         except TimeoutError as error:
             raise BodyTooSlow(f"A body comes within {limits.BODY_SECONDS} s.") from error
+
+    def let_go(self) -> None:
+        """Note that the request is answered: what it held is held no more."""
+        if self._lease is not None:
+            self._lease.end()
 
     def once_if_named(self) -> Once | None:
         """Return the same as ``once``, or None for a request without a key."""
@@ -130,11 +145,18 @@ class Call(Request[Any, Any, Any]):
         return Once(self.visitor.caller.agent_id, key, fingerprint)
 
 
-async def read_body(receive: Receive, limit: int) -> bytes:
-    """Return a request's body, of at most ``limit`` bytes.
+def address_of(scope: Scope) -> str:
+    """Return the address at the other end of the socket."""
+    client = scope.get("client")
+    return client[0] if client else ""
+
+
+async def read_body(receive: Receive, limit: int, lease: Lease) -> bytes:
+    """Return a request's body, of at most ``limit`` bytes, which ``lease`` holds.
 
     Raises:
         ContentTooLarge: it is longer.
+        Overloaded, TooManyRequests: the market, or the sender, holds as much as it may.
         Malformed: the client went away before its end.
     """
     parts: list[bytes] = []
@@ -150,6 +172,7 @@ async def read_body(receive: Receive, limit: int) -> bytes:
         if size > limit:
             await _discard(receive, limits.DISCARD - size, is_over=is_over)
             raise ContentTooLarge(f"At most {limit} bytes are read here.", limit_bytes=limit)
+        lease.take(len(message["body"]))
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
 

@@ -6,7 +6,7 @@ from litestar.params import FromPath, FromQuery
 
 from market import sessions
 from market.base.caller import Caller
-from market.base.paging import Limit
+from market.base.paging import Cursor, Limit
 from market.base.store import Store
 from market.faces.http.binding import get
 from market.faces.http.call import Call
@@ -18,14 +18,19 @@ class CheckpointController(Controller):
     path = "/v1/sessions"
     tags = ("sessions",)
 
-    @get("/{session_id:str}/checkpoints", refuses=(404,), delegates=True)
+    @get(
+        "/{session_id:str}/checkpoints",
+        refuses=(404,),
+        delegates=True,
+        scopes=("read", "session.read"),
+    )
     async def list_checkpoints(
         self,
         session_id: FromPath[SessionId],
         caller: NamedDependency[Caller],
         store: NamedDependency[Store],
         limit: FromQuery[Limit] = 50,
-        cursor: FromQuery[str | None] = None,
+        cursor: FromQuery[Cursor | None] = None,
     ) -> Page[CheckpointView]:
         """List what the market signed of a log: every 1,000th event, and the last of a closed one.
 
@@ -41,7 +46,12 @@ class CheckpointController(Controller):
             limit=limit,
         )
 
-    @get("/{session_id:str}/checkpoint", refuses=(404, 429), delegates=True)
+    @get(
+        "/{session_id:str}/checkpoint",
+        refuses=(404, 429),
+        delegates=True,
+        scopes=("read", "session.read"),
+    )
     async def sign_checkpoint(
         self,
         session_id: FromPath[SessionId],

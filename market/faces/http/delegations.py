@@ -16,7 +16,7 @@ class DelegationController(Controller):
     path = "/v1/delegations"
     tags = ("access",)
 
-    @post("/{jti:str}/revoke", status=200, refuses=(429,))
+    @post("/{jti:str}/revoke", status=200, refuses=(429,), scopes=("order", "oversee"), frees=True)
     async def revoke_delegation(
         self,
         jti: FromPath[Nonce],

@@ -10,11 +10,16 @@ from market.base.errors import Overloaded
 from market.base.settings import Settings
 from market.base.store import Store
 from market.faces.http import limits
+from market.faces.http.disk import Disk
 from market.faces.http.documents import Documents
 from market.faces.http.doors import Doorkeeper
+from market.faces.http.heavy import Heavy
+from market.faces.http.held import Held
 from market.faces.http.metering import Meter
 from market.faces.http.patrol import Patrol
 from market.faces.http.problems import TooManyStreams
+from market.faces.http.quotas import Quotas
+from market.faces.http.rates import Rates
 from market.protocol.ids import Ids
 from market.sessions import Folds
 
@@ -26,7 +31,7 @@ class StreamGate:
         self._open: Counter[str] = Counter()
         self._changed = asyncio.Event()
         self._is_shut = False
-        self.patrol = Patrol()
+        self.patrol = Patrol(lambda: limits.STALL_SECONDS)
 
     @property
     def open_streams(self) -> int:
@@ -77,13 +82,19 @@ class StreamGate:
 
 @dataclass(frozen=True, kw_only=True)
 class Desk:
-    """One market's settings, store, clock, door, gate, folds and documents."""
+    """One market's settings, store, clock, door, gate, limits, folds and documents."""
 
     settings: Settings
     store: Store
     clock: Clock
     doors: Doorkeeper
     documents: Documents
+    rates: Rates
+    quotas: Quotas
+    disk: Disk
+    heavy: Heavy = field(default_factory=Heavy)
+    held: Held = field(default_factory=Held)
+    requests: Patrol = field(default_factory=lambda: Patrol(lambda: limits.REQUEST_SECONDS))
     gate: StreamGate = field(default_factory=StreamGate)
     checkpoints: Meter = field(default_factory=lambda: Meter(limits.CHECKPOINTS_PER_MINUTE))
     folds: Folds = field(default_factory=Folds)

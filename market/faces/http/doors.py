@@ -52,6 +52,11 @@ class Doorkeeper:
         """How many tokens are remembered."""
         return len(self._passes)
 
+    def payer(self, authorization: bytes | None) -> str | None:
+        """Return the agent that requests with a known token count for; None for any other."""
+        known = self._passes.get(authorization) if authorization is not None else None
+        return None if known is None else known.claims.sub
+
     async def admit(self, authorization: bytes | None, *, delegates: bool = False) -> Visitor:
         """Return who sends this ``Authorization`` header; sub-agents only if they may come here.
 
@@ -79,6 +84,14 @@ class Doorkeeper:
                 self._drop(authorization)
             raise Unauthenticated(_REFUSED) from refusal
 
+    async def recheck(self, visitor: Visitor) -> None:
+        """Let pass a visitor that has waited here, if it may still be here.
+
+        Raises:
+            Unauthenticated, Forbidden: it may not.
+        """
+        await self._admit(visitor.authorization)
+
     async def reason_to_leave(self, visitor: Visitor) -> str | None:
         """Return why a visitor that is still here must go: ``expired``, ``revoked``, or None."""
         if self._clock.now() >= visitor.expires_at:
@@ -91,8 +104,8 @@ class Doorkeeper:
 
     def forget(self, agent_id: str) -> None:
         """Have every token of this agent and its sub-agents examined anew at its next use."""
-        for authorization in self._headers_of.pop(agent_id, ()):
-            self._passes.pop(authorization, None)
+        for authorization in tuple(self._headers_of.get(agent_id, ())):
+            self._drop(authorization)
         self._store.hub.wake_everyone()
 
     def patience(self, visitor: Visitor) -> float:
@@ -122,15 +135,22 @@ class Doorkeeper:
         if len(self._passes) >= limits.CALLERS:
             self._drop(next(iter(self._passes)))
         self._passes[authorization] = _Pass(visitor, claims, min(expires_at, now + RECHECK))
-        # The subject of a sub-agent's token is its delegator, on whose standing it rests.
-        self._headers_of.setdefault(claims.sub, set()).add(authorization)
+        # The subject of a sub-agent's token is its delegator, on whose standing it rests, too.
+        for agent_id in {claims.sub, claims.client_id}:
+            self._headers_of.setdefault(agent_id, set()).add(authorization)
         return visitor
 
     def _drop(self, authorization: bytes) -> None:
         dropped = self._passes.pop(authorization, None)
-        if dropped is not None:
-            agent_id = dropped.claims.sub
+        if dropped is None:
+            return
+        for agent_id in {dropped.claims.sub, dropped.claims.client_id}:
             headers = self._headers_of.get(agent_id, set())
             headers.discard(authorization)
             if not headers:
                 self._headers_of.pop(agent_id, None)
+
+
+def payer_of(caller: Caller) -> str:
+    """Return the agent whose limits a caller's requests count for: a sub-agent's delegator."""
+    return caller.agent_id if caller.delegation is None else caller.delegation.delegator_id

@@ -86,7 +86,14 @@ class FeedController(Controller):
     path = "/v1/feed"
     tags = ("sessions",)
 
-    @get("/", refuses=(404, 429), answer=str, media=(EVENTS,), delegates=True)
+    @get(
+        "/",
+        refuses=(404, 429),
+        answer=str,
+        media=(EVENTS,),
+        delegates=True,
+        scopes=("read", "session.read"),
+    )
     async def stream_feed(
         self,
         session: FromQuery[Places],

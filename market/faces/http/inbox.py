@@ -28,10 +28,11 @@ class InboxController(Controller):
     path = "/v1/inbox"
     tags = ("inbox",)
 
-    @get()
+    @get(scopes=("read",))
     async def read_inbox(
         self,
         caller: NamedDependency[Caller],
+        call: NamedDependency[Call],
         store: NamedDependency[Store],
         after: FromQuery[After] = -1,
         limit: FromQuery[Limit] = 100,
@@ -40,11 +41,11 @@ class InboxController(Controller):
         """Read the messages that follow an offset; with ``wait_seconds``, wait for one."""
         found = await store.read(inbox.read, caller=caller, after=after, limit=limit)
         if wait_seconds and not found.items:
-            await _wait(store, caller, after, wait_seconds)
+            await _wait(call, after, wait_seconds)
             found = await store.read(inbox.read, caller=caller, after=after, limit=limit)
         return found
 
-    @get("/stream", refuses=(429,), answer=str, media=(EVENTS,))
+    @get("/stream", refuses=(429,), answer=str, media=(EVENTS,), scopes=("read",))
     async def stream_inbox(
         self,
         caller: NamedDependency[Caller],
@@ -57,7 +58,7 @@ class InboxController(Controller):
         start = after if last_event_id is None else last_event_id
         return open_stream(call, _follow(call.desk, call.visitor, start), after=start)
 
-    @post("/acknowledge", status=200)
+    @post("/acknowledge", status=200, scopes=("read",), frees=True)
     async def acknowledge_inbox(
         self,
         request: JSONBody[Acknowledge],
@@ -83,11 +84,13 @@ async def _follow(desk: Desk, visitor: Visitor, after: int) -> AsyncGenerator[Ba
             yield Batch(items, next_offset, is_end=False)
 
 
-async def _wait(store: Store, caller: Caller, after: int, seconds: int) -> None:
+async def _wait(call: Call, after: int, seconds: int) -> None:
     """Return when something follows ``after``, the time is over, or the market drains."""
-    quiet_seconds = 0
-    async with aclosing(inbox.follow(store, caller=caller, after=after)) as following:
+    quiet_seconds, doors, visitor = 0, call.desk.doors, call.visitor
+    following = inbox.follow(call.desk.store, caller=visitor.caller, after=after)
+    async with aclosing(following):
         async for messages in following:
+            await doors.recheck(visitor)
             quiet_seconds += 1
             if messages or quiet_seconds >= seconds:
                 return

@@ -15,7 +15,7 @@ request           ``REQUEST_SECONDS`` until it is answered
 connections       ``CONNECTIONS``; one that is idle is kept for ``IDLE_SECONDS``
 requests          the settings' ``requests_per_second``, ``writes_per_second`` of an agent,
                   ``visits_per_second`` of an address; ``BURST_SECONDS`` of it at once
-heavy work        one at a time for each agent, ``HEAVY`` in all
+heavy work        one at a time for each agent, ``HEAVY`` in all, ``HEAVY_WAITING`` in its line
 bearer token      ``TOKEN`` characters
 query             ``QUERY`` bytes and ``QUERY_FIELDS`` parameters; where one may stand many times,
                   ``LONG_QUERY`` bytes and ``REPEATED`` more
@@ -51,8 +51,10 @@ BUCKETS: Final = 50_000
 """Agents, and as many addresses, whose rates are remembered."""
 BURST_SECONDS: Final = 2
 """How many seconds' worth of requests may come at once."""
-HEAVY: Final = 4
-"""Exports, snapshots and recomputations that are under way at a time."""
+HEAVY: Final = 2
+"""What reads a great deal for one answer and is under way at a time, of all agents."""
+HEAVY_WAITING: Final = 8
+"""Such requests of one agent, the one that has its turn among them."""
 HEADERS: Final = 100
 HEADER_BYTES: Final = 32 * 1024
 TOKEN: Final = 8 * 1024

@@ -17,24 +17,20 @@ import structlog
 from litestar import WebSocket
 from litestar.exceptions import WebSocketDisconnect
 from litestar.types import Scope
-from litestar.types.asgi_types import (
-    WebSocketResponseBodyEvent,
-    WebSocketResponseStartEvent,
-)
 
 from market import sessions
 from market.base.errors import MarketError
 from market.faces.http import limits
-from market.faces.http.answers import PRIVATE, PROBLEM, encode, fixed_headers
+from market.faces.http.answers import encode
 from market.faces.http.desk import Desk
-from market.faces.http.doors import Visitor
+from market.faces.http.doors import Visitor, payer_of
 from market.faces.http.problems import (
     ForeignOrigin,
     InvalidBody,
     Malformed,
     invalid_fields,
     problem_tree,
-    refusal_headers,
+    refuse_handshake,
     report,
 )
 
@@ -109,6 +105,7 @@ class Line(ABC):
         try:
             authorization = self.visitor.authorization
             visitor = await self.desk.doors.admit(authorization, delegates=True)
+            self.desk.rates.count(payer_of(visitor.caller), is_write=True)
             return await self.act(frame, visitor)
         except Exception as error:
             # The edge: as for any request, a bug is reported, and answered without detail.
@@ -127,7 +124,9 @@ async def serve_line(socket: Socket, open_line: Callable[[Desk, Visitor], Awaita
         desk.gate.enter(visitor.caller.agent_id)
     except MarketError as refusal:
         issuer = desk.settings.issuer
-        await _refuse(socket, refusal, request_id=request_id, issuer=issuer)
+        await refuse_handshake(
+            socket.scope, socket.send, refusal, request_id=request_id, issuer=issuer
+        )
         return
     try:
         await line.serve()
@@ -185,28 +184,3 @@ def _violation(message: Any, frames: int) -> tuple[int, str] | None:
     if len(text) > limits.FRAME or len(text.encode()) > limits.FRAME:
         return 1009, "too big"
     return (1008, "too many frames") if frames > limits.FRAMES_PER_MINUTE else None
-
-
-async def _refuse(socket: Socket, refusal: MarketError, *, request_id: str, issuer: str) -> None:
-    """Refuse the handshake, with a problem document where the server can send one."""
-    extensions = socket.scope.get("extensions") or {}
-    if "websocket.http.response" not in extensions:
-        await socket.close()
-        return
-    headers = [
-        *fixed_headers(PROBLEM, PRIVATE),
-        (b"x-request-id", request_id.encode()),
-        *refusal_headers(refusal, issuer),
-    ]
-    start: WebSocketResponseStartEvent = {
-        "type": "websocket.http.response.start",
-        "status": refusal.status,
-        "headers": headers,
-    }
-    body: WebSocketResponseBodyEvent = {
-        "type": "websocket.http.response.body",
-        "body": encode(problem_tree(refusal, request_id)),
-        "more_body": False,
-    }
-    await socket.send(start)
-    await socket.send(body)

@@ -7,8 +7,9 @@ from litestar.params import FromPath, FromQuery, JSONBody
 from market import mandates
 from market.base.caller import Caller
 from market.base.once import Once
-from market.base.paging import Limit
+from market.base.paging import Cursor, Limit
 from market.base.store import Store
+from market.faces.http import acts
 from market.faces.http.binding import get, post
 from market.faces.http.desk import Desk
 from market.protocol.commitments import MANDATE, MandateClaims
@@ -20,7 +21,7 @@ class MandateController(Controller):
     path = "/v1/mandates"
     tags = ("mandates",)
 
-    @post(refuses=(403, 409), location="/v1/mandates/{id}")
+    @post(refuses=(403, 409), location="/v1/mandates/{id}", scopes=("pay",))
     async def give_mandate(
         self,
         request: JSONBody[GiveMandate],
@@ -32,21 +33,21 @@ class MandateController(Controller):
         signed = caller.open(
             request.mandate, typ=MANDATE, claims=MandateClaims, now=desk.clock.now()
         )
-        return await desk.store.write_once(once, mandates.give, caller=caller, signed=signed)
+        return await desk.store.write_once(once, acts.give_mandate, caller=caller, signed=signed)
 
-    @get()
+    @get(scopes=("read",))
     async def list_mandates(
         self,
         caller: NamedDependency[Caller],
         store: NamedDependency[Store],
         limit: FromQuery[Limit] = 50,
-        cursor: FromQuery[str | None] = None,
+        cursor: FromQuery[Cursor | None] = None,
     ) -> Page[MandateView]:
         """List the mandates that the caller gave or got, newest first."""
         caller.need("read")
         return await store.scan(mandates.list_mandates, caller=caller, cursor=cursor, limit=limit)
 
-    @get("/{mandate_id:str}", refuses=(404,))
+    @get("/{mandate_id:str}", refuses=(404,), scopes=("read",))
     async def read_mandate(
         self,
         mandate_id: FromPath[MandateId],
@@ -57,7 +58,9 @@ class MandateController(Controller):
         caller.need("read")
         return await store.read(mandates.mandate, caller=caller, mandate_id=mandate_id)
 
-    @post("/{mandate_id:str}/revoke", status=200, refuses=(403, 404))
+    @post(
+        "/{mandate_id:str}/revoke", status=200, refuses=(403, 404), scopes=("oversee",), frees=True
+    )
     async def revoke_mandate(
         self,
         mandate_id: FromPath[MandateId],
@@ -65,7 +68,11 @@ class MandateController(Controller):
         caller: NamedDependency[Caller],
         store: NamedDependency[Store],
     ) -> MandateView:
-        """End a mandate: nothing more is spent under it. A repeat changes nothing."""
+        """End a mandate: nothing more is spent under it. A repeat changes nothing.
+
+        What is held stays held; orders that wait for an approval are denied. The journeys that
+        spent under it get a ``mandate.revoked``, and the buyer a message.
+        """
         return await store.write(
-            mandates.revoke, caller=caller, mandate_id=mandate_id, reason=request.reason
+            acts.revoke_mandate, caller=caller, mandate_id=mandate_id, reason=request.reason
         )

@@ -10,9 +10,11 @@ from msgspec import Meta
 from market import memory
 from market.base.caller import Caller
 from market.base.once import Once
-from market.base.paging import Limit
+from market.base.paging import Cursor, Limit
 from market.base.store import Store
 from market.faces.http.binding import delete, get, put
+from market.faces.http.call import Call
+from market.faces.http.desk import Desk
 from market.protocol.text import PLAIN_LINE
 from market.protocol.wire import Namespace, NoteView, Page, WriteNote
 
@@ -23,27 +25,28 @@ class MemoryController(Controller):
     path = "/v1/memory"
     tags = ("memory",)
 
-    @get()
+    @get(scopes=("read",))
     async def find_notes(
         self,
         caller: NamedDependency[Caller],
-        store: NamedDependency[Store],
+        desk: NamedDependency[Desk],
         namespace: FromQuery[Namespace | None] = None,
         q: FromQuery[Words] = "",
         limit: FromQuery[Limit] = 50,
-        cursor: FromQuery[str | None] = None,
+        cursor: FromQuery[Cursor | None] = None,
     ) -> Page[NoteView]:
         """List the caller's notes, those whose key or value holds ``q``, by namespace and key."""
-        return await store.scan(
-            memory.search,
-            caller=caller,
-            text=q,
-            namespace=namespace,
-            cursor=cursor,
-            limit=limit,
-        )
+        async with desk.heavy.turn(caller.agent_id):
+            return await desk.store.scan(
+                memory.search,
+                caller=caller,
+                text=q,
+                namespace=namespace,
+                cursor=cursor,
+                limit=limit,
+            )
 
-    @get("/{namespace:str}/{key:str}", refuses=(404,))
+    @get("/{namespace:str}/{key:str}", refuses=(404, 422), scopes=("read",))
     async def read_note(
         self,
         namespace: FromPath[str],
@@ -54,7 +57,7 @@ class MemoryController(Controller):
         """Read a note of the caller."""
         return await store.read(memory.read, caller=caller, namespace=namespace, key=key)
 
-    @put("/{namespace:str}/{key:str}", refuses=(409, 429))
+    @put("/{namespace:str}/{key:str}", refuses=(409, 429), scopes=("read",))
     async def write_note(
         self,
         namespace: FromPath[str],
@@ -62,17 +65,19 @@ class MemoryController(Controller):
         note: JSONBody[WriteNote],
         once: NamedDependency[Once | None],
         caller: NamedDependency[Caller],
-        store: NamedDependency[Store],
+        call: NamedDependency[Call],
     ) -> NoteView:
         """Keep a note, in place of the one under the same key; ``if_version`` guards it.
 
         With an Idempotency-Key a repeat gets the first answer, also where ``if_version`` is past.
         """
-        return await store.write_once(
+        desk, size = call.desk, len(call.content)
+        await desk.quotas.take("note_bytes", caller.agent_id, size=size, once=once)
+        return await desk.store.write_once(
             once, memory.write, caller=caller, namespace=namespace, key=key, note=note
         )
 
-    @delete("/{namespace:str}/{key:str}", refuses=(404,))
+    @delete("/{namespace:str}/{key:str}", refuses=(404,), scopes=("read",))
     async def forget_note(
         self,
         namespace: FromPath[str],

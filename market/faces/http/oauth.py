@@ -81,6 +81,7 @@ class OAuthController(Controller):
         answer=TokenView,
         form=TokenRequest,
         refusal=TokenErrorView,
+        frees=True,
     )
     async def issue_token(self, call: NamedDependency[Call]) -> Answer:
         """Exchange a client assertion, signed by the agent's key, for an access token.
@@ -123,8 +124,11 @@ class OAuthController(Controller):
 
     @get("/.well-known/jwks.json")
     async def read_market_keys(self, store: NamedDependency[Store]) -> dict[str, Any]:
-        """List the market's own keys: they sign tokens, quotes, receipts and checkpoints."""
-        return identity.key_set([store.signer.public])
+        """List the market's own keys: they sign tokens, quotes, receipts and checkpoints.
+
+        The P-256 key signs AP2's checkouts and receipts, and nothing else.
+        """
+        return identity.key_set([store.signer.public, store.merchant_key.public])
 
 
 async def _read_form(call: Call) -> TokenRequest:

@@ -24,11 +24,14 @@ _WORDS: Final = {
     403: "Forbidden",
     404: "Not found",
     409: "Conflict",
+    408: "Body too slow",
     410: "Gone",
     413: "Body too large",
     415: "Unsupported media type",
+    421: "For another host",
     422: "Invalid",
-    429: "Too much",
+    429: "Too much, or too often",
+    431: "Headers too large",
     503: "Busy",
 }
 
@@ -114,7 +117,7 @@ def _operation(place: Published, schemas: dict[Any, Any]) -> dict[str, Any]:
         "summary": operation.summary,
         "parameters": _parameters(operation, schemas),
         "responses": _responses(place.method, operation, schemas),
-        "security": [{"bearer": []}] if operation.takes.needs_caller else [],
+        "security": _needed(operation),
     }
     if operation.description:
         described["description"] = operation.description
@@ -123,6 +126,13 @@ def _operation(place: Published, schemas: dict[Any, Any]) -> dict[str, Any]:
             content = {media: {"schema": schemas[_key(kind)]}}
             described["requestBody"] = {"required": True, "content": content}
     return described
+
+
+def _needed(operation: Operation) -> list[dict[str, list[str]]]:
+    """Return what a caller must show: a token with one of the scopes, each a way of its own."""
+    if not operation.takes.needs_caller:
+        return []
+    return [{"bearer": [scope]} for scope in operation.says.scopes]
 
 
 _FORM: Final = "application/x-www-form-urlencoded"
@@ -188,17 +198,17 @@ def _responses(method: str, operation: Operation, schemas: dict[Any, Any]) -> di
 
 def _refusals(method: str, operation: Operation) -> set[int]:
     """Return the statuses of what may be refused, beyond what the handler itself declares."""
-    found = {400, 503, *operation.says.refuses}
+    found = {400, 421, 429, 431, 503, *operation.says.refuses}
     if operation.takes.needs_caller:
         found |= {401, 403}
     if operation.takes.paths:
         found.add(404)
     if operation.takes.body is not None or operation.says.form is not None:
         found |= {413, 415, 422}
-    if operation.takes.takes_key:
+    if operation.takes.takes_key or "cursor" in operation.takes.query.__struct_fields__:
         found.add(422)
     if method != "GET":
-        found.add(429)
+        found.add(408)
     return found
 
 

@@ -34,7 +34,10 @@ class HeaderField:
 class Declared:
     """What a handler's decorator says of it, beyond its signature.
 
-    ``delegates`` lets sub-agents call: only for what lies in the one session of their delegation.
+    ``scopes``: a token needs one of them, the first that its agent's kind can have; ``session.*``
+    are those of sub-agents. ``delegates`` lets these call: only for what lies in the one session of
+    their delegation. ``frees`` says of what changes something that it ends, cancels or hands back:
+    it is done also where the disk has little room.
     ``refuses`` are the statuses of refusals beyond those that follow from the signature;
     ``location`` is the address of what was made, with fields of the answer in braces; ``answer``
     and ``media`` say what is sent, where the function returns the finished bytes of it. ``form``
@@ -44,7 +47,9 @@ class Declared:
 
     status: int = 200
     refuses: tuple[int, ...] = ()
+    scopes: tuple[str, ...] = ()
     delegates: bool = False
+    frees: bool = False
     max_body: int = limits.BODY
     location: str = ""
     answer: Any = None

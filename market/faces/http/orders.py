@@ -7,8 +7,9 @@ from litestar.params import FromPath, FromQuery, JSONBody
 from market import orders
 from market.base.caller import Caller
 from market.base.once import Once
-from market.base.paging import Limit
+from market.base.paging import Cursor, Limit
 from market.base.store import Store
+from market.faces.http.ap2 import closed_by
 from market.faces.http.binding import get, post
 from market.faces.http.desk import Desk
 from market.faces.http.limits import INPUT_BODY
@@ -26,6 +27,7 @@ from market.protocol.wire import (
     Page,
     PlaceOrder,
     ReceiptView,
+    ReleasePayment,
     SupportView,
 )
 
@@ -34,7 +36,7 @@ class OrderController(Controller):
     path = "/v1/orders"
     tags = ("orders",)
 
-    @post(refuses=(402, 403, 404, 409, 410), location="/v1/orders/{id}")
+    @post(refuses=(402, 403, 404, 409, 410), location="/v1/orders/{id}", scopes=("pay",))
     async def place_order(
         self,
         request: JSONBody[PlaceOrder],
@@ -46,11 +48,15 @@ class OrderController(Controller):
         signed = caller.open(
             request.commitment, typ=ORDER, claims=OrderClaims, now=desk.clock.now()
         )
+        await desk.quotas.take("inbox", signed.claims.seller_id, once=once)
+        if request.session_id is None:
+            await desk.quotas.take("open_sessions", caller.agent_id, once=once)
+        closed = await closed_by(desk, caller, request, signed.claims)
         return await desk.store.write_once(
-            once, orders.place, caller=caller, request=request, signed=signed
+            once, orders.place, caller=caller, request=request, signed=signed, closed=closed
         )
 
-    @get()
+    @get(scopes=("read",))
     async def list_orders(
         self,
         caller: NamedDependency[Caller],
@@ -58,7 +64,7 @@ class OrderController(Controller):
         state: FromQuery[OrderState | None] = None,
         session_id: FromQuery[SessionId | None] = None,
         limit: FromQuery[Limit] = 50,
-        cursor: FromQuery[str | None] = None,
+        cursor: FromQuery[Cursor | None] = None,
     ) -> Page[OrderView]:
         """List the orders in which the caller takes part, newest first."""
         return await store.scan(
@@ -70,7 +76,7 @@ class OrderController(Controller):
             limit=limit,
         )
 
-    @get("/{order_id:str}", refuses=(404,))
+    @get("/{order_id:str}", refuses=(404,), scopes=("read",))
     async def read_order(
         self,
         order_id: FromPath[OrderId],
@@ -80,7 +86,7 @@ class OrderController(Controller):
         """Say where an order stands."""
         return await store.read(orders.order, caller=caller, order_id=order_id)
 
-    @post("/{order_id:str}/start", status=200, refuses=(403, 404, 409))
+    @post("/{order_id:str}/start", status=200, refuses=(403, 404, 409), scopes=("order",))
     async def start_order(
         self,
         order_id: FromPath[OrderId],
@@ -90,7 +96,7 @@ class OrderController(Controller):
         """Say, as its seller, that work has begun; a repeat changes nothing."""
         return await store.write(orders.start, caller=caller, order_id=order_id)
 
-    @post("/{order_id:str}/heartbeat", status=200, refuses=(403, 404, 409))
+    @post("/{order_id:str}/heartbeat", status=200, refuses=(403, 404, 409), scopes=("order",))
     async def renew_lease(
         self,
         order_id: FromPath[OrderId],
@@ -100,7 +106,12 @@ class OrderController(Controller):
         """Say, as its seller, that work goes on: without a sign of life an order stalls."""
         return await store.write(orders.heartbeat, caller=caller, order_id=order_id)
 
-    @post("/{order_id:str}/chunks", max_body=INPUT_BODY, refuses=(403, 404, 409, 410))
+    @post(
+        "/{order_id:str}/chunks",
+        max_body=INPUT_BODY,
+        refuses=(403, 404, 409, 410),
+        scopes=("order",),
+    )
     async def deliver_chunk(
         self,
         order_id: FromPath[OrderId],
@@ -111,7 +122,7 @@ class OrderController(Controller):
         """Append the next part of a delivery to the session; a repeat is answered again."""
         return await store.write(orders.deliver, caller=caller, order_id=order_id, chunk=chunk)
 
-    @post("/{order_id:str}/complete", status=200, refuses=(403, 404, 409, 410))
+    @post("/{order_id:str}/complete", status=200, refuses=(403, 404, 409, 410), scopes=("order",))
     async def complete_order(
         self,
         order_id: FromPath[OrderId],
@@ -127,7 +138,21 @@ class OrderController(Controller):
             orders.complete, caller=caller, order_id=order_id, signed=signed
         )
 
-    @post("/{order_id:str}/accept", status=200, refuses=(403, 404, 409))
+    @post("/{order_id:str}/release", status=200, refuses=(403, 404, 409))
+    async def release_payment(
+        self,
+        order_id: FromPath[OrderId],
+        request: JSONBody[ReleasePayment],
+        once: NamedDependency[Once | None],
+        caller: NamedDependency[Caller],
+        store: NamedDependency[Store],
+    ) -> OrderView:
+        """Pay for what is delivered so far, while work goes on. A repeat moves nothing more."""
+        return await store.write_once(
+            once, orders.release, caller=caller, order_id=order_id, request=request
+        )
+
+    @post("/{order_id:str}/accept", status=200, refuses=(403, 404, 409), scopes=("order",))
     async def accept_order(
         self,
         order_id: FromPath[OrderId],
@@ -137,7 +162,9 @@ class OrderController(Controller):
         """Take a delivery as good: the seller is paid. A repeat changes nothing."""
         return await store.write(orders.accept, caller=caller, order_id=order_id)
 
-    @post("/{order_id:str}/fail", status=200, refuses=(403, 404, 409))
+    @post(
+        "/{order_id:str}/fail", status=200, refuses=(403, 404, 409), scopes=("order",), frees=True
+    )
     async def fail_order(
         self,
         order_id: FromPath[OrderId],
@@ -150,7 +177,7 @@ class OrderController(Controller):
             orders.fail, caller=caller, order_id=order_id, reason=request.reason
         )
 
-    @post("/{order_id:str}/support", status=200, refuses=(403, 404, 409))
+    @post("/{order_id:str}/support", status=200, refuses=(403, 404, 409), scopes=("order",))
     async def ask_support(
         self,
         order_id: FromPath[OrderId],
@@ -164,7 +191,7 @@ class OrderController(Controller):
             once, orders.support, caller=caller, order_id=order_id, request=request
         )
 
-    @get("/{order_id:str}/receipts", refuses=(404,))
+    @get("/{order_id:str}/receipts", refuses=(404,), scopes=("read",))
     async def list_receipts(
         self,
         order_id: FromPath[OrderId],
@@ -179,7 +206,7 @@ class ReceiptController(Controller):
     path = "/v1/receipts"
     tags = ("orders",)
 
-    @get("/{receipt_id:str}", refuses=(404,))
+    @get("/{receipt_id:str}", refuses=(404,), scopes=("read",))
     async def read_receipt(
         self,
         receipt_id: FromPath[ReceiptId],

@@ -16,7 +16,13 @@ class PresenceController(Controller):
     path = "/v1/sessions"
     tags = ("sessions",)
 
-    @post("/{session_id:str}/presence", status=200, refuses=(403, 404, 409, 429), delegates=True)
+    @post(
+        "/{session_id:str}/presence",
+        status=200,
+        refuses=(403, 404, 409, 429),
+        delegates=True,
+        scopes=("order", "oversee", "session.write"),
+    )
     async def show_presence(
         self,
         session_id: FromPath[SessionId],
@@ -33,7 +39,12 @@ class PresenceController(Controller):
             sessions.be_present, caller=caller, session_id=session_id, request=request
         )
 
-    @get("/{session_id:str}/presence", refuses=(404,), delegates=True)
+    @get(
+        "/{session_id:str}/presence",
+        refuses=(404,),
+        delegates=True,
+        scopes=("read", "session.read"),
+    )
     async def list_presence(
         self,
         session_id: FromPath[SessionId],

@@ -11,6 +11,11 @@ from typing import Any, Final
 import msgspec
 import structlog
 from litestar.exceptions import HTTPException
+from litestar.types import Scope, Send
+from litestar.types.asgi_types import (
+    WebSocketResponseBodyEvent,
+    WebSocketResponseStartEvent,
+)
 
 from market.base.errors import (
     Forbidden,
@@ -199,6 +204,36 @@ def problem_answer(refusal: MarketError, *, request_id: str, issuer: str) -> Ans
         fixed=_PROBLEM_HEADERS,
         extra=refusal_headers(refusal, issuer),
     )
+
+
+def problem_headers(refusal: MarketError, request_id: str, issuer: str) -> list[Header]:
+    """Return the headers of a refusal that is sent by hand."""
+    return [
+        *_PROBLEM_HEADERS,
+        (b"x-request-id", request_id.encode()),
+        *refusal_headers(refusal, issuer),
+    ]
+
+
+async def refuse_handshake(
+    scope: Scope, send: Send, refusal: MarketError, *, request_id: str, issuer: str
+) -> None:
+    """Refuse a WebSocket, with a problem document where the server can send one."""
+    if "websocket.http.response" not in (scope.get("extensions") or {}):
+        await send({"type": "websocket.close", "code": 1008, "reason": refusal.code})
+        return
+    start: WebSocketResponseStartEvent = {
+        "type": "websocket.http.response.start",
+        "status": refusal.status,
+        "headers": problem_headers(refusal, request_id, issuer),
+    }
+    body: WebSocketResponseBodyEvent = {
+        "type": "websocket.http.response.body",
+        "body": encode(problem_tree(refusal, request_id)),
+        "more_body": False,
+    }
+    await send(start)
+    await send(body)
 
 
 def refusal_headers(refusal: MarketError, issuer: str) -> tuple[Header, ...]:

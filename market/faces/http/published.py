@@ -39,6 +39,17 @@ class HealthView(View, frozen=True, kw_only=True):
 class PublishedController(Controller):
     tags = ("published",)
 
+    @get("/", status=303, answer=str, media=(TEXT,), location="/agents")
+    async def read_root(self, call: NamedDependency[Call]) -> Answer:
+        """Lead to the entry document, ``/agents``."""
+        return Answer(
+            b"See /agents.\n",
+            status=303,
+            request_id=call.request_id,
+            fixed=fixed_headers(TEXT, PUBLIC),
+            extra=((b"location", b"/agents"),),
+        )
+
     @get("/agents", answer=dict[str, Any], media=(JSON, MARKDOWN))
     async def read_entry(self, call: NamedDependency[Call]) -> Answer:
         """Tell an agent how to start: access, endpoints, prices, policies; JSON or Markdown."""

@@ -7,7 +7,7 @@ from litestar.params import FromQuery, JSONBody
 from market import recommendations
 from market.base.caller import Caller
 from market.base.once import Once
-from market.base.paging import Limit
+from market.base.paging import Cursor, Limit
 from market.base.store import Store
 from market.faces.http.binding import get, post
 from market.faces.http.desk import Desk
@@ -19,7 +19,7 @@ class RecommendationController(Controller):
     path = "/v1/recommendations"
     tags = ("recommendations",)
 
-    @post(refuses=(403, 404, 409))
+    @post(refuses=(403, 404, 409), scopes=("review",))
     async def send_recommendation(
         self,
         request: JSONBody[Recommend],
@@ -34,15 +34,17 @@ class RecommendationController(Controller):
             claims=RecommendationClaims,
             now=desk.clock.now(),
         )
+        for agent_id in signed.claims.recipient_ids:
+            await desk.quotas.take("inbox", agent_id, once=once)
         return await desk.store.write_once(once, recommendations.send, caller=caller, signed=signed)
 
-    @get()
+    @get(scopes=("read",))
     async def list_recommendations(
         self,
         caller: NamedDependency[Caller],
         store: NamedDependency[Store],
         limit: FromQuery[Limit] = 50,
-        cursor: FromQuery[str | None] = None,
+        cursor: FromQuery[Cursor | None] = None,
     ) -> Page[RecommendationView]:
         """List what the caller recommended, with the orders that came of it."""
         return await store.scan(

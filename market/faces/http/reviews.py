@@ -17,7 +17,7 @@ class ReviewController(Controller):
     path = "/v1/reviews"
     tags = ("reviews",)
 
-    @post(refuses=(403, 404, 409))
+    @post(refuses=(403, 404, 409), scopes=("review",))
     async def post_review(
         self,
         request: JSONBody[PostReview],

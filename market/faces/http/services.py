@@ -7,7 +7,7 @@ from litestar.params import FromPath, FromQuery, JSONBody
 from market import catalog, reviews
 from market.base.caller import Caller
 from market.base.once import Once
-from market.base.paging import Limit
+from market.base.paging import Cursor, Limit
 from market.base.store import Store
 from market.catalog import SearchQuery
 from market.faces.http import noting
@@ -38,7 +38,7 @@ class ServiceController(Controller):
     path = "/v1/services"
     tags = ("services",)
 
-    @post(refuses=(403, 409), location="/v1/services/{id}")
+    @post(refuses=(403, 409), location="/v1/services/{id}", scopes=("publish",))
     async def publish_service(
         self,
         request: JSONBody[Publish],
@@ -52,7 +52,7 @@ class ServiceController(Controller):
         )
         return await desk.store.write_once(once, catalog.publish, caller=caller, signed=signed)
 
-    @get(refuses=(404, 409))
+    @get(refuses=(404, 409), scopes=("read",))
     async def find_services(
         self,
         query: FromQuery[FindServices],
@@ -65,7 +65,9 @@ class ServiceController(Controller):
         journey as ``finding.listed``.
         """
         caller.need("read")
-        page = await store.scan(catalog.search, query=query)
+        page = await store.scan(
+            catalog.search, query=query, lot=query.session_id or caller.agent_id
+        )
         if query.session_id is not None:
             await store.write(
                 noting.note,
@@ -76,7 +78,7 @@ class ServiceController(Controller):
             )
         return page
 
-    @get("/{service_id:str}", refuses=(404, 409))
+    @get("/{service_id:str}", refuses=(404, 409), scopes=("read",))
     async def read_service(
         self,
         service_id: FromPath[ServiceId],
@@ -97,7 +99,7 @@ class ServiceController(Controller):
             )
         return service
 
-    @get("/{service_id:str}/trust", refuses=(404, 409))
+    @get("/{service_id:str}/trust", refuses=(404, 409), scopes=("read",))
     async def read_trust(
         self,
         service_id: FromPath[ServiceId],
@@ -118,14 +120,14 @@ class ServiceController(Controller):
             )
         return report
 
-    @get("/{service_id:str}/reviews", refuses=(404,))
+    @get("/{service_id:str}/reviews", refuses=(404,), scopes=("read",))
     async def list_reviews(
         self,
         service_id: FromPath[ServiceId],
         caller: NamedDependency[Caller],
         store: NamedDependency[Store],
         limit: FromQuery[Limit] = 50,
-        cursor: FromQuery[str | None] = None,
+        cursor: FromQuery[Cursor | None] = None,
     ) -> Page[ReviewView]:
         """List what buyers said of a service, newest first."""
         caller.need("read")
@@ -138,21 +140,27 @@ class QuoteController(Controller):
     path = "/v1/quotes"
     tags = ("quotes",)
 
-    @post(max_body=INPUT_BODY, refuses=(403, 404, 409, 410), location="/v1/quotes/{id}")
+    @post(
+        max_body=INPUT_BODY,
+        refuses=(403, 404, 409, 410),
+        location="/v1/quotes/{id}",
+        scopes=("order",),
+    )
     async def ask_quote(
         self,
         ask: JSONBody[AskQuote],
         once: NamedDependency[Once | None],
         caller: NamedDependency[Caller],
-        store: NamedDependency[Store],
+        desk: NamedDependency[Desk],
     ) -> QuoteView:
         """Ask for a signed price for exactly this input, good for one order until it expires.
 
         With an Idempotency-Key a repeat gets the same quote, which its session notes once.
         """
-        return await store.write_once(once, noting.quote, caller=caller, ask=ask)
+        await desk.quotas.take("open_quotes", caller.agent_id, once=once)
+        return await desk.store.write_once(once, noting.quote, caller=caller, ask=ask)
 
-    @get("/{quote_id:str}", refuses=(404,))
+    @get("/{quote_id:str}", refuses=(404,), scopes=("read",))
     async def read_quote(
         self,
         quote_id: FromPath[QuoteId],

@@ -15,7 +15,7 @@ from msgspec import Meta
 from market import orders, sessions
 from market.base.caller import Caller
 from market.base.once import Once
-from market.base.paging import Limit
+from market.base.paging import Cursor, Limit
 from market.base.store import Store
 from market.base.streams import BadProducer, Producer
 from market.faces.http.answers import Answer
@@ -66,17 +66,18 @@ class SessionController(Controller):
     path = "/v1/sessions"
     tags = ("sessions",)
 
-    @post(refuses=(403,), location="/v1/sessions/{id}")
+    @post(refuses=(403,), location="/v1/sessions/{id}", scopes=("order",))
     async def open_session(
         self,
         request: JSONBody[OpenSession],
         once: NamedDependency[Once],
         caller: NamedDependency[Caller],
-        store: NamedDependency[Store],
+        desk: NamedDependency[Desk],
     ) -> SessionView:
         """Begin a buying journey: a durable log of its own."""
         caller.need("order")
-        return await store.write_once(
+        await desk.quotas.take("open_sessions", caller.agent_id, once=once)
+        return await desk.store.write_once(
             once,
             sessions.open_session,
             buyer_id=caller.agent_id,
@@ -84,14 +85,14 @@ class SessionController(Controller):
             request=request,
         )
 
-    @get()
+    @get(scopes=("read",))
     async def list_sessions(
         self,
         caller: NamedDependency[Caller],
         store: NamedDependency[Store],
         state: FromQuery[Literal["open", "closed", "any"]] = "any",
         limit: FromQuery[Limit] = 50,
-        cursor: FromQuery[str | None] = None,
+        cursor: FromQuery[Cursor | None] = None,
     ) -> Page[SessionView]:
         """List the caller's sessions, newest first; an overseer's are all."""
         caller.need("read")
@@ -99,7 +100,7 @@ class SessionController(Controller):
             sessions.sessions_of, caller=caller, state=state, cursor=cursor, limit=limit
         )
 
-    @get("/{session_id:str}", refuses=(404,), delegates=True)
+    @get("/{session_id:str}", refuses=(404,), delegates=True, scopes=("read", "session.read"))
     async def read_session(
         self,
         session_id: FromPath[SessionId],
@@ -110,7 +111,13 @@ class SessionController(Controller):
         sessions.need_to_read(caller)
         return await store.read(sessions.session, caller=caller, session_id=session_id)
 
-    @post("/{session_id:str}/events", max_body=INPUT_BODY, refuses=(403, 404, 409), delegates=True)
+    @post(
+        "/{session_id:str}/events",
+        max_body=INPUT_BODY,
+        refuses=(403, 404, 409),
+        delegates=True,
+        scopes=("order", "oversee", "session.write"),
+    )
     async def write_events(
         self,
         session_id: FromPath[SessionId],
@@ -130,11 +137,14 @@ class SessionController(Controller):
             producer=_producer(producer_id, producer_epoch, producer_seq),
         )
 
-    @get("/{session_id:str}/events", refuses=(404,), delegates=True)
+    @get(
+        "/{session_id:str}/events", refuses=(404,), delegates=True, scopes=("read", "session.read")
+    )
     async def read_events(
         self,
         session_id: FromPath[SessionId],
         caller: NamedDependency[Caller],
+        call: NamedDependency[Call],
         store: NamedDependency[Store],
         after: FromQuery[After] = -1,
         limit: FromQuery[Limit] = 100,
@@ -155,6 +165,7 @@ class SessionController(Controller):
             )
             async with aclosing(following):
                 await anext(following, None)
+            await call.desk.doors.recheck(call.visitor)
             found = await store.read(
                 sessions.events, caller=caller, session_id=session_id, after=after, limit=limit
             )
@@ -164,7 +175,13 @@ class SessionController(Controller):
             closed=found.is_end,
         )
 
-    @get("/{session_id:str}/snapshot", refuses=(404,), answer=SnapshotView, delegates=True)
+    @get(
+        "/{session_id:str}/snapshot",
+        refuses=(404,),
+        answer=SnapshotView,
+        delegates=True,
+        scopes=("read", "session.read"),
+    )
     async def read_snapshot(
         self,
         session_id: FromPath[SessionId],
@@ -183,7 +200,12 @@ class SessionController(Controller):
         return Answer(found.json, request_id=call.request_id)
 
     @get(
-        "/{session_id:str}/stream", refuses=(404, 429), answer=str, media=(EVENTS,), delegates=True
+        "/{session_id:str}/stream",
+        refuses=(404, 429),
+        answer=str,
+        media=(EVENTS,),
+        delegates=True,
+        scopes=("read", "session.read"),
     )
     async def stream_session(
         self,
@@ -215,25 +237,37 @@ class SessionController(Controller):
         batches = follow_session(call.desk, call.visitor, session_id=session_id, after=seen)
         return open_stream(call, batches, after=seen, first=first)
 
-    @post("/{session_id:str}/fork", refuses=(403, 404), location="/v1/sessions/{id}")
+    @post(
+        "/{session_id:str}/fork",
+        refuses=(403, 404),
+        location="/v1/sessions/{id}",
+        scopes=("order", "oversee"),
+    )
     async def fork_session(
         self,
         session_id: FromPath[SessionId],
         request: JSONBody[ForkSession],
         once: NamedDependency[Once],
         caller: NamedDependency[Caller],
-        store: NamedDependency[Store],
+        desk: NamedDependency[Desk],
     ) -> SessionView:
         """Open a session with the history of this one up to an offset, to replay what follows.
 
         Its log has the same events there, with the same hashes, and then ``session.forked``. It
         is the same buyer's. Orders of that history stay where they are: nothing moves for them.
         """
-        return await store.write_once(
+        await desk.quotas.take("open_sessions", caller.agent_id, once=once)
+        return await desk.store.write_once(
             once, sessions.fork, caller=caller, session_id=session_id, request=request
         )
 
-    @post("/{session_id:str}/controls", refuses=(403, 404, 409), delegates=True)
+    @post(
+        "/{session_id:str}/controls",
+        refuses=(403, 404, 409),
+        delegates=True,
+        scopes=("order", "oversee", "session.control"),
+        frees=True,
+    )
     async def control_session(
         self,
         session_id: FromPath[SessionId],
@@ -252,6 +286,8 @@ class SessionController(Controller):
         status=200,
         refuses=(403, 404),
         delegates=True,
+        scopes=("order", "oversee", "session.write"),
+        frees=True,
     )
     async def answer_control(
         self,
@@ -275,7 +311,13 @@ class SessionController(Controller):
             request=request,
         )
 
-    @post("/{session_id:str}/close", status=200, refuses=(404, 409))
+    @post(
+        "/{session_id:str}/close",
+        status=200,
+        refuses=(404, 409),
+        scopes=("order", "oversee"),
+        frees=True,
+    )
     async def close_session(
         self,
         session_id: FromPath[SessionId],

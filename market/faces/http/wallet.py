@@ -7,7 +7,7 @@ from litestar.params import FromQuery, JSONBody
 from market import ledger
 from market.base.caller import Caller
 from market.base.once import Once
-from market.base.paging import Limit
+from market.base.paging import Cursor, Limit
 from market.base.store import Store
 from market.faces.http import acts
 from market.faces.http.binding import get, post
@@ -18,7 +18,7 @@ class WalletController(Controller):
     path = "/v1/wallet"
     tags = ("wallet",)
 
-    @get()
+    @get(scopes=("read",))
     async def read_wallet(
         self, caller: NamedDependency[Caller], store: NamedDependency[Store]
     ) -> WalletView:
@@ -26,13 +26,13 @@ class WalletController(Controller):
         caller.need("read")
         return await store.read(ledger.wallet, agent_id=caller.agent_id)
 
-    @get("/statement")
+    @get("/statement", scopes=("read",))
     async def read_statement(
         self,
         caller: NamedDependency[Caller],
         store: NamedDependency[Store],
         limit: FromQuery[Limit] = 50,
-        cursor: FromQuery[str | None] = None,
+        cursor: FromQuery[Cursor | None] = None,
     ) -> Page[PostingView]:
         """List every change of the caller's wallet, newest first."""
         caller.need("read")
@@ -44,7 +44,7 @@ class WalletController(Controller):
 class FaucetController(Controller):
     tags = ("wallet",)
 
-    @post("/v1/faucet", status=200, refuses=(403, 404, 409))
+    @post("/v1/faucet", status=200, refuses=(403, 404, 409), scopes=("fund",))
     async def fund_agent(
         self,
         request: JSONBody[Fund],

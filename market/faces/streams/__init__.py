@@ -9,6 +9,6 @@ clients subscribe (``subscribing``), and ``courier`` wakes them. The verbs are t
 
 from market.faces.streams.courier import Courier, see_to_wakes
 from market.faces.streams.face import StreamFace
-from market.faces.streams.headers import PREFIX
+from market.faces.streams.headers import PREFIX, SHARED
 
-__all__ = ["PREFIX", "Courier", "StreamFace", "see_to_wakes"]
+__all__ = ["PREFIX", "SHARED", "Courier", "StreamFace", "see_to_wakes"]

@@ -8,8 +8,8 @@ import asyncio
 from typing import Final
 
 from market import rawstreams
-from market.base.errors import Overloaded
 from market.base.store import Store
+from market.faces.http.held import Lease
 from market.rawstreams import Append, Appended
 
 MAX_BATCH: Final = 200
@@ -18,10 +18,7 @@ MAX_BATCH: Final = 200
 MAX_BATCH_BYTES: Final = 4 * 1024 * 1024
 """Bytes in one unit of work, or a single request with more."""
 
-MAX_HELD: Final = 64 * 1024 * 1024
-"""Bytes that wait to be written, of all streams together; more are refused as overloaded."""
-
-_Waiting = tuple[Append, "asyncio.Future[Appended]", int]
+_Waiting = tuple[Append, "asyncio.Future[Appended]", Lease]
 
 
 class Appender:
@@ -31,21 +28,17 @@ class Appender:
         self._store = store
         self._lines: dict[str, list[_Waiting]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._held = 0
 
-    async def append(self, path: str, request: Append) -> Appended:
+    async def append(self, path: str, request: Append, lease: Lease) -> Appended:
         """Append to a stream; when this returns, the content is on disk.
+
+        ``lease`` holds the content; it ends here, also for a request whose client has left.
 
         Raises:
             MarketError: it is refused, and changes nothing.
-            Overloaded: too much waits to be written.
         """
-        size = len(request.entry) if isinstance(request.entry, bytes) else 0
-        if self._held + size > MAX_HELD:
-            raise Overloaded("Too much waits to be written.", retry_after_seconds=1)
         future: asyncio.Future[Appended] = asyncio.get_running_loop().create_future()
-        self._held += size
-        waiting = (request, future, size)
+        waiting = (request, future, lease)
         line = self._lines.get(path)
         if line is not None:
             line.append(waiting)
@@ -70,7 +63,8 @@ class Appender:
             for _, future, _ in batch:
                 _tell(future, error)
         finally:
-            self._held -= sum(size for _, _, size in batch)
+            for _, _, lease in batch:
+                lease.end()
             self._go_on(path)
 
     def _go_on(self, path: str) -> None:
@@ -79,10 +73,10 @@ class Appender:
             del self._lines[path]
             return
         count, size = 0, 0
-        for _, _, more in line[:MAX_BATCH]:
-            if count and size + more > MAX_BATCH_BYTES:
+        for _, _, lease in line[:MAX_BATCH]:
+            if count and size + lease.size > MAX_BATCH_BYTES:
                 break
-            count, size = count + 1, size + more
+            count, size = count + 1, size + lease.size
         self._lines[path] = line[count:]
         self._start(path, line[:count])
 

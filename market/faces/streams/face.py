@@ -2,8 +2,9 @@
 
 import asyncio
 import time
+from collections.abc import Coroutine
 from functools import partial
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from litestar.datastructures import State
 from litestar.types import HTTPScope, Receive, Scope, Send
@@ -14,12 +15,14 @@ from market.base.errors import MarketError, NotFound
 from market.base.streams import BadProducer
 from market.faces.http import limits
 from market.faces.http.answers import PRIVATE, PROBLEM, Header, encode
-from market.faces.http.call import read_body
+from market.faces.http.call import address_of, read_body
 from market.faces.http.desk import Desk
 from market.faces.http.doors import Visitor
+from market.faces.http.held import Lease
 from market.faces.http.problems import (
     BodyTooSlow,
     MethodNotAllowed,
+    RequestTimedOut,
     problem_tree,
     refusal_headers,
     report,
@@ -42,9 +45,6 @@ from market.faces.streams.spinning import Spinning
 from market.faces.streams.subscribing import Request, control
 from market.rawstreams import Append, BadStreamRequest, NewStream
 
-MAX_BODY: Final = 4 * 1024 * 1024
-"""Bytes of one request's content."""
-
 METHODS: Final = ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS")
 _PROBLEM: Final = (
     (b"content-type", PROBLEM.encode()),
@@ -59,6 +59,7 @@ class _Ask(NamedTuple):
     path: str
     headers: dict[bytes, bytes]
     visitor: Visitor | None
+    lease: Lease
 
     @property
     def caller(self) -> Caller | None:
@@ -76,18 +77,21 @@ class StreamFace:
     async def __call__(self, scope: HTTPScope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         desk: Desk = self._state.desk
+        lease = desk.held.lease(address_of(scope))
         try:
-            reply = await self._answer(desk, scope, receive, send)
+            reply = await self._answer(desk, scope, receive, send, lease)
         except OSError:
             return  # The client has left; what it sent is on disk all the same.
         except Exception as error:
             # The edge: a refusal becomes a problem document, a bug is reported.
             reply = _refused(desk, error)
+        finally:
+            lease.end()
         if reply is not None:
             await _send(reply, scope["method"], send)
 
     async def _answer(
-        self, desk: Desk, scope: HTTPScope, receive: Receive, send: Send
+        self, desk: Desk, scope: HTTPScope, receive: Receive, send: Send, lease: Lease
     ) -> Reply | None:
         """Return the answer, or None when it was sent as a stream."""
         method = str(scope["method"])
@@ -96,19 +100,22 @@ class StreamFace:
         headers = h.headers_of(scope)
         address = _path(scope).removeprefix(h.PREFIX)
         if address.startswith(RESERVED):
-            return await control(_controlled(desk, method, address, headers, receive))
+            asked = _controlled(desk, method, address, headers, receive, lease)
+            return await _in_time(desk, control(asked))
         path = h.stream_path(address)
         visitor = await _admit(desk, headers)
-        ask = _Ask(desk, path, headers, visitor)
-        return await self._act(ask, method, scope, receive, send)
-
-    async def _act(
-        self, ask: _Ask, method: str, scope: HTTPScope, receive: Receive, send: Send
-    ) -> Reply | None:
-        if method == "POST":
-            return await self._append(ask, receive)
+        if visitor is not None:
+            lease.sender = visitor.caller.agent_id
+        ask = _Ask(desk, path, headers, visitor, lease)
         if method == "GET":
             return await self._read(ask, scope, receive, send)
+        return await _in_time(desk, self._act(ask, method, receive))
+
+    async def _act(self, ask: _Ask, method: str, receive: Receive) -> Reply:
+        if method in ("POST", "PUT"):
+            ask.desk.disk.need_room()
+        if method == "POST":
+            return await self._append(ask, receive)
         if method == "HEAD":
             return head(await _look_up(ask))
         if method == "PUT":
@@ -126,7 +133,7 @@ class StreamFace:
         await touch(store, log)
         match = ask.headers.get(b"if-none-match")
         if wanted.live is None:
-            return await catch_up(store, log, wanted, match)
+            return await _in_time(desk, catch_up(store, log, wanted, match))
         request_id = desk.request_ids.new("req")
         # Without a token nobody can be told from anybody: each counts for itself.
         reader_id = request_id if ask.visitor is None else ask.visitor.caller.agent_id
@@ -148,7 +155,7 @@ class StreamFace:
         need_raw(ask.path)
         producer = h.producer_of(ask.headers)
         closes = h.is_true(ask.headers, b"stream-closed")
-        body = await _body(receive)
+        body = await _body(receive, ask.lease)
         content_type = h.text_of(ask.headers, b"content-type")
         if not body and not closes:
             raise BadStreamRequest("Send some content, or Stream-Closed: true to close.")
@@ -164,7 +171,7 @@ class StreamFace:
         )
         if self._appender is None:
             self._appender = Appender(ask.desk.store)
-        done = await self._appender.append(ask.path, request)
+        done = await self._appender.append(ask.path, request, ask.lease.hand_over())
         told: tuple[Header, ...] = (next_offset(done.next_offset),)
         if done.is_closed:
             told += (CLOSED,)
@@ -178,13 +185,26 @@ class StreamFace:
 
 
 def _controlled(
-    desk: Desk, method: str, address: str, headers: dict[bytes, bytes], receive: Receive
+    desk: Desk,
+    method: str,
+    address: str,
+    headers: dict[bytes, bytes],
+    receive: Receive,
+    lease: Lease,
 ) -> Request:
     async def admit() -> Caller | None:
         visitor = await _admit(desk, headers)
         return None if visitor is None else visitor.caller
 
-    return Request(desk, method, address, headers, admit, partial(_body, receive))
+    return Request(desk, method, address, headers, admit, partial(_body, receive, lease))
+
+
+async def _in_time(desk: Desk, work: Coroutine[Any, Any, Reply]) -> Reply:
+    try:
+        return await desk.requests.within(work)
+    except TimeoutError as error:
+        # What was handed to the writer is still written; a producer's repeat is told so.
+        raise RequestTimedOut("It may be done all the same.", retry_after_seconds=1) from error
 
 
 async def _create(ask: _Ask, receive: Receive) -> Reply:
@@ -201,7 +221,7 @@ async def _create(ask: _Ask, receive: Receive) -> Reply:
         is_closed=h.is_true(ask.headers, b"stream-closed"),
         access=h.access_of(ask.headers),
         fork=fork,
-        body=await _body(receive),
+        body=await _body(receive, ask.lease),
     )
     created = await ask.desk.store.write(
         rawstreams.create, caller=_writer(ask), path=ask.path, new=new
@@ -255,10 +275,10 @@ def _entry(body: bytes, content_type: str) -> bytes | MarketError | None:
     return entry or BadStreamRequest("An empty array appends nothing.")
 
 
-async def _body(receive: Receive, limit: int = MAX_BODY) -> bytes:
+async def _body(receive: Receive, lease: Lease, limit: int = limits.STREAM_BODY) -> bytes:
     try:
         async with asyncio.timeout(limits.BODY_SECONDS):
-            return await read_body(receive, limit)
+            return await read_body(receive, limit, lease)
     except TimeoutError as error:
         raise BodyTooSlow(f"A body comes within {limits.BODY_SECONDS} s.") from error
 

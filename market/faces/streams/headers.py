@@ -35,6 +35,9 @@ _MAX_SAFE: Final = 2**53 - 1
 
 SHARED: Final[tuple[Header, ...]] = (
     (b"x-content-type-options", b"nosniff"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"vary", b"authorization"),
     (b"cross-origin-resource-policy", b"cross-origin"),
     (b"access-control-allow-origin", b"*"),
     (

@@ -11,10 +11,11 @@ from typing import Annotated, Any, Final, NamedTuple, TypeVar
 import msgspec
 from msgspec import Meta
 
-from market import rawstreams
+from market import identity, rawstreams
 from market.base.caller import Caller
 from market.base.errors import Invalid, MarketError, NotFound
 from market.base.outgoing import AddressRefused, Outgoing
+from market.base.store import Store
 from market.faces.http.answers import JSON, PRIVATE, Header, encode
 from market.faces.http.desk import Desk
 from market.faces.http.problems import MethodNotAllowed, invalid_fields
@@ -28,6 +29,7 @@ from market.faces.streams.control import (
 from market.faces.streams.logs import need_raw, need_writing
 from market.faces.streams.reading import Reply
 from market.rawstreams import (
+    ANYONE,
     MAX_LINKS,
     Answer,
     BadStreamRequest,
@@ -36,6 +38,7 @@ from market.rawstreams import (
     NewSubscription,
     NoPendingWork,
     TokenInvalid,
+    Wake,
     WebhookUrlRejected,
 )
 
@@ -216,6 +219,7 @@ async def _worked(request: Request, name: str, act: str) -> Reply:
         raise TokenInvalid("Send the wake's token as 'Authorization: Bearer ...'.")
     # A token that this market did not make costs it no unit of work.
     wake = rawstreams.opened(store.signer, token.strip())
+    await _need_owner(store, wake)
     said = await request.body(_Answer)
     answer = Answer(
         name=name,
@@ -231,6 +235,17 @@ async def _worked(request: Request, name: str, act: str) -> Reply:
         return Reply(204, ())
     has_next = await store.write(rawstreams.acknowledge, answer=answer)
     return _told(200, {"ok": True, "next_wake": has_next})
+
+
+async def _need_owner(store: Store, wake: Wake) -> None:
+    """Let pass a worker whose subscription's owner is not shut out.
+
+    Raises:
+        InvalidToken, Suspended: the owner is.
+    """
+    owner_id = await store.read(rawstreams.owner_of, subscription_id=wake.subscription_id)
+    if owner_id not in (None, ANYONE):
+        await store.read(identity.caller_of, agent_id=owner_id, scopes=())
 
 
 async def _check(desk: Desk, url: str) -> None:

@@ -1,0 +1,148 @@
+"""``market trust lab`` for people: how far it is, and the table."""
+
+from collections.abc import Iterable, Sequence
+from time import monotonic
+from types import TracebackType
+from typing import Final, Self
+
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from market.cli.output import marked, say, stderr, table
+from market.lab import ATTACKS, MEASURES, Cell, Figure, Judged, Played, Report, Row, expected_orders
+
+_MARKS: Final = {True: "✓", False: "✗"}
+
+
+class Meter:
+    """Says on stderr how far the cells are: a bar on a terminal, else a line for each cell."""
+
+    def __init__(self, cells: Sequence[Cell]) -> None:
+        self._orders = sum(map(expected_orders, cells))
+        self._cells = len(cells)
+        self._over = 0
+        self._placed = 0
+        self._began_at = monotonic()
+        self._console = stderr()
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.percentage:>3.0f} %  {task.fields[rate]:,.0f} orders/s"),
+            TimeRemainingColumn(compact=True, elapsed_when_finished=True),
+            console=self._console,
+            transient=True,
+        )
+        self._task = self._bar.add_task(self._count(), total=self._orders, rate=0.0)
+
+    def __enter__(self) -> Self:
+        if self._console.is_terminal:
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._bar.stop()
+
+    def tell(self, orders: int) -> None:
+        """Show how many orders have been placed in all."""
+        self._placed = orders
+        self._bar.update(self._task, completed=orders, description=self._count(), rate=self._rate())
+
+    def note(self, played: Played) -> None:
+        """Count a cell that is over."""
+        self._over += 1
+        if self._console.is_terminal:
+            return
+        cell = played.cell
+        left = (self._orders - self._placed) / (self._rate() or 1)
+        self._console.print(
+            f"{self._count()}: {cell.attack} under {cell.algorithm}, seed {cell.seed};"
+            f" {self._rate():,.0f} orders/s, {max(left, 0):.0f} s left"
+        )
+
+    def _count(self) -> str:
+        return f"{self._over} of {self._cells} markets"
+
+    def _rate(self) -> float:
+        return self._placed / max(monotonic() - self._began_at, 0.001)
+
+
+def print_report(report: Report, judged: Sequence[Judged]) -> None:
+    """Print a table for each attack, and what became of the expectations."""
+    plan = report.plan
+    say(
+        f"{plan.days} days, {plan.sellers} sellers and {plan.newcomers} newcomers,"
+        f" {plan.buyers} buyers ({plan.anchors} anchors), {plan.orders_a_day} orders a day"
+    )
+    for attack in dict.fromkeys(row.attack for row in report.rows):
+        rows = [row for row in report.rows if row.attack == attack]
+        say()
+        say(ATTACKS[attack].title)
+        _table(rows)
+    _legend(report.rows)
+    _judgement(judged)
+    _proof(report)
+
+
+def _table(rows: Sequence[Row]) -> None:
+    names = [name for name in MEASURES if any(row.figures[name] for row in rows)]
+    table(
+        ("  algorithm", *(f">{MEASURES[name].heading}" for name in names)),
+        (
+            (f"  {row.algorithm}", *(written(name, row.figures[name]) for name in names))
+            for row in rows
+        ),
+    )
+
+
+def written(name: str, figure: Figure | None) -> str:
+    """Return a figure in its unit, with its half-width."""
+    if figure is None:
+        return "-"
+    match MEASURES[name].kind:
+        case "part":
+            factor, form, unit = 100.0, ".1f", " %"
+        case "money":
+            factor, form, unit = 1.0, ",.0f", ""
+        case "days":
+            factor, form, unit = 1.0, ".0f", ""
+        case _:
+            factor, form, unit = 1.0, ".3f" if abs(figure.mean) <= 1 else ".1f", ""
+    text = f"{factor * figure.mean:{form}}"
+    if figure.half_width is not None:
+        text += f" ± {factor * figure.half_width:{form}}"
+    return text + unit
+
+
+def _legend(rows: Iterable[Row]) -> None:
+    shown = {name for row in rows for name, figure in row.figures.items() if figure}
+    say()
+    for name, measure in MEASURES.items():
+        if name in shown:
+            say(f"{measure.heading:<9} {measure.meaning}")
+
+
+def _judgement(judged: Sequence[Judged]) -> None:
+    if judged:
+        say()
+    for one in judged:
+        marked(_MARKS[one.is_met], f"{one.title}: {one.found:.3g} ({one.attack})")
+
+
+def _proof(report: Report) -> None:
+    say()
+    markets = sum(len(row.seeds) for row in report.rows)
+    orders = sum(row.orders for row in report.rows)
+    if not report.findings:
+        marked("✓", f"proven: {markets} stores with {orders:,} orders break no law")
+    for one in report.findings:
+        marked("✗", f"{one.attack} under {one.algorithm}, seed {one.seed}: {one.detail}")
+    refused: dict[str, int] = {}
+    for row in report.rows:
+        for code, count in row.refused.items():
+            refused[code] = refused.get(code, 0) + count
+    for code, count in refused.items():
+        marked("!", f"{count:,} orders were refused: {code}")

@@ -1,0 +1,106 @@
+"""What was decided of a dispute takes effect: money, receipt and log, in one unit of work."""
+
+from typing import Any, Final
+
+from sqlalchemy import bindparam, update
+
+from market import inbox
+from market.base.sql import Sql
+from market.base.tables import UtcDateTime
+from market.base.work import UnitOfWork
+from market.orders.capturing import earned
+from market.orders.dispute_rows import Resolution, close
+from market.orders.disputing import Decider
+from market.orders.issuing import issue
+from market.orders.refunds import GivenBack, give_back, refundable_minor
+from market.orders.rows import locked
+from market.orders.settlement import end
+from market.orders.states import move
+from market.orders.tables import orders
+
+_WAIT: Final = Sql(
+    update(orders)
+    .where(orders.c.id == bindparam("order_id"))
+    .values(due_at=bindparam("due", type_=UtcDateTime()))
+)
+
+
+def stake_of(row: Any) -> int:
+    """Return what a dispute about an order can give back: earned or captured, and not refunded."""
+    if row.state == "delivered":
+        whole = earned(row, delivered=row.units_delivered, is_accepted=True)
+        return int(whole - row.refunded_minor - row.owed_minor)
+    return refundable_minor(row)
+
+
+def award(
+    uow: UnitOfWork, row: Any, found: Any, by: Decider, words: str, refund_minor: int
+) -> None:
+    """Let what was decided of a dispute take effect on its locked order.
+
+    What is no longer at stake, since it went back meanwhile, does not go back again.
+    """
+    refund_minor = min(refund_minor, stake_of(row))
+    reason = f"dispute: {words}"
+    if row.state == "delivered":
+        given = _end_delivered(uow, row, found, reason, refund_minor)
+    elif refund_minor:
+        given = give_back(
+            uow, row, refund_minor, cause="dispute", reason=reason, dispute_id=found.id
+        )
+    else:
+        given = GivenBack(0, 0)
+        _issue_resolved(uow, row, reason)
+    close(uow, row, found, Resolution(by, words, given.refunded_minor, given.owed_minor))
+
+
+def _end_delivered(
+    uow: UnitOfWork, row: Any, found: Any, reason: str, refund_minor: int
+) -> GivenBack:
+    """Void what goes back of an order that is not yet settled, and settle the rest."""
+    if not refund_minor and row.accept_by > uow.now:
+        # The buyer may still inspect it, and accept or dispute it for another reason.
+        uow.run(_WAIT, order_id=row.id, due=row.accept_by)
+        return GivenBack(0, 0)
+    due_minor = earned(row, delivered=row.units_delivered, is_accepted=True)
+    captured_minor = max(due_minor - refund_minor, row.captured_minor)
+    if refund_minor == stake_of(row):
+        move(row.state, "reject")
+        end(uow, row, ending="failed", captured_minor=captured_minor, reason=reason)
+    else:
+        move(row.state, "accept")
+        end(uow, row, ending="settled", captured_minor=captured_minor, reason=reason)
+    voided_minor = due_minor - captured_minor
+    # What the buyer had released before is not in escrow any more.
+    if rest_minor := refund_minor - voided_minor:
+        after = locked(uow, order_id=row.id)
+        given = give_back(
+            uow, after, rest_minor, cause="dispute", reason=reason, dispute_id=found.id
+        )
+        return given._replace(refunded_minor=given.refunded_minor + voided_minor)
+    return GivenBack(voided_minor, 0)
+
+
+def _issue_resolved(uow: UnitOfWork, row: Any, reason: str) -> None:
+    """Give both a receipt for a dispute about a settled order that moved nothing."""
+    receipt_id = uow.new_id("rcp")
+    issue(
+        uow,
+        row,
+        receipt_id,
+        outcome="resolved",
+        reason=reason,
+        captured_minor=row.captured_minor,
+        fee_minor=row.fee_minor,
+        returned_minor=row.returned_minor,
+    )
+    message = {
+        "order_id": row.id,
+        "session_id": row.session_id,
+        "outcome": "resolved",
+        "receipt_id": receipt_id,
+        "currency": row.currency,
+        "reason": reason,
+    }
+    for agent_id in (row.buyer_id, row.seller_id):
+        inbox.deliver(uow, agent_id=agent_id, kind="receipt.issued", body=message)

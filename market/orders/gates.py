@@ -1,0 +1,156 @@
+"""Gates: what keeps a seller small until it has proved itself, and makes failing dear.
+
+A *typical order* costs the median of what orders settled at in 30 days; ``catalog.caps`` says what
+follows from it. Here is what an order's end means for its seller's bond and freeze:
+
+- Who is on *probation* gets nothing paid out before its bond is full: what an order earns is
+  withheld for it. So a bond may be posted, or earned.
+- A *failure* that is the seller's (the ledger saw that it did not deliver, or its own schema was
+  broken) costs the bond the order's price or half a full bond, whichever is more: two failures
+  take it all. The buyer has its escrow back already; the forfeit goes to the house.
+- When the seller's short memory falls below ``FREEZE_BELOW``, it is frozen.
+
+Only orders that are placed under a gate, or fail, cost a statement for this.
+"""
+
+from datetime import timedelta
+from typing import Any, Final, NamedTuple
+
+from sqlalchemy import bindparam, func, select
+
+from market import catalog, inbox, ledger, trust
+from market.base.caller import Caller
+from market.base.sql import Sql
+from market.base.tables import UtcDateTime
+from market.base.work import Snapshot, UnitOfWork
+from market.orders.bonds import seller_limits
+from market.orders.tables import orders
+from market.protocol.wire import SellerLimitsView
+
+FREEZE_BELOW: Final = 0.4
+"""The short memory below which a seller is frozen."""
+
+STRIKES: Final = 2
+"""Failures that take a full bond."""
+
+TYPICAL_OVER: Final = timedelta(days=30)
+TYPICAL_FOR: Final = timedelta(hours=1)
+"""How far back the typical order looks, and how long one found stands."""
+
+_settled = select(orders).where(
+    orders.c.state == "settled",
+    orders.c.currency == bindparam("currency"),
+    orders.c.ended_at >= bindparam("since", type_=UtcDateTime()),
+    orders.c.captured_minor > 0,
+    orders.c.refunded_minor == 0,
+)
+_COUNT: Final = Sql(_settled.with_only_columns(func.count().label("orders")))
+_MIDDLE: Final = Sql(
+    _settled.with_only_columns(orders.c.captured_minor)
+    .order_by(orders.c.captured_minor)
+    .limit(1)
+    .offset(bindparam("offset"))
+)
+
+
+class Typical(NamedTuple):
+    """What a typical order costs, and of how many orders that is the median."""
+
+    typical_minor: int
+    orders: int
+
+
+def typical_order(snapshot: Snapshot) -> Typical | None:
+    """Return what a typical order costs now; None if the one that stands is recent, or none can be.
+
+    It needs ``typical_after_orders`` settled orders of the last 30 days. Reads them all: scan it.
+    """
+    currency = snapshot.settings.currency
+    limits = catalog.order_limits_of(snapshot, currency=currency)
+    if limits is not None and limits.computed_at + TYPICAL_FOR > snapshot.now:
+        return None
+    since = snapshot.now - TYPICAL_OVER
+    count = snapshot.one(_COUNT, currency=currency, since=since).orders
+    if count < snapshot.settings.typical_after_orders:
+        return None
+    middle = snapshot.one(_MIDDLE, currency=currency, since=since, offset=count // 2)
+    return Typical(middle.captured_minor, count)
+
+
+def leave_gate(uow: UnitOfWork, row: Any, *, is_good: bool, earned_minor: int) -> None:
+    """Do what the end of an order means that was placed under a gate.
+
+    ``is_good``: it settled. ``earned_minor`` is what the seller has just got for it.
+    """
+    if row.gate == "frozen" and catalog.end_small_order(
+        uow, seller_id=row.seller_id, is_good=is_good
+    ):
+        _tell(uow, row.seller_id, "seller.unfrozen", {"reason": "enough orders ended well"})
+    limits = catalog.order_limits_of(uow, currency=row.currency)
+    if limits is None or earned_minor <= 0:
+        return
+    held = ledger.bond_minor(uow, seller_id=row.seller_id, currency=row.currency)
+    ledger.withhold_bond(
+        uow,
+        seller_id=row.seller_id,
+        currency=row.currency,
+        most_minor=min(limits.bond_minor - held, earned_minor),
+        order_id=row.id,
+    )
+
+
+def count_failure(uow: UnitOfWork, row: Any) -> None:
+    """Do what a failed order means: the seller forfeits of its bond, and may be frozen.
+
+    To be called after trust has been told.
+    """
+    forfeit(uow, row)
+    freeze_if_failing(uow, seller_id=row.seller_id)
+
+
+def forfeit(uow: UnitOfWork, row: Any) -> None:
+    """Let a seller's bond answer for an order that was its fault. Once per order."""
+    limits = catalog.order_limits_of(uow, currency=row.currency)
+    share_minor = 0 if limits is None else -(-limits.bond_minor // STRIKES)
+    forfeited_minor = ledger.forfeit_bond(
+        uow,
+        seller_id=row.seller_id,
+        currency=row.currency,
+        most_minor=max(share_minor, row.amount_minor),
+        order_id=row.id,
+    )
+    if forfeited_minor:
+        body = {
+            "order_id": row.id,
+            "amount_minor": forfeited_minor,
+            "currency": row.currency,
+        }
+        _tell(uow, row.seller_id, "bond.forfeited", body)
+
+
+def freeze_if_failing(uow: UnitOfWork, *, seller_id: str) -> bool:
+    """Freeze a seller whose short memory is below ``FREEZE_BELOW``; return whether it is so."""
+    recent = trust.score_of(trust.memory_of(trust.standing(uow, seller_id=seller_id))).short
+    if recent >= FREEZE_BELOW:
+        return False
+    reason = f"its last orders went badly: short memory {recent:.2f} is below {FREEZE_BELOW}"
+    if catalog.freeze(uow, seller_id=seller_id, reason=reason):
+        body = {"reason": reason, "small_orders": catalog.SMALL_ORDERS}
+        _tell(uow, seller_id, "seller.frozen", body)
+    return True
+
+
+def unfreeze(uow: UnitOfWork, *, caller: Caller, seller_id: str, reason: str) -> SellerLimitsView:
+    """Lift a freeze, as an overseer; the seller is told.
+
+    Raises:
+        OverseersOnly: the caller is none.
+        NotFrozen: the seller is not frozen.
+    """
+    catalog.unfreeze(uow, caller=caller, seller_id=seller_id, reason=reason)
+    _tell(uow, seller_id, "seller.unfrozen", {"reason": reason})
+    return seller_limits(uow, seller_id=seller_id)
+
+
+def _tell(uow: UnitOfWork, seller_id: str, kind: str, body: dict[str, Any]) -> None:
+    inbox.deliver(uow, agent_id=seller_id, kind=kind, body=body)

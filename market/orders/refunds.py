@@ -1,0 +1,302 @@
+"""Refunds: money that goes back after a capture, in parts, and what a seller still owes of them.
+
+A part goes back as it came: the house gives its share of the fee, one who recommended its share of
+the referral, the seller the rest; all parts together give back exactly what each of them got. A
+seller that cannot cover a refund which was decided *owes* it: its bond is drawn on, and what that
+cannot make up is paid as soon as the wallet holds enough.
+"""
+
+from typing import Any, Final, Literal, NamedTuple
+
+from sqlalchemy import bindparam, select, update
+
+from market import inbox, ledger, trust
+from market.base.caller import Caller
+from market.base.sql import Sql, insert
+from market.base.work import Snapshot, UnitOfWork
+from market.orders.errors import TooManyRefunds, WrongState
+from market.orders.gates import forfeit, freeze_if_failing
+from market.orders.issuing import issue, note
+from market.orders.rows import locked, sellers, view
+from market.orders.tables import orders, refunds
+from market.protocol.events import MARKET
+from market.protocol.pricing import Split, given_back
+from market.protocol.wire import GiveRefund, OrderView
+from market.sessions import NewEvent
+
+MAX_REFUNDS: Final = 20
+"""Parts in which one order is refunded on request; what is decided against a seller always is."""
+
+MAX_OWED: Final = 100
+"""Orders with a refund still owed that are listed at once."""
+
+Cause = Literal["support", "seller", "dispute", "redo", "owed"]
+
+_PAY: Final = Sql(
+    update(orders)
+    .where(
+        orders.c.id == bindparam("order_id"),
+        orders.c.refunded_minor + orders.c.owed_minor + bindparam("part") - bindparam("owed_part")
+        <= orders.c.captured_minor,
+        orders.c.owed_minor >= bindparam("owed_part"),
+    )
+    .values(
+        refunded_minor=orders.c.refunded_minor + bindparam("part"),
+        owed_minor=orders.c.owed_minor - bindparam("owed_part"),
+        refunds=orders.c.refunds + 1,
+        receipt_id=bindparam("new_receipt_id"),
+    )
+)
+_OWE: Final = Sql(
+    update(orders)
+    .where(
+        orders.c.id == bindparam("order_id"),
+        orders.c.refunded_minor + orders.c.owed_minor + bindparam("part")
+        <= orders.c.captured_minor,
+    )
+    .values(owed_minor=orders.c.owed_minor + bindparam("part"))
+)
+_ADD: Final = Sql(insert(refunds))
+_OWED: Final = Sql(
+    select(orders.c.id)
+    .where(orders.c.owed_minor > 0, orders.c.id > bindparam("after"))
+    .order_by(orders.c.id)
+    .limit(MAX_OWED)
+)
+
+
+class GivenBack(NamedTuple):
+    """What became of a refund: moved now, or owed by the seller."""
+
+    refunded_minor: int
+    owed_minor: int
+
+
+def refundable_minor(row: Any) -> int:
+    """Return what is left of a payment: captured, and neither refunded nor owed yet."""
+    return int(row.captured_minor - row.refunded_minor - row.owed_minor)
+
+
+def refund(uow: UnitOfWork, *, caller: Caller, order_id: str, request: GiveRefund) -> OrderView:
+    """Give back a payment, or a part of it, of one's own free will as its seller.
+
+    Raises:
+        OrderNotFound: the caller is not its seller.
+        WrongState: nothing was paid for it yet.
+        RefundExceeded: less than that is left of the payment.
+        RefundNotCovered: the wallet holds less; nothing moved, and nothing is owed.
+        TooManyRefunds: it went back in as many parts as may be.
+    """
+    caller.need("order")
+    row = sellers(uow, caller=caller, order_id=order_id)
+    if not row.captured_minor or row.ended_at is None:
+        raise WrongState(
+            f"The order is {row.state}: nothing was paid for it that could go back.",
+            state=row.state,
+        )
+    check_number(row)
+    amount_minor = request.amount_minor or refundable_minor(row)
+    check_left(row, amount_minor)
+    _pay(uow, row, amount_minor, cause="seller", reason=request.reason)
+    return view(uow, locked(uow, order_id=order_id))
+
+
+def give_back(
+    uow: UnitOfWork,
+    row: Any,
+    amount_minor: int,
+    *,
+    cause: Cause,
+    reason: str,
+    dispute_id: str | None = None,
+) -> GivenBack:
+    """Refund what was decided against a seller; what it cannot cover, it owes.
+
+    Raises:
+        RefundExceeded: less than that is left of the payment.
+    """
+    check_left(row, amount_minor)
+    if _is_covered(uow, row, amount_minor):
+        _pay(uow, row, amount_minor, cause=cause, reason=reason, dispute_id=dispute_id)
+        if cause == "dispute":
+            # The buyer's refund came first; what is then left of the bond answers for the fault.
+            forfeit(uow, row)
+        return GivenBack(amount_minor, 0)
+    if not uow.run(_OWE, order_id=row.id, part=amount_minor):
+        raise exceeded(amount_minor, refundable_minor(row))
+    body = {"owed_minor": amount_minor, "currency": row.currency, "reason": reason}
+    note(uow, row, NewEvent("refund.owed", MARKET, body, row.id))
+    message = {"order_id": row.id, "session_id": row.session_id, **body}
+    for agent_id in (row.buyer_id, row.seller_id):
+        inbox.deliver(uow, agent_id=agent_id, kind="refund.owed", body=message)
+    _record(uow, row, amount_minor)
+    return GivenBack(0, amount_minor)
+
+
+def owed(snapshot: Snapshot, *, after: str) -> list[str]:
+    """Return up to 100 orders of which a refund is owed, those behind the id ``after``."""
+    return [row.id for row in snapshot.all(_OWED, after=after)]
+
+
+def pay_owed(uow: UnitOfWork, *, order_id: str) -> bool:
+    """Pay what a seller owes of an order's refunds, if it can by now; say whether it did."""
+    row = locked(uow, order_id=order_id)
+    if not row.owed_minor or not _is_covered(uow, row, row.owed_minor):
+        return False
+    reason = "a refund that was owed"
+    _pay(uow, row, row.owed_minor, cause="owed", reason=reason, owed_minor=row.owed_minor)
+    return True
+
+
+def check_number(row: Any) -> None:
+    """Let pass an order that may be refunded in one more part.
+
+    Raises:
+        TooManyRefunds: it may not.
+    """
+    if row.refunds >= MAX_REFUNDS:
+        raise TooManyRefunds(
+            f"An order is refunded in at most {MAX_REFUNDS} parts.", max_refunds=MAX_REFUNDS
+        )
+
+
+def check_left(row: Any, amount_minor: int) -> None:
+    """Let pass an amount that is left of what was captured.
+
+    Raises:
+        RefundExceeded: it is not.
+    """
+    if not 0 < amount_minor <= refundable_minor(row):
+        raise exceeded(amount_minor, refundable_minor(row))
+
+
+def exceeded(amount_minor: int, left_minor: int) -> ledger.RefundExceeded:
+    """Return the refusal of a refund that is more than what is left."""
+    return ledger.RefundExceeded(
+        f"{left_minor} minor units are left of the payment.",
+        amount_minor=amount_minor,
+        refundable_minor=left_minor,
+    )
+
+
+def _parts(row: Any, amount_minor: int) -> Split:
+    """Return who gives what of the next ``amount_minor``, by subtraction from what they got."""
+    rest_minor = row.captured_minor - row.fee_minor - row.referral_minor
+    shares = Split(row.fee_minor, row.referral_minor, rest_minor)
+    return given_back(shares, amount_minor, before_minor=row.refunded_minor)
+
+
+def _is_covered(uow: UnitOfWork, row: Any, amount_minor: int) -> bool:
+    """Whether the seller's wallet and bond hold its part; keeps others from the wallet."""
+    wallet_id = ledger.open_wallet(uow, agent_id=row.seller_id, currency=row.currency)
+    parts = _parts(row, amount_minor)
+    needed_minor = parts.seller_minor
+    if not _referrer_covers(uow, row, parts.referral_minor):
+        needed_minor += parts.referral_minor
+    available_minor = ledger.spendable_minor(uow, account_id=wallet_id)
+    if available_minor < needed_minor:
+        available_minor += ledger.bond_minor(uow, seller_id=row.seller_id, currency=row.currency)
+    return available_minor >= needed_minor
+
+
+def _referrer_covers(uow: UnitOfWork, row: Any, referral_minor: int) -> bool:
+    """Whether one who recommended can give its share back; if not, the seller bears it."""
+    if not referral_minor:
+        return True
+    wallet_id = ledger.open_wallet(uow, agent_id=row.referrer_id, currency=row.currency)
+    return ledger.spendable_minor(uow, account_id=wallet_id) >= referral_minor
+
+
+def _pay(
+    uow: UnitOfWork,
+    row: Any,
+    amount_minor: int,
+    *,
+    cause: Cause,
+    reason: str,
+    dispute_id: str | None = None,
+    owed_minor: int = 0,
+) -> None:
+    """Move a part back, with its receipt, its row, its event and its messages."""
+    parts = _parts(row, amount_minor)
+    number = row.refunds + 1
+    others = []
+    if parts.referral_minor and _referrer_covers(uow, row, parts.referral_minor):
+        referrer = ledger.open_wallet(uow, agent_id=row.referrer_id, currency=row.currency)
+        others = [(referrer, parts.referral_minor)]
+    moved = ledger.refund(
+        uow,
+        seller_wallet_id=ledger.open_wallet(uow, agent_id=row.seller_id, currency=row.currency),
+        wallet_id=ledger.open_wallet(uow, agent_id=row.buyer_id, currency=row.currency),
+        amount_minor=amount_minor,
+        order_id=row.id,
+        fee_minor=parts.fee_minor,
+        number=number,
+        others=others,
+    )
+    assert moved is not None
+    receipt_id = uow.new_id("rcp")
+    issue(
+        uow,
+        row,
+        receipt_id,
+        outcome="refunded",
+        reason=reason,
+        captured_minor=row.captured_minor,
+        fee_minor=row.fee_minor,
+        returned_minor=row.returned_minor,
+        refunded_minor=amount_minor,
+        fee_returned_minor=parts.fee_minor,
+    )
+    # The row is locked, and what is left was checked: the condition is the last line.
+    if not uow.run(
+        _PAY,
+        order_id=row.id,
+        part=amount_minor,
+        owed_part=owed_minor,
+        new_receipt_id=receipt_id,
+    ):
+        raise exceeded(amount_minor, refundable_minor(row))
+    uow.run(
+        _ADD,
+        order_id=row.id,
+        number=number,
+        amount_minor=amount_minor,
+        fee_minor=parts.fee_minor,
+        cause=cause,
+        dispute_id=dispute_id,
+        receipt_id=receipt_id,
+        transaction_id=moved.id,
+        refunded_at=uow.now,
+    )
+    _tell(uow, row, amount_minor, parts.fee_minor, receipt_id, reason)
+    _record(uow, row, amount_minor)
+
+
+def _tell(
+    uow: UnitOfWork, row: Any, amount_minor: int, fee_minor: int, receipt_id: str, reason: str
+) -> None:
+    body = {
+        "refunded_minor": amount_minor,
+        "fee_returned_minor": fee_minor,
+        "currency": row.currency,
+        "receipt_id": receipt_id,
+        "reason": reason,
+    }
+    note(uow, row, NewEvent("order.refunded", MARKET, body, row.id))
+    message = {"order_id": row.id, "session_id": row.session_id, "outcome": "refunded", **body}
+    for agent_id in (row.buyer_id, row.seller_id):
+        inbox.deliver(uow, agent_id=agent_id, kind="receipt.issued", body=message)
+
+
+def _record(uow: UnitOfWork, row: Any, amount_minor: int) -> None:
+    trust.record(
+        uow,
+        kind="order.refunded",
+        order_id=row.id,
+        service_id=row.service_id,
+        seller_id=row.seller_id,
+        buyer_id=row.buyer_id,
+        amount_minor=amount_minor,
+    )
+    freeze_if_failing(uow, seller_id=row.seller_id)

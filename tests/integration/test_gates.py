@@ -1,0 +1,564 @@
+"""Gates: bonds, order caps and freezes, as orders go well and badly."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from market import catalog, chores, identity, inbox, ledger, orders
+from market.base.clock import Clock, ManualClock
+from market.base.errors import InsufficientScope, NotFound
+from market.base.settings import Settings
+from market.base.store import Store
+from market.protocol.commitments import ManifestClaims
+from market.protocol.wire import GiveRefund, MoveBond, OrderView, SellerLimitsView
+from tests.factories import Party, Town, build_town, enter, mandate, manifest, race
+
+NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
+PRICE = 400_000
+FEE = 6_000
+WEEK = timedelta(days=7)
+FULL_REFUND = GiveRefund(reason="it was not as I said")
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock(NOON)
+
+
+@pytest.fixture
+def store(settings: Settings, clock: Clock) -> Iterator[Store]:
+    opened = Store.open(
+        settings.with_(typical_after_orders=2, start_cap_orders=4, signup_grant_minor=0),
+        clock=clock,
+    )
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+async def town(store: Store) -> Town:
+    return await build_town(store, minor=1_000_000_000)
+
+
+async def typical(store: Store, minor: int = PRICE) -> None:
+    """Let a typical order cost this much."""
+    await store.write(catalog.set_order_limits, currency="XTS", typical_minor=minor, orders=100)
+
+
+async def limits(town: Town, seller: Party | None = None) -> SellerLimitsView:
+    return await town.store.read(orders.seller_limits, seller_id=(seller or town.seller).id)
+
+
+async def move(
+    town: Town, verb: Any, minor: int, *, by: Party | None = None, key: str = "one"
+) -> SellerLimitsView:
+    return await town.store.write(
+        verb,
+        caller=(by or town.seller).caller,
+        request=MoveBond(amount_minor=minor, currency="XTS"),
+        idempotency_key=key,
+    )
+
+
+async def give(store: Store, party: Party, minor: int) -> None:
+    await store.write(
+        ledger.mint, agent_id=party.id, amount_minor=minor, currency="XTS", idempotency_key="given"
+    )
+
+
+async def bonded(town: Town, *, minor: int = 3 * PRICE) -> None:
+    await give(town.store, town.seller, minor)
+    await move(town, orders.post_bond, minor)
+
+
+async def failed(town: Town, **changes: Any) -> OrderView:
+    order = await town.place(**changes)
+    return await town.store.write(
+        orders.fail, caller=town.seller.caller, order_id=order.id, reason="I cannot"
+    )
+
+
+async def overseer(store: Store) -> Party:
+    """An overseer by its token; nothing here asks who registered it."""
+    party = await enter(store, "watch", "seller")
+    scopes = frozenset(identity.SCOPES["overseer"])
+    return party._replace(caller=party.caller._replace(kind="overseer", scopes=scopes))
+
+
+async def messages(town: Town) -> list[str]:
+    """The kinds of what stands in the seller's inbox."""
+    view = await town.store.read(inbox.read, caller=town.seller.caller, after=-1, limit=100)
+    return [message.kind for message in view.items]
+
+
+async def ledger_is_whole(store: Store) -> None:
+    assert await store.scan(ledger.check) == []
+    assert await store.scan(orders.check) == []
+
+
+# The typical order
+
+
+async def test_a_young_market_has_no_typical_order_and_limits_nobody(town: Town):
+    await town.settled()
+
+    assert await town.store.scan(orders.typical_order) is None
+    shown = await limits(town)
+    assert (shown.typical_minor, shown.order_cap_minor, shown.bond_due_minor) == (None, None, 0)
+    assert not shown.is_on_probation
+
+
+async def test_a_typical_order_is_the_median_of_thirty_days(
+    town: Town, store: Store, clock: ManualClock
+):
+    await town.settled()
+    await town.settled()
+
+    assert await chores.renew_order_limits(store) == 1
+
+    shown = await limits(town)
+    assert (shown.typical_minor, shown.bond_due_minor) == (PRICE, 3 * PRICE)
+    assert shown.order_cap_minor == 4 * PRICE
+    assert await chores.renew_order_limits(store) == 0  # it stands for an hour
+    clock.advance(timedelta(days=31))
+    assert await store.scan(orders.typical_order) is None  # and nothing settled since
+
+
+async def test_a_failed_order_says_nothing_of_what_is_typical(town: Town):
+    await failed(town)
+    await failed(town)
+
+    assert await town.store.scan(orders.typical_order) is None
+
+
+# Order caps
+
+
+async def test_nobody_without_a_past_gets_an_order_above_the_start_cap(town: Town):
+    """T5: cheap sales first, then one big order: the cap is tied to what was earned."""
+    await typical(town.store, PRICE // 4)
+    await town.quote()  # four typical orders are just within the cap
+    await typical(town.store, PRICE // 5)
+
+    with pytest.raises(catalog.OrderCapExceeded) as refused:
+        await town.quote()
+
+    assert refused.value.facts["cap_minor"] == 4 * (PRICE // 5)
+    assert refused.value.facts["amount_minor"] == PRICE
+
+
+async def test_a_quote_from_before_is_not_redeemed_above_the_cap(town: Town):
+    """T5: a quote that was made while the cap was higher does not pass under it."""
+    quote = await town.quote()
+    await typical(town.store, PRICE // 5)
+
+    with pytest.raises(catalog.OrderCapExceeded):
+        await town.place(quote)
+
+    await typical(town.store)
+    assert (await town.place(quote)).state == "placed"  # the refusal has not used it up
+
+
+async def test_the_cap_grows_to_a_tenth_of_what_was_earned_and_shrinks_with_refunds(town: Town):
+    """T5: the cap is proven volume, as the ledger has it."""
+    store = town.store
+    for _ in range(5):
+        order = await town.settled()
+    earned = 5 * (PRICE - FEE)
+    await typical(store, 10_000)
+
+    assert (await limits(town)).order_cap_minor == earned // 10
+
+    await store.write(
+        orders.refund, caller=town.seller.caller, order_id=order.id, request=FULL_REFUND
+    )
+    assert (await limits(town)).order_cap_minor == (earned - PRICE + FEE) // 10
+    await ledger_is_whole(store)
+
+
+# Bonds
+
+
+async def test_a_seller_posts_a_bond_and_a_repeat_posts_no_more(town: Town):
+    await typical(town.store)
+    await give(town.store, town.seller, 5 * PRICE)
+
+    shown = await move(town, orders.post_bond, 3 * PRICE)
+    again = await move(town, orders.post_bond, 3 * PRICE)
+
+    assert shown == again
+    assert (shown.bond_minor, shown.bond_due_minor) == (3 * PRICE, 3 * PRICE)
+    assert not shown.is_on_probation
+    assert await town.available(town.seller) == 2 * PRICE
+    await ledger_is_whole(town.store)
+
+
+async def test_a_bond_that_the_wallet_does_not_hold_is_not_posted(town: Town):
+    with pytest.raises(ledger.InsufficientFunds):
+        await move(town, orders.post_bond, 1)
+
+    assert (await limits(town)).bond_minor == 0
+
+
+async def test_only_sellers_post_bonds_and_in_the_markets_currency(town: Town):
+    with pytest.raises(InsufficientScope):
+        await move(town, orders.post_bond, 1, by=town.buyer)
+    with pytest.raises(ledger.CurrencyMismatch):
+        await town.store.write(
+            orders.post_bond,
+            caller=town.seller.caller,
+            request=MoveBond(amount_minor=1, currency="EUR"),
+            idempotency_key="one",
+        )
+
+
+async def test_nobody_but_a_seller_has_limits(town: Town):
+    with pytest.raises(NotFound):
+        await limits(town, town.buyer)
+
+
+async def test_on_probation_earnings_fill_the_bond_before_they_are_paid_out(town: Town):
+    """T4: a bond may be earned: nothing is paid out to a new identity before it is full."""
+    await typical(town.store)
+
+    for _ in range(4):
+        await town.settled()
+
+    net = PRICE - FEE
+    shown = await limits(town)
+    assert shown.bond_minor == 3 * PRICE
+    assert not shown.is_on_probation
+    assert await town.available(town.seller) == 4 * net - 3 * PRICE
+    await ledger_is_whole(town.store)
+
+
+async def test_a_failure_costs_half_a_bond_and_two_take_it_all(town: Town):
+    """T4: a bond is forfeited on failure, to the house."""
+    await typical(town.store)
+    await bonded(town)
+    fees = await town.store.read(ledger.house_balance, kind="fees", currency="XTS")
+
+    await failed(town)
+    assert (await limits(town)).bond_minor == 3 * PRICE // 2
+    await failed(town)
+
+    shown = await limits(town)
+    assert (shown.bond_minor, shown.is_on_probation) == (0, True)
+    after = await town.store.read(ledger.house_balance, kind="fees", currency="XTS")
+    assert after - fees == 3 * PRICE
+    assert (await messages(town)).count("bond.forfeited") == 2
+    await ledger_is_whole(town.store)
+
+
+async def test_a_buyer_gains_nothing_from_a_sellers_bond(town: Town):
+    """T4: or a seller's own fake buyer would carry the forfeited bond home."""
+    await typical(town.store)
+    await bonded(town)
+    before = await town.available(town.buyer)
+
+    await failed(town)
+
+    assert await town.available(town.buyer) == before
+
+
+async def test_one_fresh_identity_that_fails_ends_poorer_than_it_began(town: Town):
+    """T4: whitewashing does not pay: with the default bond a failing identity only loses.
+
+    It takes what it can get: every order that still comes, and the buyer takes the first two as
+    good, for want of looking; then it stops delivering and leaves for the next name.
+    """
+    store = town.store
+    assert store.settings.bond_orders == Settings().bond_orders == 3
+    await typical(store)
+    start = 3 * PRICE
+    await give(store, town.seller, start)
+    await move(town, orders.post_bond, start)
+    for _ in range(2):
+        await town.settled()
+    for _ in range(2):
+        await failed(town)
+
+    wealth = await town.available(town.seller) + (await limits(town)).bond_minor
+
+    assert wealth < start
+    await ledger_is_whole(store)
+
+
+async def test_one_that_posts_no_bond_and_fails_leaves_with_nothing(town: Town):
+    """T4: what an identity without a bond has earned is at stake like a bond."""
+    await typical(town.store)
+    for _ in range(2):
+        await town.settled()
+    for _ in range(2):
+        await failed(town)
+
+    assert await town.available(town.seller) == 0
+    assert (await limits(town)).bond_minor == 0
+
+
+async def test_a_seller_that_is_good_gets_everything_back(
+    town: Town, store: Store, clock: ManualClock
+):
+    await typical(store)
+    await bonded(town)
+    await town.settled()
+    clock.advance(WEEK + timedelta(seconds=1))
+
+    shown = await move(town, orders.release_bond, 3 * PRICE)
+
+    assert (shown.bond_minor, shown.is_on_probation) == (0, True)
+    assert await town.available(town.seller) == 3 * PRICE + PRICE - FEE
+    with pytest.raises(ledger.InsufficientFunds):
+        await move(town, orders.release_bond, 1, key="two")
+    await ledger_is_whole(store)
+
+
+async def test_a_bond_stays_while_an_order_hangs_on_it(
+    town: Town, store: Store, clock: ManualClock
+):
+    """T5: who plans to leave cannot take the bond along before the last orders are judged."""
+    await typical(store)
+    await bonded(town)
+    order = await town.place()
+    with pytest.raises(orders.BondNeeded, match="open"):
+        await move(town, orders.release_bond, 1)
+
+    await town.deliver(order, 0, units=4)
+    await town.complete(order)
+    await town.accept(order)
+    clock.advance(WEEK - timedelta(seconds=1))
+
+    with pytest.raises(orders.BondNeeded) as refused:
+        await move(town, orders.release_bond, 1)
+    assert refused.value.facts["order_id"] == order.id
+    assert (await limits(town)).bond_minor == 3 * PRICE
+
+
+async def test_a_stranger_cannot_release_anothers_bond(town: Town):
+    await bonded(town)
+    rival = await enter(town.store, "rival", "seller")
+
+    with pytest.raises(ledger.InsufficientFunds):
+        await move(town, orders.release_bond, 1, by=rival)
+
+
+async def test_a_refund_that_the_wallet_cannot_cover_is_taken_from_the_bond(town: Town):
+    """M11: a buyer's refund comes before a seller's bond."""
+    await typical(town.store)
+    order = await town.settled()  # all of it is withheld
+    assert await town.available(town.seller) == 0
+    before = await town.available(town.buyer)
+
+    await town.store.write(
+        orders.refund, caller=town.seller.caller, order_id=order.id, request=FULL_REFUND
+    )
+
+    assert await town.available(town.buyer) == before + PRICE
+    assert (await limits(town)).bond_minor == 0
+    await ledger_is_whole(town.store)
+
+
+async def test_a_refund_that_neither_covers_moves_nothing(town: Town):
+    order = await town.settled()
+    await move(town, orders.post_bond, PRICE - FEE)
+    await typical(town.store)
+    await failed(town)  # the bond goes
+
+    with pytest.raises(ledger.RefundNotCovered):
+        await town.store.write(
+            orders.refund, caller=town.seller.caller, order_id=order.id, request=FULL_REFUND
+        )
+
+    await ledger_is_whole(town.store)
+
+
+# Freezes
+
+
+async def test_a_seller_that_fails_is_frozen_and_shown_as_such(town: Town):
+    """T5: after a fall the short memory lets nothing but small orders through."""
+    await typical(town.store)
+    await failed(town)
+
+    shown = await limits(town)
+    report = await town.store.read(catalog.trust_report, service_id=town.service.id)
+    found = await town.store.scan(catalog.search, query=catalog.SearchQuery(q="tables"))
+    assert shown.frozen_since is not None
+    assert shown.order_cap_minor == PRICE  # one typical order
+    assert "frozen" in report.flags
+    assert found.items[0].flags == ["frozen"]
+    assert "seller.frozen" in await messages(town)
+
+
+async def test_a_frozen_seller_has_three_small_orders_at_a_time(town: Town):
+    await typical(town.store)
+    await failed(town)
+    placed = [await town.place() for _ in range(3)]
+
+    with pytest.raises(catalog.SellerFrozen) as refused:
+        await town.place()
+
+    assert refused.value.facts["max_orders"] == 3
+    await town.store.write(
+        orders.fail, caller=town.seller.caller, order_id=placed[0].id, reason="no"
+    )
+    assert (await town.place()).state == "placed"
+
+
+async def test_of_many_racing_orders_a_frozen_seller_gets_three(town: Town):
+    """T5: the count holds against orders that are placed at once."""
+    await typical(town.store)
+    await failed(town)
+    quotes = [await town.quote() for _ in range(8)]
+
+    orders_left = iter(quotes)
+    refused = await race(8, lambda: town.place(next(orders_left)), collect=catalog.SellerFrozen)
+
+    assert len(refused) == 5
+
+
+async def test_three_good_orders_in_a_row_end_a_freeze(town: Town):
+    await typical(town.store)
+    await failed(town)
+    await town.settled()
+    await town.settled()
+    assert (await limits(town)).frozen_since is not None
+
+    await town.settled()
+
+    assert (await limits(town)).frozen_since is None
+    assert (await limits(town)).order_cap_minor == 4 * PRICE
+    assert "seller.unfrozen" in await messages(town)
+
+
+async def test_a_failure_in_between_begins_the_count_anew(town: Town):
+    await typical(town.store)
+    await failed(town)
+    await town.settled()
+    await town.settled()
+    await failed(town)
+    await town.settled()
+
+    assert (await limits(town)).frozen_since is not None
+
+
+async def test_an_order_that_is_never_approved_gives_its_place_back(
+    store: Store, clock: ManualClock
+):
+    """The count of a frozen seller's orders survives those that it never hears of."""
+    principal = await enter(store, "boss", "principal")
+    town = await build_town(store, principal=principal)
+    await typical(store)
+    await failed(town)
+    given = await mandate(principal, town.buyer, approval_over_minor=1)
+
+    for _ in range(4):
+        waiting = await town.place(mandate_id=given.id)
+        assert waiting.state == "awaiting_approval"
+        clock.advance(timedelta(hours=1))
+        assert await store.write(orders.expire, order_id=waiting.id) == "approval_expired"
+
+    assert (await limits(town)).frozen_since is not None
+
+
+async def test_an_overseer_lifts_a_freeze_and_says_why(town: Town):
+    await typical(town.store)
+    await failed(town)
+    watch = await overseer(town.store)
+
+    shown = await town.store.write(
+        orders.unfreeze, caller=watch.caller, seller_id=town.seller.id, reason="a storm, not them"
+    )
+
+    assert shown.frozen_since is None
+    with pytest.raises(catalog.NotFrozen):
+        await town.store.write(
+            orders.unfreeze, caller=watch.caller, seller_id=town.seller.id, reason="again"
+        )
+
+
+async def test_nobody_else_lifts_a_freeze(town: Town):
+    await failed(town)
+
+    for party in (town.seller, town.buyer):
+        with pytest.raises(InsufficientScope):
+            await town.store.write(
+                orders.unfreeze, caller=party.caller, seller_id=town.seller.id, reason="please"
+            )
+    assert (await limits(town)).frozen_since is not None
+
+
+async def test_one_failure_among_many_good_orders_freezes_nobody(store: Store, town: Town):
+    for _ in range(4):
+        await town.settled()
+    for number in range(6):
+        other = await enter(store, f"buyer-{number}", "buyer")
+        await give(store, other, 10 * PRICE)
+        await town._replace(buyer=other).settled()
+
+    await failed(town)
+
+    assert (await limits(town)).frozen_since is None
+
+
+# Newcomers in search
+
+
+async def test_a_newcomer_with_its_bond_gets_a_place_that_its_rank_does_not_give(store: Store):
+    """T4: exploration slots are for those who have put a bond at stake."""
+    buyer = await enter(store, "buyer", "buyer")
+    sellers = [await listed(store, number) for number in range(40)]
+    for seller in sellers:
+        await give(store, seller, 100 * PRICE)
+    await typical(store)
+    town = Town(store, buyer, sellers[-1], None)  # type: ignore[arg-type]
+
+    assert await explored(store) == set()  # nobody has a bond yet
+    for seller in sellers[30:]:
+        await move(town, orders.post_bond, 3 * PRICE, by=seller)
+
+    shown = await explored(store)
+    assert shown
+    assert shown <= {seller.id for seller in sellers[30:]}
+
+
+async def test_pages_of_a_search_show_every_service_once_with_newcomers_among_them(store: Store):
+    sellers = [await listed(store, number) for number in range(40)]
+    for seller in sellers:
+        await give(store, seller, 100 * PRICE)
+    await typical(store)
+    town = Town(store, sellers[0], sellers[0], None)  # type: ignore[arg-type]
+    for seller in sellers[20:]:
+        await move(town, orders.post_bond, 3 * PRICE, by=seller)
+
+    shown, cursor = [], None
+    while True:
+        query = catalog.SearchQuery(q="tables", limit=12, cursor=cursor)
+        page = await store.scan(catalog.search, query=query, lot="somebody")
+        shown += [item.service_id for item in page.items]
+        cursor = page.next
+        if cursor is None:
+            break
+
+    assert len(shown) == len(set(shown)) == 40
+
+
+async def listed(store: Store, number: int) -> Party:
+    seller = await enter(store, f"seller-{number}", "seller")
+    price = {"per": "call", "amount": f"0.{41 + number}", "currency": "XTS"}
+    signed = seller.signs(ManifestClaims, manifest=manifest(id=f"tables-{number}", price=price))
+    await store.write(catalog.publish, caller=seller.caller, signed=signed)
+    return seller
+
+
+async def explored(store: Store) -> set[str]:
+    """The sellers that first pages show for being new, for some who ask."""
+    found = set()
+    for number in range(10):
+        page = await store.scan(
+            catalog.search, query=catalog.SearchQuery(q="tables"), lot=f"agent-{number}"
+        )
+        found |= {item.seller_id for item in page.items if "explored" in item.parts}
+    return found
