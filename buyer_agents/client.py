@@ -9,16 +9,22 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import TypeVar
 
 from buyer_agents.account_verbs import AccountVerbs
+from buyer_agents.ap2_verbs import Ap2Verbs
 from buyer_agents.delegating import DelegationVerbs
+from buyer_agents.dispute_verbs import DisputeVerbs
 from buyer_agents.log_verbs import LogVerbs
 from buyer_agents.session_verbs import SessionVerbs
 from buyer_agents.trade_verbs import TradeVerbs
+from buyer_agents.trust_verbs import TrustVerbs
 from market.protocol.wire import Page
 
 Item = TypeVar("Item")
 
 
-class MarketClient(AccountVerbs, TradeVerbs, SessionVerbs, LogVerbs, DelegationVerbs):
+class MarketClient(
+    AccountVerbs, TradeVerbs, SessionVerbs, LogVerbs, DelegationVerbs, DisputeVerbs, Ap2Verbs,
+    TrustVerbs,
+):  # fmt: skip
     """A buyer, seller, principal or overseer at one market."""
 
 

@@ -1,18 +1,21 @@
 """What participants do with a session: open, append, read, intervene, close."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 from urllib.parse import quote as url_part
 
 import msgspec
 
 from buyer_agents.connection import Connection
 from buyer_agents.errors import BadAnswer
+from market.protocol import commitments as signed
 from market.protocol import wire
 from market.protocol.chain import Entry, read_entry
 from market.protocol.events import Action, Scope
 from market.protocol.folded import SnapshotView
 from market.protocol.wire import Page
+
+DECISION_SECONDS: Final = 300
 
 
 class Entries(NamedTuple):
@@ -127,17 +130,51 @@ class SessionVerbs(Connection):
         text: str = "",
         idempotency_key: str | None = None,
     ) -> list[wire.ControlView]:
-        """Intervene in one order, in all of one's own, in a whole session, or in one ``run``."""
+        """Intervene in one order, in all of one's own, in a whole session, or in one ``run``.
+
+        What approves or denies one order is signed: a decision over its price as it is now.
+        """
+        is_run = run is not None
+        decision = None
+        if action in ("approve", "deny") and scope == "order" and not is_run:
+            decision = await self._decide(session_id, order_id, action, reason)
         body = wire.Control(
             action=action,
-            scope="run" if run is not None else scope,
+            scope="run" if is_run else scope,
             order_id=order_id,
             run=run,
             reason=reason,
             text=text,
+            decision=decision,
         )
         path = f"/v1/sessions/{url_part(session_id)}/controls"
         return await self.create(path, list[wire.ControlView], body, idempotency_key)
+
+    async def _decide(
+        self, session_id: str, order_id: str | None, action: Action, reason: str
+    ) -> str | None:
+        """Return a signed decision over the order that is meant, or None if none is seen.
+
+        The market then says itself what is missing.
+        """
+        if order_id is None:
+            found = await self.call(
+                "GET", "/v1/orders", Page[wire.OrderView],
+                query={"session_id": session_id, "limit": 2},
+            )  # fmt: skip
+            orders = found.items
+        else:
+            path = f"/v1/orders/{url_part(order_id)}"
+            orders = [await self.call("GET", path, wire.OrderView)]
+        if len(orders) != 1:
+            return None
+        [order] = orders
+        return await self.sign(
+            signed.DECISION, signed.DecisionClaims,
+            exp=self.moment() + DECISION_SECONDS, jti=self.nonce(), order_id=order.id,
+            decision=action, amount_minor=order.amount_minor, currency=order.currency,
+            reason=reason,
+        )  # fmt: skip
 
     async def be_present(
         self,

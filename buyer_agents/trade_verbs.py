@@ -238,10 +238,17 @@ class TradeVerbs(Connection):
         return await self._move(order_id, "fail", wire.FailOrder(reason=reason))
 
     async def support(
-        self, order_id: str, action: str, reason: str = "", *, idempotency_key: str | None = None
+        self,
+        order_id: str,
+        action: str,
+        reason: str = "",
+        *,
+        amount_minor: int | None = None,
+        idempotency_key: str | None = None,
     ) -> wire.SupportView:
-        """Ask for ``status`` or ``refund``; answered by the manifest's policy."""
-        body = msgspec.convert({"action": action, "reason": reason}, wire.AskSupport)
+        """Ask for ``status``, ``explain``, ``redo`` or ``refund``; the policy answers at once."""
+        asked = {"action": action, "reason": reason, "amount_minor": amount_minor}
+        body = msgspec.convert(asked, wire.AskSupport)
         path = f"/v1/orders/{url_part(order_id)}/support"
         return await self.create(path, wire.SupportView, body, idempotency_key)
 

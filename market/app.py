@@ -23,6 +23,7 @@ from litestar.types import (
     Scope,
     Send,
 )
+from structlog.typing import EventDict
 
 from market import identity
 from market.base.clock import Clock
@@ -34,6 +35,7 @@ from market.chores import Pause, keep_house
 from market.faces import http, streams
 from market.faces.http.serve import CannotServe, raise_file_limit, serving
 from market.protocol.ids import Ids
+from market.protocol.secrets import in_log
 
 log: Final = structlog.get_logger("market.app")
 
@@ -181,11 +183,17 @@ def configure_logging(level: str) -> None:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
+            _redacted,
             structlog.processors.JSONRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level.upper())),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
+
+
+def _redacted(_logger: Any, _method: str, line: EventDict) -> EventDict:
+    """Return a line of the log without secrets, whatever an exception's words were."""
+    return {name: in_log(said) if isinstance(said, str) else said for name, said in line.items()}
 
 
 async def _run(settings: Settings, ready: Callable[[], None]) -> None:

@@ -14,6 +14,7 @@ from market import catalog, identity, ledger, memory, orders, rawstreams, sessio
 from market.base.errors import MarketError
 from market.base.once import forget_answers
 from market.base.store import Store
+from market.trust import batches
 
 MAX_EXPIRED: Final = 100
 """Orders whose deadline one turn looks after, at most; the rest waits for the next turn."""
@@ -63,6 +64,25 @@ async def finish_suspensions(store: Store) -> int:
             if not found:
                 break
     return done
+
+
+async def expire_disputes(store: Store) -> int:
+    """Do what passed deadlines of disputes mean; each dispute in its own unit."""
+    happened = [
+        await store.write(orders.expire_dispute, dispute_id=dispute_id)
+        for dispute_id in await store.scan(orders.due_disputes)
+    ]
+    return sum(what != "nothing" for what in happened)
+
+
+async def pay_owed_refunds(store: Store) -> int:
+    """Pay refunds that sellers owe, where their wallets cover them by now."""
+    paid, after = 0, ""
+    while owed := await store.scan(orders.owed, after=after):
+        for order_id in owed:
+            paid += await store.write(orders.pay_owed, order_id=order_id)
+        after = owed[-1]
+    return paid
 
 
 async def answer_unanswered(store: Store) -> int:
@@ -153,15 +173,26 @@ async def sweep_streams(store: Store) -> int:
     return done
 
 
+async def weigh_trust(store: Store) -> int:
+    """Weigh all facts anew when it is time; return the number of the batch, 0 if none was made."""
+    if not await store.scan(batches.is_due):
+        return 0
+    prepared = await store.scan(batches.prepare)
+    return await store.write(batches.put, prepared=prepared)
+
+
 CHORES: Final = (
     Chore("suspensions.finish", 1, finish_suspensions),
     Chore("orders.expire", 1, expire_orders),
+    Chore("disputes.expire", 1, expire_disputes),
+    Chore("refunds.pay", 10, pay_owed_refunds),
     Chore("counters.expire", 1, expire_counters),
     Chore("controls.answer", 1, answer_unanswered),
     Chore("runs.answer", 1, answer_unheard),
     Chore("presence.sweep", 1, sweep_presence),
     Chore("house.fold", 1, fold_house),
     Chore("limits.renew", 60, renew_order_limits),
+    Chore("trust.weigh", 1, weigh_trust),
     Chore("assertions.forget", 60, forget_assertions),
     Chore("delegations.forget", 60, forget_delegations),
     Chore("answers.forget", 600, forget_idempotency),

@@ -1,4 +1,4 @@
-"""The rule ``anchored-1`` once more, in plain Python, fact by fact: what the market must agree with.
+"""The rule ``anchored-1`` in plain Python, fact by fact: what the market must agree with.
 
 It shares nothing with the market but the arithmetic of ``scoring``: no frames, no batches kept.
 """
@@ -24,6 +24,7 @@ from market.trust.scoring import (
     voice_weight,
 )
 
+ENDINGS = ("order.settled", "order.failed", "order.cancelled")
 STEP = MICRO // 20
 
 
@@ -90,7 +91,7 @@ def by_order(facts: list[Fact]) -> dict[str, list[Fact]]:
 
 
 def outcome(facts: list[Fact]) -> Outcome:
-    endings = [f for f in facts if f.kind in ("order.settled", "order.failed", "order.cancelled")]
+    endings = [f for f in facts if f.kind in ENDINGS]
     refunds = sorted(
         (f for f in facts if f.kind == "order.refunded"), key=lambda f: (-f.version, f.number)
     )
@@ -108,10 +109,7 @@ def outcome(facts: list[Fact]) -> Outcome:
 
 
 def currency_of(facts: list[Fact]) -> str | None:
-    return next(
-        (f.currency for f in facts if f.kind in ("order.settled", "order.failed", "order.cancelled")),
-        None,
-    )
+    return next((fact.currency for fact in facts if fact.kind in ENDINGS), None)
 
 
 def median(values: list[int]) -> int:
@@ -280,7 +278,7 @@ def remember(
 
 
 def place_of(facts: list[Fact]) -> int:
-    endings = [f for f in facts if f.kind in ("order.settled", "order.failed", "order.cancelled")]
+    endings = [f for f in facts if f.kind in ENDINGS]
     return (endings or facts)[0].number
 
 

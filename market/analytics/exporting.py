@@ -15,7 +15,7 @@ from market.base.database import sqlite_path
 from market.base.settings import Settings
 from market.base.store import Store
 
-FORMAT: Final = 2
+FORMAT: Final = 3
 """The version of the files; an export of another version is made anew."""
 
 NOTE: Final = "export.json"

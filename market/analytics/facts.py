@@ -62,6 +62,9 @@ class Facts:
     sessions = FrameOf(schema.SESSIONS)
     agents = FrameOf(schema.AGENTS)
     services = FrameOf(schema.SERVICES)
+    trust_facts = FrameOf(schema.TRUST_FACTS)
+    trust_standings = FrameOf(schema.TRUST_STANDINGS)
+    trust_batches = FrameOf(schema.TRUST_BATCHES)
 
     def __init__(self, frames: Mapping[str, pl.LazyFrame]) -> None:
         """Take frames as they are; those that are not given are empty."""

@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 import polars as pl
 
 from market.protocol.events import STAGES
+from market.trust.scoring import Standing
 
 STAGE: Final = pl.Enum(STAGES)
 """The six stages, which sort in the order of a journey."""
@@ -332,11 +333,55 @@ SERVICES: Final = Frame(
     },
 )
 
+TRUST_FACTS: Final = Frame(
+    "trust_facts",
+    "One row per fact that trust recorded",
+    ("subject_id", "kind", "version"),
+    {
+        "number": _whole("its place among all facts, from 1"),
+        "subject_id": _text("order, or digest of the manifest that changed a price"),
+        "kind": _text("order.settled and so on, review.good or review.bad, price.raised"),
+        "version": _whole("of the reviews or refunds of an order the highest counts"),
+        "seller_id": _text("agent that sold"),
+        "service_id": _text("service that it is about"),
+        "buyer_id": _text("agent that bought; null for prices"),
+        "amount_minor": _whole("paid before the fee; price of a failed order; refunded so far"),
+        "currency": _CURRENCY,
+        "is_on_time": Column(pl.Boolean(), "settled orders: delivered by the deadline"),
+        "is_own": Column(pl.Boolean(), "buyer and seller act for one principal: it counts nothing"),
+        "recorded_at": _moment("when it was committed"),
+    },
+)
+TRUST_STANDINGS: Final = Frame(
+    "trust_standings",
+    "One row per seller with a fact",
+    ("seller_id",),
+    {
+        "seller_id": _text("the seller"),
+        **{name: _whole(f"`Standing.{name}` of `market.trust`") for name in Standing._fields},
+    },
+)
+TRUST_BATCHES: Final = Frame(
+    "trust_batches",
+    "One row per batch that weighed all facts",
+    ("batch",),
+    {
+        "batch": _text("its number as text"),
+        "number": _whole("its number; the highest is current"),
+        "parameters": _whole("version of the parameters that it cites"),
+        "reference_at": _moment("when it was made"),
+        "reference_day": _whole("day that ages count from, since 1970"),
+        "last_fact": _whole("number of the last fact that it knew"),
+        "facts": _whole("facts that it knew"),
+        "anchors": Column(pl.List(pl.String()), "agents whose word it took"),
+    },
+)
+
 FRAMES: Final = {
     frame.name: frame
     for frame in (
         EVENTS, STAGE_ROWS, DECISIONS, SIGHTINGS, ORDERS, CHUNKS, POSTINGS, REVIEWS,
-        RECOMMENDATIONS, SESSIONS, AGENTS, SERVICES,
+        RECOMMENDATIONS, SESSIONS, AGENTS, SERVICES, TRUST_FACTS, TRUST_STANDINGS, TRUST_BATCHES,
     )
 }  # fmt: skip
 """Every frame by name: the attributes of ``Facts``, and the Parquet files of an export."""

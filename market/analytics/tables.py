@@ -23,6 +23,7 @@ from market.orders.tables import chunks, orders
 from market.recommendations.tables import recipients, recommendations
 from market.reviews.tables import reviews
 from market.sessions.tables import sessions
+from market.trust import tables as trust
 
 _DIALECTS: Final = {"sqlite": sqlite.dialect(), "postgresql": postgresql.dialect()}  # type: ignore[no-untyped-call]
 
@@ -123,6 +124,20 @@ def _services(dialect: Dialect) -> Select[Any]:
     return select(services.c.id.label("service_id"), *[services.c[name] for name in names])
 
 
+def _trust_facts(dialect: Dialect) -> Select[Any]:
+    return select(*[trust.facts.c[name] for name in schema.TRUST_FACTS.columns])
+
+
+def _trust_standings(dialect: Dialect) -> Select[Any]:
+    return select(*[trust.standings.c[name] for name in schema.TRUST_STANDINGS.columns])
+
+
+def _trust_batches(dialect: Dialect) -> Select[Any]:
+    names = [name for name in schema.TRUST_BATCHES.columns if name != "batch"]
+    number = cast(trust.batches.c.number, Text).label("batch")
+    return select(number, *[trust.batches.c[name] for name in names])
+
+
 SELECTS: Final[dict[str, Callable[[Dialect], Select[Any]]]] = {
     "events": _events,
     "sessions": _sessions,
@@ -133,6 +148,9 @@ SELECTS: Final[dict[str, Callable[[Dialect], Select[Any]]]] = {
     "recommendations": _recommendations,
     "agents": _agents,
     "services": _services,
+    "trust_facts": _trust_facts,
+    "trust_standings": _trust_standings,
+    "trust_batches": _trust_batches,
 }
 """What to select for each frame that is a table; the others are derived from these."""
 

@@ -10,6 +10,7 @@ Rule = Literal[
     "escrow",
     "holds",
     "movements",
+    "aftermath",
     "mandates",
     "orders",
     "receipts",
@@ -25,6 +26,7 @@ RULES: Final[dict[Rule, str]] = {
     "escrow": "an open order's escrow holds its price, an ended order's nothing, to the last unit",
     "holds": "no order was open past its time when the store last wrote, but for a sweep",
     "movements": "money moved as the log says, in the same commit, between the order's own parties",
+    "aftermath": "refunds add up to what went back, disputes and redos are as order and log say",
     "mandates": "a mandate's counters are what its orders cost, less what came back",
     "orders": "an order's row, its chunks and its log agree; an ending is the last of its turns",
     "receipts": "receipts are signed by the market and agree with the order and the log",
@@ -32,7 +34,7 @@ RULES: Final[dict[Rule, str]] = {
     "log": "a session's events chain from the first to the head, as the market once signed them",
     "checkpoints": "every 1,000th event and every close of a session bear the market's signature",
     "streams": "every stream has exactly the entries that it counted",
-    "trust": "a seller's standing is what the recorded facts amount to",
+    "trust": "what is kept of sellers and buyers is what the recorded facts amount to",
 }
 """Every rule, and what it proves when it finds nothing."""
 

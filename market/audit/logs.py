@@ -6,6 +6,7 @@ from typing import Any, Final, NamedTuple
 
 from sqlalchemy import bindparam, func, select, text
 
+from market.audit.aftermath import check_disputes
 from market.audit.checkpoints import check_checkpoints
 from market.audit.findings import Finding
 from market.audit.reading import Log, findings_in, read_log
@@ -18,7 +19,7 @@ from market.base.tables import JsonText
 from market.base.work import Snapshot
 from market.ledger.posting import refund_key
 from market.ledger.tables import postings, transactions
-from market.orders.tables import orders, receipts
+from market.orders.tables import orders, receipts, refunds
 from market.protocol.proving import LogReport
 from market.sessions.tables import sessions
 
@@ -37,6 +38,11 @@ _ORDERS: Final = Sql(
 _RECEIPTS: Final = Sql(
     select(receipts.c.id, receipts.c.order_id, receipts.c.outcome, receipts.c.receipt)
     .join_from(orders, receipts, receipts.c.order_id == orders.c.id)
+    .where(_is_asked)
+)
+_PARTS: Final = Sql(
+    select(refunds.c.receipt_id, refunds.c.amount_minor)
+    .join_from(orders, refunds, refunds.c.order_id == orders.c.id)
     .where(_is_asked)
 )
 _house = postings.alias("house")
@@ -123,9 +129,16 @@ def prove_log(snapshot: Snapshot, *, session_id: str, tokens: Sequence[str] = ()
         *_check_end(stream, session_id, log, is_closed=closed_at is not None),
         *_check_orders(rows, log.told),
         *_check_movements(moved, log.told, rfc3339(closed_at) if closed_at else None),
-        *check_receipts(signed, rows, log.hashes),
+        *check_receipts(signed, rows, log.hashes, _parts(snapshot, session_id)),
+        *check_disputes(snapshot, session_id, log.told, is_closed=closed_at is not None),
     ]
     return ProvenLog(log.report, findings)
+
+
+def _parts(snapshot: Snapshot, session_id: str) -> dict[str, int]:
+    """What went back by each refund of a session's orders, by its receipt."""
+    rows = snapshot.all(_PARTS, session_id=session_id)
+    return {row.receipt_id: row.amount_minor for row in rows}
 
 
 def _movements(snapshot: Snapshot, session_id: str, rows: Iterable[Any]) -> list[Any]:

@@ -30,6 +30,9 @@ _is_rightful = or_(
             and_(_reason == "order.refund", _minor < 0, _is_paid),
         ),
     ),
+    # Its seller's bond stands in for the wallet, and may keep some of what was earned.
+    and_(accounts.c.kind == "bond", _reason == "order.refund", _owner == orders.c.seller_id),
+    and_(_reason.like("bond.%"), _owner == orders.c.seller_id),
 )
 _WRONGFUL: Final = Sql(
     select(transactions.c.id, _reason, orders.c.id.label("order_id"), _minor, _owner)

@@ -28,13 +28,19 @@ def read_receipts(
 
 
 def check_receipts(
-    claims: Iterable[ReceiptClaims], orders: Mapping[str, Any], hashes: Mapping[int, Set[str]]
+    claims: Iterable[ReceiptClaims],
+    orders: Mapping[str, Any],
+    hashes: Mapping[int, Set[str]],
+    parts: Mapping[str, int],
 ) -> list[Finding]:
-    """Return where receipts disagree with their order's row, or with the log's hashes."""
+    """Return where receipts disagree with their order's row, or with the log's hashes.
+
+    ``parts``: what went back by each refund, by its receipt.
+    """
     findings: list[Finding] = []
     for receipt in claims:
         is_said = _said(receipt)
-        is_so = _is_so(receipt, orders[receipt.order_id])
+        is_so = _is_so(receipt, orders[receipt.order_id], parts.get(receipt.receipt_id, 0))
         findings += [
             _finding(receipt.receipt_id, f"it says {name} {is_said[name]}, the order {is_so[name]}")
             for name in is_said
@@ -48,7 +54,7 @@ def check_receipts(
 
 def _said(receipt: ReceiptClaims) -> dict[str, Any]:
     return {
-        "outcome": "settled" if receipt.outcome == "refunded" else receipt.outcome,
+        "outcome": receipt.outcome,
         "session_id": receipt.session_id,
         "buyer_id": receipt.buyer_id,
         "seller_id": receipt.seller_id,
@@ -68,9 +74,11 @@ def _said(receipt: ReceiptClaims) -> dict[str, Any]:
     }
 
 
-def _is_so(receipt: ReceiptClaims, order: Any) -> dict[str, Any]:
+def _is_so(receipt: ReceiptClaims, order: Any, refunded_minor: int) -> dict[str, Any]:
+    # Refunds and disputes leave the state as it is.
+    is_later = receipt.outcome in ("refunded", "resolved")
     return {
-        "outcome": order.state,
+        "outcome": receipt.outcome if is_later else order.state,
         "session_id": order.session_id,
         "buyer_id": order.buyer_id,
         "seller_id": order.seller_id,
@@ -85,8 +93,8 @@ def _is_so(receipt: ReceiptClaims, order: Any) -> dict[str, Any]:
         "fee_minor": order.fee_minor,
         "referral_minor": order.referral_minor,
         "returned_minor": order.returned_minor,
-        # A receipt of the settlement was true when it was issued, before the refund.
-        "refunded_minor": order.refunded_minor if receipt.outcome == "refunded" else 0,
+        # Each is for its own part; that of the settlement is older than any.
+        "refunded_minor": refunded_minor,
         "first_offset": order.first_offset,
     }
 

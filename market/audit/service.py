@@ -5,8 +5,9 @@ from typing import Final
 
 from sqlalchemy import bindparam, func, or_, select
 
-from market import ledger, orders, trust
+from market import ledger, orders
 from market.audit import allowances, money
+from market.audit.aftermath import aftermath
 from market.audit.effects import unfounded
 from market.audit.findings import MAX_FINDINGS, Finding, from_lines
 from market.audit.holds import overdue
@@ -18,6 +19,7 @@ from market.base.work import Snapshot
 from market.orders.tables import orders as order_rows
 from market.orders.tables import receipts
 from market.sessions.tables import sessions
+from market.trust import batches as trust_batches
 
 PAGE: Final = 200
 """Sessions whose ids are read at once."""
@@ -66,7 +68,7 @@ _DOUBLED: Final = Sql(
         func.min(receipts.c.id).label("first"),
         func.max(receipts.c.id).label("last"),
     )
-    .where(receipts.c.outcome != "refunded")
+    .where(receipts.c.outcome != "refunded", receipts.c.outcome != "resolved")
     .group_by(receipts.c.order_id)
     .having(func.count() > 1)
     .limit(MAX_FINDINGS)
@@ -92,12 +94,13 @@ def _checks(snapshot: Snapshot) -> Iterator[list[Finding]]:
     yield money.escrows(snapshot)
     yield overdue(snapshot)
     yield money.strays(snapshot)
+    yield aftermath(snapshot)
     yield wrongful(snapshot)
     yield money.mandate_counters(snapshot)
     yield allowances.unallowed(snapshot)
     yield allowances.windows(snapshot)
     yield from_lines("orders", orders.check(snapshot))
-    yield from_lines("trust", trust.check(snapshot))
+    yield from_lines("trust", trust_batches.check(snapshot))
     yield _uncounted(snapshot)
     yield _unowned(snapshot)
     yield _doubled(snapshot)

@@ -33,7 +33,8 @@ class Movement(NamedTuple):
 class Told:
     """One order as its log tells it. ``digest`` is that of all chunks, "" without any.
 
-    ``wrong_turns``: what happened to it after it had ended (V7: endings absorb).
+    ``wrong_turns``: what happened to it after it had ended (V7: endings absorb). ``disputes``: what
+    each gave back, None while it is not resolved.
     """
 
     state: str = ""
@@ -44,6 +45,7 @@ class Told:
     digest: str = ""
     movements: list[Movement] = field(default_factory=list)
     wrong_turns: list[str] = field(default_factory=list)
+    disputes: dict[str, int | None] = field(default_factory=dict)
 
 
 def hear(told: dict[str, Told], event: Event) -> None:
@@ -62,6 +64,10 @@ def hear(told: dict[str, Told], event: Event) -> None:
     if event.kind in _PAYING:
         order.movements += _paid(order, event)
     order.movements += movements_of(event, order.fee_minor)
+    if event.kind == "dispute.opened":
+        order.disputes[str(event.body.get("dispute_id"))] = None
+    elif event.kind == "dispute.resolved":
+        order.disputes[str(event.body.get("dispute_id"))] = _whole(event, "refund_minor")
     if event.kind == "delivery.chunk":
         order.chunks += 1
         order.units += _whole(event, "units")
@@ -70,6 +76,9 @@ def hear(told: dict[str, Told], event: Event) -> None:
 
 def movements_of(event: Event, fee_minor: int) -> list[Movement]:
     """Return the movements that an event announces, of an order that was charged this fee."""
+    if "fee_returned_minor" in event.body:
+        # Before refunds came in parts, one gave the whole fee back.
+        fee_minor = _whole(event, "fee_returned_minor")
     house = {"order.refund": -fee_minor}
     moved = [
         Movement(reason, _whole(event, amount), house.get(reason, 0), event.recorded_at)

@@ -124,22 +124,23 @@ class Settings:
             )
         if not 0 <= self.fee_basis_points <= 10_000:
             raise BadSettings(f"{PREFIX}FEE_BASIS_POINTS must be from 0 to 10000")
+        self._check_least()
+        if self.store and urlsplit(self.store).scheme != "postgresql":
+            raise BadSettings(f"{PREFIX}STORE must be empty or a postgresql:// address")
+        if self.mode == "production":
+            self._refuse_sandbox()
+        if not 0 < self.long_poll_seconds <= 60:
+            raise BadSettings(f"{PREFIX}LONG_POLL_SECONDS must be above 0 and at most 60")
+        if not self.issuer:
+            object.__setattr__(self, "issuer", f"http://{self.host}:{self.port}")
+
+    def _check_least(self) -> None:
         for name in ("bond_orders", "bond_cool_off_seconds"):
             if getattr(self, name) < 0:
                 raise BadSettings(f"{PREFIX}{name.upper()} must not be below 0")
         for name in _AT_LEAST_ONE:
             if getattr(self, name) < 1:
                 raise BadSettings(f"{PREFIX}{name.upper()} must be at least 1")
-        if self.store and urlsplit(self.store).scheme != "postgresql":
-            raise BadSettings(f"{PREFIX}STORE must be empty or a postgresql:// address")
-        if self.mode == "production":
-            self._refuse_sandbox()
-        if self.mode == "production" and self.anchors_by_one:
-            raise BadSettings(f"{PREFIX}ANCHORS_BY_ONE must be false in production")
-        if not 0 < self.long_poll_seconds <= 60:
-            raise BadSettings(f"{PREFIX}LONG_POLL_SECONDS must be above 0 and at most 60")
-        if not self.issuer:
-            object.__setattr__(self, "issuer", f"http://{self.host}:{self.port}")
 
     def _refuse_sandbox(self) -> None:
         """Let no door of the sandbox stay open in production."""
@@ -147,6 +148,8 @@ class Settings:
             raise BadSettings(f"{PREFIX}SIGNUP_GRANT_MINOR must be 0 in production")
         if self.open_streams:
             raise BadSettings(f"{PREFIX}OPEN_STREAMS must be false in production")
+        if self.anchors_by_one:
+            raise BadSettings(f"{PREFIX}ANCHORS_BY_ONE must be false in production")
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str], **overrides: Any) -> "Settings":

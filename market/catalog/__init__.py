@@ -9,7 +9,7 @@ decoded, schemas compiled) is kept in memory. A service is *listed*, *withdrawn*
 An *offer* is the standing price; a *quote* is the market's signed price for one input of one
 buyer, with an expiry, and is *redeemed* by at most one order. *Search* ranks by text, trust and
 price, and shows the parts of every score (``ranking``). A *counter-offer* is a lower price that a
-buyer names for a quote's work; the seller answers with an offer of its own, or not (``negotiating``).
+buyer names for a quote's work; the seller answers with a signed offer, or not (``negotiating``).
 """
 
 from market.catalog.caps import (

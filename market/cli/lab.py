@@ -12,7 +12,7 @@ from market.cli.failures import BROKEN, INTERRUPTED, Failure, reported
 from market.cli.labtelling import Meter, print_report
 from market.cli.options import json_option
 from market.cli.output import emit, hint, silence
-from market.lab import ALGORITHMS, ATTACKS, Cell, Plan, Played, Report
+from market.lab import ALGORITHMS, ATTACKS, COMPARED, Cell, Plan, Played, Report
 
 SCALE: Final = 0.2
 SEEDS: Final = 3
@@ -43,7 +43,7 @@ class Names(click.ParamType[tuple[str, ...]]):
 
 @click.command()
 @click.option(
-    "--seed", type=click.IntRange(0, 2**31), default=1, show_default=True, help="The first seed."
+    "--seed", type=click.IntRange(0, 2**31 - 1), default=1, show_default=True, help="The first seed."
 )
 @click.option(
     "--seeds",
@@ -61,8 +61,8 @@ class Names(click.ParamType[tuple[str, ...]]):
 @click.option(
     "--algorithms",
     type=Names(tuple(ALGORITHMS)),
-    default=tuple(ALGORITHMS),
-    help=f"Some of {', '.join(ALGORITHMS)}.  [default: all]",
+    default=COMPARED,
+    help=f"Some of {', '.join(ALGORITHMS)}.  [default: {','.join(COMPARED)}]",
 )
 @click.option(
     "--scale",

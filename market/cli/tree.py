@@ -74,6 +74,16 @@ WALLET: Final = _group(
         "ledger": Lazy("market.cli.wallet:ledger", "List every change of a wallet."),
     },
 )
+MANDATE: Final = _group(
+    "mandate",
+    "Let buyers spend for you, within limits.",
+    {
+        "give": Lazy("market.cli.mandate:give", "Let a buyer spend within limits."),
+        "list": Lazy("market.cli.mandate:list_mandates", "List mandates, newest first."),
+        "show": Lazy("market.cli.mandate:show", "Show what one allows, and what was spent."),
+        "revoke": Lazy("market.cli.mandate:revoke", "End one; what is held stays held."),
+    },
+)
 IDENTITY: Final = _group(
     "identity",
     "Make, show and change keys.",
@@ -100,6 +110,16 @@ TRUST: Final = _group(
     "trust",
     "Look into scores, and put their rule to the test.",
     {
+        "show": Lazy("market.cli.trust:show", "Explain a seller's score in plain words."),
+        "recompute": Lazy(
+            "market.cli.recompute:recompute", "Reckon every score anew, and compare."
+        ),
+        "anchors": Lazy("market.cli.trust:anchors", "List the buyers whose word is taken."),
+        "propose": Lazy("market.cli.trust:propose", "Propose an anchor (overseers)."),
+        "confirm": Lazy("market.cli.trust:confirm", "Confirm another overseer's proposal."),
+        "revoke": Lazy("market.cli.trust:revoke", "Take an anchor away, at once (overseers)."),
+        "rings": Lazy("market.cli.trust:rings", "List groups that look closed (overseers)."),
+        "batch": Lazy("market.cli.trust:batch", "Weigh all facts anew now (overseers)."),
         "lab": Lazy("market.cli.lab:lab", "Attack simulated markets; compare trust rules."),
     },
 )
@@ -115,6 +135,7 @@ ROOT: Final = _group(
         "session": SESSION,
         "seller": SELLER,
         "wallet": WALLET,
+        "mandate": MANDATE,
         "identity": IDENTITY,
         "why": Lazy("market.cli.why:why", "Tell why a seller's buyers bought, or did not."),
         "export": Lazy("market.cli.export:export", "Write a run's facts as Parquet."),

@@ -16,13 +16,14 @@ from market.lab.frames import days_frame, ranks_frame
 from market.lab.measures import MEASURES
 from market.lab.plan import DAYS, Plan
 from market.lab.play import Cell, Played, play
-from market.lab.rankers import ALGORITHMS, OWN
+from market.lab.rankers import ALGORITHMS, COMPARED, OWN
 from market.lab.report import Figure, Judged, Report, Row, judge, report
 from market.lab.running import cells_of, expected_orders, processors, run
 
 __all__ = [
     "ALGORITHMS",
     "ATTACKS",
+    "COMPARED",
     "DAYS",
     "MEASURES",
     "OWN",

@@ -107,7 +107,7 @@ class ExitScam(Attack):
 
     def begin(self, uow: UnitOfWork) -> None:
         """Turn the defectors."""
-        best = self.town.ranking[: self.town.plan.shown]
+        best = self.town.ranking[: self.town.plan.top]
         self.defectors = self.chance.sample(best, self.town.plan.sized(self.count))
         for seller in self.defectors:
             seller.quality, seller.is_attacker = 0.0, True

@@ -37,7 +37,7 @@ MEASURES: Final[dict[str, Measure]] = {
         "what the attackers own at the end more than before, XTS: sales less fees and purchases",
     ),
     "top": Measure(
-        "top days", "part", "part of these days with an attacker among the sellers shown first",
+        "top days", "part", "part of these days with an attacker among the first (10 of 120)",
     ),
     "rho": Measure(
         "rho", "number",
@@ -130,7 +130,7 @@ class Diary:
                     [one.quality for one in town.ranking],
                 ),
                 attacker_on_top=is_on
-                and any(one.is_attacker for one in town.ranking[: town.plan.shown]),
+                and any(one.is_attacker for one in town.ranking[: town.plan.top]),
                 victim=_mean([self._percentile(places[one]) for one in victims]),
             )
         )

@@ -22,6 +22,9 @@ from market.protocol.signing import SigningKey
 PURSE_MINOR: Final = 10**13
 """What each buyer starts with: more than it can spend."""
 
+OVERSEERS: Final = ("overseer-1", "overseer-2")
+"""The two who name the anchors."""
+
 _PURPOSES: Final = {claims: typ for typ, claims in CLAIMS.items()}
 _SCHEMA: Final[dict[str, Any]] = {
     "type": "object",
@@ -81,6 +84,11 @@ class Buyer:
 def key_of(seed: int, name: str) -> SigningKey:
     """Return the key that belongs to a name under this seed."""
     return SigningKey.from_seed(hashlib.sha256(f"lab:{seed}:{name}".encode()).digest())
+
+
+def overseer_ids(seed: int) -> tuple[str, ...]:
+    """Return who may enter as an overseer under this seed: a market's settings name them."""
+    return tuple(key_of(seed, name).kid for name in OVERSEERS)
 
 
 def enter(uow: UnitOfWork, *, seed: int, name: str, kind: AgentKind) -> Agent:

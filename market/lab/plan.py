@@ -7,9 +7,11 @@ import msgspec
 DAYS: Final = 120
 """Days of a market in full size; those of the attacks are set for this many."""
 
+SHOWN: Final = 10
+"""How many sellers a buyer looks at, in a market of any size: the first, or as many by chance."""
+
 _ATTACK_DAY: Final = 30
 _EXIT_DAY: Final = 70
-_LEAST_SHOWN: Final = 4
 _LEAST_ANCHORS: Final = 5
 
 
@@ -49,9 +51,9 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         return self.sized(150, least=6)
 
     @property
-    def shown(self) -> int:
-        """How many sellers a buyer looks at: the first of the ranking, or as many by chance."""
-        return self.sized(10, least=_LEAST_SHOWN)
+    def top(self) -> int:
+        """How many sellers are the best: 10 of 120."""
+        return self.sized(10)
 
     @property
     def attack_day(self) -> int:

@@ -26,10 +26,10 @@ from market.base.store import Store
 from market.base.work import UnitOfWork
 from market.lab.attacks import ATTACKS
 from market.lab.measures import Day, Diary, Rank
-from market.lab.people import key_of, wealth
+from market.lab.people import overseer_ids, wealth
 from market.lab.plan import Plan
 from market.lab.rankers import ALGORITHMS
-from market.lab.town import OVERSEERS, Town
+from market.lab.town import Town
 from market.lab.trading import Deal, Outcome, close_late, honest_deal, trade
 from market.protocol.ids import Ids
 
@@ -73,7 +73,7 @@ def play(cell: Cell, tell: Tell = lambda orders: None) -> Played:
             synchronous="normal",
             fee_basis_points=FEE_BASIS_POINTS,
             queue_limit=1_000_000,
-            overseer_ids=tuple(key_of(cell.seed, name).kid for name in OVERSEERS),
+            overseer_ids=overseer_ids(cell.seed),
             log_level="error",
         )
         shutil.copy(_empty_store(), sqlite_path(settings))

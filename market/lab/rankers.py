@@ -10,9 +10,10 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from market import trust
+from market import catalog, orders, trust
 from market.base.store import Store
 from market.lab.trading import Outcome
+from market.trust import batches
 
 OWN: Final = trust.RULE
 """The name of the market's own rule."""
@@ -40,8 +41,27 @@ class Own(Ranker):
         """Do nothing: the rooms have recorded the facts."""
 
     def scores(self, seller_ids: Sequence[str]) -> dict[str, float]:
-        """Return what a search in this market would rank by."""
+        """Let the day's batch be made, and return what a search in this market would rank by."""
+        if self._store.read_now(batches.is_due):
+            prepared = self._store.read_now(batches.prepare)
+            self._store.write_now(batches.put, prepared=prepared)
         return self._store.read_now(trust.scores, seller_ids=list(seller_ids))
+
+
+class Gated(Own):
+    """The market's own rule with its gates shut: bonds, order caps, and the freeze after a fall.
+
+    They wait for a typical order, which a market's chores look for; the other rules, and the own
+    one beside them, are compared without.
+    """
+
+    def scores(self, seller_ids: Sequence[str]) -> dict[str, float]:
+        """Look what a typical order costs, and return what a search would rank by."""
+        typical = self._store.read_now(orders.typical_order)
+        if typical is not None:
+            currency = self._store.settings.currency
+            self._store.write_now(catalog.set_order_limits, currency=currency, **typical._asdict())
+        return super().scores(seller_ids)
 
 
 class Counted(Ranker):
@@ -140,8 +160,12 @@ def _normal(row: Mapping[str, int]) -> dict[str, float]:
 
 ALGORITHMS: Final[dict[str, Callable[[Store, Sequence[str]], Ranker]]] = {
     OWN: lambda store, anchors: Own(store),
+    "gated": lambda store, anchors: Gated(store),
     "mean": lambda store, anchors: Counted(prior=0),
     "beta": lambda store, anchors: Counted(prior=1),
     "eigentrust": lambda store, anchors: EigenTrust(anchors),
 }
 """Every algorithm by the name that ``--algorithms`` knows."""
+
+COMPARED: Final = (OWN, "mean", "beta", "eigentrust")
+"""Those that are compared unless others are named."""

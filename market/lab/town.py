@@ -8,14 +8,19 @@ from typing import Final
 
 from market import catalog
 from market.base.work import UnitOfWork
-from market.lab.people import Buyer, Seller, enter, fund, list_service, vouch_for
-from market.lab.plan import Plan
+from market.lab.people import (
+    OVERSEERS,
+    Buyer,
+    Seller,
+    enter,
+    fund,
+    list_service,
+    vouch_for,
+)
+from market.lab.plan import SHOWN, Plan
 
 EXPLORING: Final = 0.1
 """The part of orders for which the buyer takes any seller at all."""
-
-OVERSEERS: Final = ("overseer-1", "overseer-2")
-"""The two who name the anchors."""
 
 TYPICAL_MINOR: Final = 10_000_000
 """What a typical order costs: 10 XTS."""
@@ -115,7 +120,7 @@ class Town:
         """
         if self._choices.random() < EXPLORING:
             return self._choices.choice(self.sellers)
-        shown: Sequence[Seller] = self.ranking[: self.plan.shown]
+        shown: Sequence[Seller] = self.ranking[:SHOWN]
         if self._choices.random() < 0.5:
             places = self._choices.sample(range(len(self.ranking)), len(shown))
             shown = [self.ranking[place] for place in sorted(places)]

@@ -7,7 +7,7 @@ a service has its orders for ``HOLDS``; after that, the next one who tells it.
 from datetime import timedelta
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import bindparam, case, literal_column, select
+from sqlalchemy import ColumnElement, bindparam, case, literal_column, select
 
 from market.base.sql import Sql, upsert
 from market.base.tables import UtcDateTime
@@ -17,7 +17,7 @@ from market.orders.tables import referrals
 HOLDS: Final = timedelta(days=30)
 """How long after a recommendation its receiver's orders are put down to it."""
 
-_since = literal_column("excluded.told_at") - referrals.c.told_at
+_since: Final[ColumnElement[int]] = literal_column("excluded.told_at") - referrals.c.told_at
 _is_over = _since > literal_column(str(HOLDS // timedelta(microseconds=1)))
 _TELL: Final = Sql(
     upsert(

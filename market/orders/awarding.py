@@ -42,6 +42,7 @@ def award(
     """
     refund_minor = min(refund_minor, stake_of(row))
     reason = f"dispute: {words}"
+    receipt_id = None
     if row.state == "delivered":
         given = _end_delivered(uow, row, found, reason, refund_minor)
     elif refund_minor:
@@ -50,8 +51,8 @@ def award(
         )
     else:
         given = GivenBack(0, 0)
-        _issue_resolved(uow, row, reason)
-    close(uow, row, found, Resolution(by, words, given.refunded_minor, given.owed_minor))
+        receipt_id = _issue_resolved(uow, row, reason)
+    close(uow, row, found, Resolution(by, words, *given, receipt_id))
 
 
 def _end_delivered(
@@ -81,8 +82,8 @@ def _end_delivered(
     return GivenBack(voided_minor, 0)
 
 
-def _issue_resolved(uow: UnitOfWork, row: Any, reason: str) -> None:
-    """Give both a receipt for a dispute about a settled order that moved nothing."""
+def _issue_resolved(uow: UnitOfWork, row: Any, reason: str) -> str:
+    """Give both a receipt for a dispute about a settled order that moved nothing; return its id."""
     receipt_id = uow.new_id("rcp")
     issue(
         uow,
@@ -104,3 +105,4 @@ def _issue_resolved(uow: UnitOfWork, row: Any, reason: str) -> None:
     }
     for agent_id in (row.buyer_id, row.seller_id):
         inbox.deliver(uow, agent_id=agent_id, kind="receipt.issued", body=message)
+    return receipt_id

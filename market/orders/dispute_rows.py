@@ -85,12 +85,16 @@ _RELEASE: Final = Sql(
 
 
 class Resolution(NamedTuple):
-    """Who decided a dispute, why, and what moved or is owed now."""
+    """Who decided a dispute, why, and what moved or is owed now.
+
+    ``receipt_id``: the receipt for one that moved nothing; any movement has its own.
+    """
 
     by: Decider
     words: str
     refunded_minor: int = 0
     owed_minor: int = 0
+    receipt_id: str | None = None
 
 
 def find(snapshot: Snapshot, *, dispute_id: str) -> Any:
@@ -219,7 +223,7 @@ def close(uow: UnitOfWork, row: Any, found: Any, resolution: Resolution) -> None
         WrongDisputeState: it was resolved before.
     """
     move(found.state, "lapse")
-    by, words, refunded_minor, owed_minor = resolution
+    by, words, refunded_minor, owed_minor, receipt_id = resolution
     uow.run(
         _RESOLVE,
         dispute_id=found.id,
@@ -238,6 +242,7 @@ def close(uow: UnitOfWork, row: Any, found: Any, resolution: Resolution) -> None
         "refunded_minor": refunded_minor,
         "owed_minor": owed_minor,
         "currency": row.currency,
+        "receipt_id": receipt_id,
     }
     note(uow, row, NewEvent("dispute.resolved", MARKET, body, row.id))
     message = {"order_id": row.id, "session_id": row.session_id, **body}

@@ -143,7 +143,8 @@ def _paid(row: Any) -> str:
     if row.returned_minor:
         parts.append(f"{Money(row.returned_minor, money)} of the hold went back")
     if row.refunded_minor:
-        parts.append(f"{Money(row.refunded_minor, money)} was refunded in {row.refunds} parts")
+        in_parts = f" in {row.refunds} parts" if row.refunds > 1 else ""
+        parts.append(f"{Money(row.refunded_minor, money)} was refunded{in_parts}")
     if row.owed_minor:
         parts.append(f"the seller owes {Money(row.owed_minor, money)} more")
     return "; ".join(parts) + "."

@@ -149,7 +149,9 @@ def _record(uow: UnitOfWork, row: Any, ending: Ending, captured_minor: int) -> N
         service_id=row.service_id,
         seller_id=row.seller_id,
         buyer_id=row.buyer_id,
-        amount_minor=captured_minor,
+        # Of a failed order nothing was paid: what counts is what it would have cost.
+        amount_minor=row.amount_minor if ending == "failed" else captured_minor,
+        currency=row.currency,
         # A delivery is complete by its deadline or refused, so what settles was on time.
         is_on_time=True if ending == "settled" else None,
     )

@@ -158,7 +158,8 @@ KINDS: Final[dict[str, Kind]] = {
     ),
     "dispute.resolved": Kind(
         "using", "order", "market",
-        "dispute_id, decided_by, decision, refund_minor, refunded_minor, owed_minor, currency",
+        "dispute_id, decided_by, decision, refund_minor, refunded_minor, owed_minor, currency, "
+        "receipt_id",
     ),
     "control.requested": Kind(
         None, "order", "market", "action, scope, reason, text, answer_by"

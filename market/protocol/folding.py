@@ -144,6 +144,15 @@ def _released(folded: Folded, event: Event) -> None:
         order.fee_minor = whole_in(event, "fee_minor")
 
 
+def _refunded(folded: Folded, event: Event) -> None:
+    """A part went back; the parts add up."""
+    order = _order(folded, event)
+    if order is not None:
+        order.refunded_minor += whole_in(event, "refunded_minor")
+        order.receipt_id = name_in(event, "receipt_id") or order.receipt_id
+        order.reason = words_in(event, "reason") or order.reason
+
+
 def _delivered(folded: Folded, event: Event) -> None:
     order = _order(folded, event)
     if order is None:
@@ -334,7 +343,7 @@ _TAKES: Final[dict[str, Callable[[Folded, Event], None]]] = {
     "order.settled": _moved,
     "order.cancelled": _cancelled,
     "order.failed": _moved,
-    "order.refunded": _moved,
+    "order.refunded": _refunded,
     "delivery.chunk": _delivered,
     "delivery.completed": _moved,
     "approval.requested": _asked,

@@ -136,9 +136,10 @@ def _told(events: list[Event]) -> dict[str, Any]:
 
 def _settled(issued: Event) -> dict[str, Any]:
     """Return what the event says that names the receipt."""
-    names = ("refunded_minor",) if issued.kind == "order.refunded" else _AMOUNTS
+    is_later = issued.kind in ("order.refunded", "dispute.resolved")
+    names = ("refunded_minor",) if is_later else _AMOUNTS
     told = {name: issued.body.get(name) for name in (*names, "currency")}
-    outcome = issued.kind.removeprefix("order.")
+    outcome = issued.kind.partition(".")[2]
     return {**told, "outcome": outcome, "order_id": issued.order_id}
 
 

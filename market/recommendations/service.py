@@ -89,7 +89,7 @@ def send(
         commitment=signed.token,
     )
     view = _found(uow, recommendation_id)
-    _refer(uow, caller, order, view, [recipient[agent_id] for agent_id in new])
+    _refer(uow, caller, view, [recipient[agent_id] for agent_id in new])
     _deliver(uow, claims, view)
     _note(uow, order, view)
     return view
@@ -138,16 +138,14 @@ def _recipients(uow: UnitOfWork, caller: Caller, to: list[str]) -> dict[str, Age
 
 
 def _refer(
-    uow: UnitOfWork, caller: Caller, order: Any, view: RecommendationView, new: list[AgentView]
+    uow: UnitOfWork, caller: Caller, view: RecommendationView, new: list[AgentView]
 ) -> None:
-    """Let a share that the seller may promise come to the caller, from strangers' orders alone.
+    """Let the share that a seller may promise come to the caller, from strangers' orders alone.
 
-    Not from the orders of those who act for the caller's principal, and none to the seller's own.
+    Those who act for the caller's principal are none. The seller's own people cannot be the
+    caller: they buy nothing from it, and hold no receipt.
     """
-    seller = identity.agent(uow, agent_id=order.seller_id)
     own = {caller.agent_id, caller.principal_id} - {None}
-    if own & {seller.id, seller.principal_id}:
-        return
     for recipient in new:
         if not own & {recipient.id, recipient.principal_id}:
             orders.refer(

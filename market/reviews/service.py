@@ -82,6 +82,8 @@ def post(uow: UnitOfWork, *, caller: Caller, signed: Signed[ReviewClaims]) -> Re
         seller_id=order.seller_id,
         buyer_id=order.buyer_id,
     )
+    if claims.verdict == "bad":
+        orders.freeze_if_failing(uow, seller_id=order.seller_id)
     _note(uow, order, kept)
     return _view(kept)
 
@@ -112,6 +114,8 @@ def _repeated(first: Any, claims: ReviewClaims) -> ReviewView:
 def _check(uow: UnitOfWork, caller: Caller, order: Any, claims: ReviewClaims) -> None:
     if order.receipt_id is None:
         raise OrderNotEnded(f"The order is {order.state}; wait for its receipt.", state=order.state)
+    if order.redo_of is not None:
+        raise NothingToReview("It delivers another order again: review that one.")
     receipts = orders.receipts_of(uow, caller=caller, order_id=order.id)
     if claims.receipt_id not in {receipt.id for receipt in receipts}:
         raise ReceiptMismatch("Name the receipt of this order.", receipt_id=claims.receipt_id)

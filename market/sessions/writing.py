@@ -12,6 +12,7 @@ from market.base.streams import Producer
 from market.base.work import UnitOfWork
 from market.protocol.canonical import NotCanonical, canonical, canonical_plain, sha256_text
 from market.protocol.events import KINDS, Audience, Kind, Stage
+from market.protocol.secrets import may_hold_secret, without_secrets
 from market.protocol.wire import Appended, Decision, WriteEvent, WriteEvents
 from market.sessions.checkpoints import CHECKPOINT_EVERY, Mark, sign
 from market.sessions.errors import (
@@ -154,21 +155,22 @@ def put_events(
     for event in events:
         kind = KINDS[event.kind]
         encode = canonical_plain if event.kind in _PLAIN else _canonical
-        text = encode(
-            {
-                "actor_id": event.actor_id,
-                "audience": event.audience or kind.audience,
-                "body": event.body,
-                "id": f"{session_id}:{offset}",
-                "kind": event.kind,
-                "offset": offset,
-                "order_id": event.order_id,
-                "prev_hash": prev_hash,
-                "recorded_at": recorded_at,
-                "session_id": session_id,
-                "stage": event.stage or kind.stage,
-            }
-        )
+        members = {
+            "actor_id": event.actor_id,
+            "audience": event.audience or kind.audience,
+            "body": event.body,
+            "id": f"{session_id}:{offset}",
+            "kind": event.kind,
+            "offset": offset,
+            "order_id": event.order_id,
+            "prev_hash": prev_hash,
+            "recorded_at": recorded_at,
+            "session_id": session_id,
+            "stage": event.stage or kind.stage,
+        }
+        text = encode(members)
+        if kind.writer != "market" and may_hold_secret(text):
+            text = encode({**members, "body": without_secrets(event.body)})
         _check_length(text)
         prev_hash = sha256_text(text)
         data.append(text[:-1] + b',"hash":"' + prev_hash.encode() + b'"}')

@@ -9,23 +9,51 @@ together. A *batch* fixes these weights every few minutes. A *standing* is a sel
 every fact; its *score* is computed from it on reading (``scoring``). Whoever holds the facts gets
 the same numbers.
 
-Trust asks nobody: it is told.
+Trust asks nobody: it is told. What weighs all facts at once (``batches``, ``recount``) knows polars
+and is entered by itself.
 """
 
+from market.trust.anchors import (
+    anchor,
+    confirm_anchor,
+    list_anchors,
+    propose_anchor,
+    revoke_anchor,
+)
+from market.trust.errors import (
+    AnchorNotFound,
+    AnchorNotProposed,
+    NotABuyer,
+    SecondOverseerNeeded,
+)
+from market.trust.publishing import FactLimit, batch, facts_page, list_rings, list_standings
 from market.trust.recording import record, record_price_change
 from market.trust.scoring import RULE, FactKind, Score, Standing, memory_of, score_of
-from market.trust.service import check, report, scores, standing
+from market.trust.service import report, scores, standing
 
 __all__ = [
     "RULE",
+    "AnchorNotFound",
+    "AnchorNotProposed",
     "FactKind",
+    "FactLimit",
+    "NotABuyer",
     "Score",
+    "SecondOverseerNeeded",
     "Standing",
-    "check",
+    "anchor",
+    "batch",
+    "confirm_anchor",
+    "facts_page",
+    "list_anchors",
+    "list_rings",
+    "list_standings",
     "memory_of",
+    "propose_anchor",
     "record",
     "record_price_change",
     "report",
+    "revoke_anchor",
     "score_of",
     "scores",
     "standing",

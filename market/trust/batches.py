@@ -6,7 +6,7 @@ buyer's word weighs, and the day from which ages count. It is made on a snapshot
 under it like those that come later. This module knows polars: the door of the room leaves it out.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
 
@@ -18,6 +18,7 @@ from market.base.sql import Sql, insert, upsert
 from market.base.work import Snapshot, UnitOfWork
 from market.trust import tables
 from market.trust.anchors import anchor_ids, last_act
+from market.trust.comparing import Gathered, differing
 from market.trust.recording import count_late
 from market.trust.recount import FACTS, Recount, Reference, frame_of, recount
 from market.trust.rings import find_rings
@@ -196,6 +197,11 @@ def facts_of(snapshot: Snapshot) -> pl.DataFrame:
     return frame_of(snapshot.all(_FACTS))
 
 
+def gathered(snapshot: Snapshot) -> Gathered:
+    """Return a store's facts, what they are weighed under, and the standings that it keeps."""
+    return Gathered(facts_of(snapshot), reference_of(snapshot), kept_frame(snapshot, STANDINGS))
+
+
 def check(snapshot: Snapshot) -> list[str]:
     """Return a sentence for each kept row that is not what the facts amount to.
 
@@ -224,22 +230,6 @@ def kept_frame(snapshot: Snapshot, kept: Kept) -> pl.DataFrame:
     )
     rows = snapshot.all(kept.read)
     return pl.DataFrame(rows, schema=schema, orient="row").sort(kept.keys)
-
-
-def differing(kept: pl.DataFrame, found: pl.DataFrame, keys: Sequence[str]) -> list[str]:
-    """Return a sentence for every row that two frames of the same columns do not have alike."""
-    both = kept.join(found, on=keys, how="full", suffix="_found", coalesce=True)
-    sentences = []
-    for row in both.sort(keys).iter_rows(named=True):
-        whom = " and ".join(str(row[key]) for key in keys)
-        parts = [
-            f"{name} is {row[name]}, the facts say {row[f'{name}_found']}"
-            for name in kept.columns
-            if name not in keys and row[name] != row[f"{name}_found"]
-        ]
-        if parts:
-            sentences.append(f"{whom}: {'; '.join(parts)}")
-    return sentences
 
 
 def _differences(snapshot: Snapshot, kept: Kept, found: pl.DataFrame, what: str) -> list[str]:

@@ -71,8 +71,13 @@ def frame_of(rows: Iterable[Sequence[Any]]) -> pl.DataFrame:
     return pl.DataFrame(list(rows), schema=FACTS, orient="row")
 
 
-def recount(facts: pl.DataFrame, reference: Reference) -> Recount:
-    """Return what these facts amount to under the batch that ``reference`` describes."""
+def recount(
+    facts: pl.DataFrame, reference: Reference, *, buyers: pl.DataFrame | None = None
+) -> Recount:
+    """Return what these facts amount to under the batch that ``reference`` describes.
+
+    ``buyers`` are given where the facts do not tell them: published facts, which hide who bought.
+    """
     facts = facts.sort("number")
     own = facts.filter(pl.col("is_own") == 1).select("subject_id").unique()
     facts = facts.join(own, on="subject_id", how="anti", maintain_order="left")
@@ -86,7 +91,8 @@ def recount(facts: pl.DataFrame, reference: Reference) -> Recount:
         pl.col("good_micro", "bad_micro", "spend_micro", "praise", "blame").sum()
     )
     vouched = vouched_sellers(sums, reference.anchors)
-    buyers = weighed_buyers(sums, vouched, reference.anchors)
+    if buyers is None:
+        buyers = weighed_buyers(sums, vouched, reference.anchors)
     pairs = _pairs(now, facts)
     standings = _counts(facts, now)
     for part in (_long(_spoken(pairs, buyers)), _last(then, buyers), _since(now, then, buyers)):
@@ -98,7 +104,7 @@ def recount(facts: pl.DataFrame, reference: Reference) -> Recount:
         standings=standings.select(
             "seller_id", *[pl.col(name).fill_null(0).cast(INT) for name in Standing._fields]
         ).sort("seller_id"),
-        sellers=_sellers(_spoken(sums, buyers), vouched, standings),
+        sellers=_sellers(_spoken(sums, buyers), vouched, known),
         orders=then,
     )
 
@@ -227,7 +233,7 @@ def _sellers(spoken: pl.DataFrame, vouched: pl.DataFrame, known: pl.DataFrame) -
         (pl.col("calibration_micro").sum() // pl.len().cast(INT)).alias("calibration_micro"),
     )
     names = [f"{kind}_{what}" for kind in KINDS for what in ("voices", "weight")]
-    sellers = known.select("seller_id").join(counted, on="seller_id", how="left")
+    sellers = known.select("seller_id").unique().join(counted, on="seller_id", how="left")
     sellers = sellers.join(vouched, on="seller_id", how="left")
     return sellers.select(
         "seller_id",

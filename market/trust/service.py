@@ -138,8 +138,3 @@ def _event(row: Any) -> TrustEventView:
         currency=row.currency,
         day=row.recorded_at.date().isoformat(),
     )
-
-
-def check(snapshot: Snapshot) -> list[str]:
-    """Return one sentence for each seller whose kept standing is not what its facts amount to."""
-    return []

@@ -37,14 +37,15 @@ class OrderFacts:
     fee_minor: int = 0
     returned_minor: int = 0
     refunded_minor: int = 0
+    fee_returned_minor: int = 0
     units_delivered: int = 0
     chunk_indexes: list[int] = field(default_factory=list)
     receipt_ids: list[str] = field(default_factory=list)
 
     @property
     def kept_fee_minor(self) -> int:
-        """What the market keeps: with a refund it gives its fee back."""
-        return 0 if self.refunded_minor else self.fee_minor
+        """What the market keeps: of what is refunded it gives its fee back."""
+        return self.fee_minor - self.fee_returned_minor
 
 
 class StageFacts(NamedTuple):
@@ -243,6 +244,8 @@ def _apply(order: OrderFacts, event: Event) -> None:
         order.units_delivered += body["units"]
     elif event.kind == "order.refunded":
         order.refunded_minor += body["refunded_minor"]
+        # Before refunds came in parts, one gave everything back.
+        order.fee_returned_minor += body.get("fee_returned_minor", order.fee_minor)
         order.receipt_ids.append(body["receipt_id"])
     elif event.kind in _ENDINGS:
         order.state = _ENDINGS[event.kind]

@@ -76,7 +76,7 @@ async def test_a_body_that_is_no_json_is_malformed(buyer: Agent, content: bytes)
         ("/v1/sessions", b'{"need": "hidden \\u202e"}', "need"),
         ("/v1/sessions", b'{"need": "x", "labels": {"Bad Key": "x"}}', "labels"),
         ("/v1/sessions", b'{"need": "x", "labels": {"key": 1}}', "labels[...]"),
-        ("/v1/faucet", b'{"agent_id": "x", "amount_minor": 1, "currency": "XTS"}', "agent_id"),
+        ("/v1/recommendations", b'{"commitment": 5}', "commitment"),
         (f"/v1/orders/{AN_ORDER}/chunks", b'{"index": -1, "units": 0, "output": {}}', "index"),
         (f"/v1/orders/{AN_ORDER}/chunks", b'{"index": 0, "units": 1.5, "output": {}}', "units"),
         (f"/v1/orders/{AN_ORDER}/chunks", b'{"index": "0", "units": 1, "output": {}}', "index"),

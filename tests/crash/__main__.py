@@ -37,6 +37,8 @@ def main(kills: int, store: str, seed: int) -> None:
             total.merge(asyncio.run(crash(opened, kills=part, seed=seed, say=to_stderr)))
     for line in table(total):
         click.echo(line)
+    for refusal, number in total.refused.most_common():
+        to_stderr(f"refused {number} times: {refusal}")
     for violation in total.violations:
         click.echo(f"✗ {violation.fault}: {violation.what}")
     raise SystemExit(BROKEN if total.violations else 0)
@@ -48,6 +50,7 @@ def table(figures: Figures) -> list[str]:
     rows = {f"kills of {victim}": number for victim, number in sorted(figures.kills.items())}
     rows["orders acknowledged"] = acknowledged["place"]
     rows["other requests acknowledged"] = acknowledged.total() - acknowledged["place"]
+    rows["requests refused"] = figures.refused.total()
     rows["in doubt"] = figures.in_doubt
     rows["in doubt, and carried out"] = figures.done_unanswered
     rows |= {name: figures.faults[fault] for fault, name in ZEROES.items()}

@@ -36,6 +36,7 @@ class Figures:
 
     kills: Counter[str] = field(default_factory=Counter)
     acknowledged: Counter[str] = field(default_factory=Counter)
+    refused: Counter[str] = field(default_factory=Counter)
     in_doubt: int = 0
     done_unanswered: int = 0
     faults: Counter[str] = field(default_factory=Counter)
@@ -52,6 +53,7 @@ class Figures:
         """Take in another run's."""
         self.kills += other.kills
         self.acknowledged += other.acknowledged
+        self.refused += other.refused
         self.in_doubt += other.in_doubt
         self.done_unanswered += other.done_unanswered
         self.add(other.violations)
@@ -117,8 +119,12 @@ class Store:
                 process.stop()
                 figures.add(examine(self._place))
         for person in people.persons.values():
+            asks = person.witness.asks
             figures.acknowledged.update(
-                ask.kind.split()[0] for ask in person.witness.asks if ask.answer is not None
+                ask.kind.split()[0] for ask in asks if ask.answer is not None
+            )
+            figures.refused.update(
+                f"{ask.kind.split()[0]}: {ask.refusal}" for ask in asks if ask.refusal
             )
 
     async def _round(self, figures: Figures) -> list[Violation]:

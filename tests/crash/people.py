@@ -31,9 +31,17 @@ FATES: Final = (
 REFUNDABLE: Final = {"refund": "within-window", "refund_window_seconds": 3_600}
 OVERSEER: Final = SigningKey.generate()
 SETTINGS: Final = {
-    "accept_window_seconds": 1, "overseer_ids": OVERSEER.kid, "log_level": "error",
-}  # fmt: skip
-"""Deadlines so short that holds expire while the market lies dead, and while it recovers."""
+    "accept_window_seconds": 1,
+    "bond_orders": 0,
+    "log_level": "error",
+    "overseer_ids": OVERSEER.kid,
+}
+"""Deadlines so short that holds expire while the market lies dead, and while it recovers. What its
+sellers owe then would freeze them, or ask for bonds: so there are new ones in every life.
+"""
+
+SHOPS: Final = 8
+"""Services that people buy from: the newest."""
 
 
 class Person(NamedTuple):
@@ -78,8 +86,6 @@ class People:
 
     async def settle_in(self, url: str) -> None:
         """Register, publish, fund, allow: everything before the first purchase."""
-        for number in range(2):
-            self._know(f"seller-{number}", "seller")
         boss = self._know("boss", "principal")
         self._know("warden", "overseer", key=OVERSEER)
         for number in range(6):
@@ -88,8 +94,7 @@ class People:
         await self.connect(url, patience_seconds=30.0)
         for person in self.persons.values():
             await self._register(person)
-        for seller, seconds in zip(self.of_kind("seller"), (1, 2), strict=True):
-            await self._publish(seller, seconds)
+        await self._open_shops()
         for buyer in self.of_kind("buyer"):
             await self._fund(buyer, START_MINOR)
             session = await self._create(buyer, "session", lambda market, key: market.open_session(
@@ -103,7 +108,7 @@ class People:
         """Buy, deliver, write and fund until the market is gone."""
         doings = [self._shop(buyer) for buyer in self.of_kind("buyer") for _ in range(JOURNEYS)]
         doings += [self._write(buyer) for buyer in self.of_kind("buyer")]
-        doings += [self._come_and_give()]
+        doings += [self._come_and_give(), self._open_shops()]
         await asyncio.gather(*(self._until_gone(doing) for doing in doings))
 
     async def _until_gone(self, doing: Any) -> None:
@@ -113,7 +118,7 @@ class People:
     async def _shop(self, buyer: Person) -> None:
         while True:
             fate = self._chance.choice(FATES)
-            service = self._chance.choice(self.services)
+            service = self._chance.choice(self.services[-SHOPS:])
             quote = await self._create(buyer, "quote", lambda market, key, at=service: (
                 market.ask_quote(at.id, PAGES, idempotency_key=key)
             ))  # fmt: skip
@@ -202,11 +207,23 @@ class People:
         while True:
             await self._fund(self._chance.choice(self.of_kind("buyer")), 500_000)
             stranger = f"stranger-{len(self.persons)}"
-            person = self._know(stranger, "buyer")
-            issuer = self.client("warden").url
-            self._clients[stranger] = MarketClient(issuer, person.key, patience_seconds=0.001)
-            await self._register(person)
+            await self._enter(self._know(stranger, "buyer"))
             await asyncio.sleep(0.1)
+
+    async def _open_shops(self) -> None:
+        """Two new sellers enter and publish, one in more of a hurry than the other."""
+        for seconds in (1, 2):
+            seller = self._know(f"seller-{len(self.of_kind('seller'))}", "seller")
+            await self._enter(seller)
+            await self._publish(seller, seconds)
+
+    async def _enter(self, person: Person) -> None:
+        """Register somebody new, in the middle of things."""
+        warden = self.client("warden")
+        self._clients[person.witness.handle] = MarketClient(
+            warden.url, person.key, patience_seconds=warden.patience_seconds
+        )
+        await self._register(person)
 
     def _know(
         self,
@@ -248,7 +265,8 @@ class People:
             service = await self._create(seller, "publish", lambda market, key, body=body: (
                 market.create("/v1/services", ServiceView, body, key)
             ))  # fmt: skip
-            self.services.append(service)
+            if service is not None:
+                self.services.append(service)
 
     async def _fund(self, buyer: Person, amount_minor: int) -> None:
         warden = self.persons["warden"]

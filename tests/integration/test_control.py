@@ -30,7 +30,7 @@ from market.protocol.wire import (
     WriteEvents,
 )
 from market.sessions import writing
-from tests.factories import Party, Town, build_town, enter, mandate, manifest
+from tests.factories import Party, Town, build_town, decision, enter, mandate, manifest
 from tests.workers import Hold, somebody_waits, two_workers
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from market import catalog, chores, identity, inbox, ledger, orders
+from market import catalog, chores, identity, inbox, ledger, mandates, orders
 from market.base.clock import Clock, ManualClock
 from market.base.errors import InsufficientScope, NotFound
 from market.base.settings import Settings
@@ -78,6 +78,13 @@ async def failed(town: Town, **changes: Any) -> OrderView:
     return await town.store.write(
         orders.fail, caller=town.seller.caller, order_id=order.id, reason="I cannot"
     )
+
+
+async def frozen(town: Town) -> None:
+    """Let the seller fail until it is frozen."""
+    for _ in range(2):
+        await failed(town)
+    assert (await limits(town)).frozen_since is not None
 
 
 async def overseer(store: Store) -> Party:
@@ -380,7 +387,7 @@ async def test_a_refund_that_neither_covers_moves_nothing(town: Town):
 async def test_a_seller_that_fails_is_frozen_and_shown_as_such(town: Town):
     """T5: after a fall the short memory lets nothing but small orders through."""
     await typical(town.store)
-    await failed(town)
+    await frozen(town)
 
     shown = await limits(town)
     report = await town.store.read(catalog.trust_report, service_id=town.service.id)
@@ -394,7 +401,7 @@ async def test_a_seller_that_fails_is_frozen_and_shown_as_such(town: Town):
 
 async def test_a_frozen_seller_has_three_small_orders_at_a_time(town: Town):
     await typical(town.store)
-    await failed(town)
+    await frozen(town)
     placed = [await town.place() for _ in range(3)]
 
     with pytest.raises(catalog.SellerFrozen) as refused:
@@ -410,7 +417,7 @@ async def test_a_frozen_seller_has_three_small_orders_at_a_time(town: Town):
 async def test_of_many_racing_orders_a_frozen_seller_gets_three(town: Town):
     """T5: the count holds against orders that are placed at once."""
     await typical(town.store)
-    await failed(town)
+    await frozen(town)
     quotes = [await town.quote() for _ in range(8)]
 
     orders_left = iter(quotes)
@@ -421,7 +428,7 @@ async def test_of_many_racing_orders_a_frozen_seller_gets_three(town: Town):
 
 async def test_three_good_orders_in_a_row_end_a_freeze(town: Town):
     await typical(town.store)
-    await failed(town)
+    await frozen(town)
     await town.settled()
     await town.settled()
     assert (await limits(town)).frozen_since is not None
@@ -435,7 +442,7 @@ async def test_three_good_orders_in_a_row_end_a_freeze(town: Town):
 
 async def test_a_failure_in_between_begins_the_count_anew(town: Town):
     await typical(town.store)
-    await failed(town)
+    await frozen(town)
     await town.settled()
     await town.settled()
     await failed(town)
@@ -448,10 +455,15 @@ async def test_an_order_that_is_never_approved_gives_its_place_back(
     store: Store, clock: ManualClock
 ):
     """The count of a frozen seller's orders survives those that it never hears of."""
-    principal = await enter(store, "boss", "principal")
+    principal = await enter(store, "house", "principal")
     town = await build_town(store, principal=principal)
     await typical(store)
-    await failed(town)
+    given = await mandate(principal, town.buyer)
+    for _ in range(2):
+        await failed(town, mandate_id=given.id)
+    await store.write(
+        mandates.revoke, caller=principal.caller, mandate_id=given.id, reason="another comes"
+    )
     given = await mandate(principal, town.buyer, approval_over_minor=1)
 
     for _ in range(4):
@@ -465,7 +477,7 @@ async def test_an_order_that_is_never_approved_gives_its_place_back(
 
 async def test_an_overseer_lifts_a_freeze_and_says_why(town: Town):
     await typical(town.store)
-    await failed(town)
+    await frozen(town)
     watch = await overseer(town.store)
 
     shown = await town.store.write(
@@ -480,7 +492,7 @@ async def test_an_overseer_lifts_a_freeze_and_says_why(town: Town):
 
 
 async def test_nobody_else_lifts_a_freeze(town: Town):
-    await failed(town)
+    await frozen(town)
 
     for party in (town.seller, town.buyer):
         with pytest.raises(InsufficientScope):

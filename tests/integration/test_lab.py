@@ -8,9 +8,10 @@ import pytest
 
 from market import catalog, ledger, orders, reviews
 from market.base.clock import Clock, ManualClock
+from market.base.settings import Settings
 from market.base.store import Store
 from market.lab import ATTACKS, OWN, Cell, Plan, Played, play, run
-from market.lab.people import PURSE_MINOR
+from market.lab.people import PURSE_MINOR, overseer_ids
 from market.lab.play import BEGIN
 from market.lab.town import Town
 from market.lab.trading import Deal, Fate, close_late, trade
@@ -24,6 +25,13 @@ SMALL = Plan(scale=0.1, days=60)
 @pytest.fixture
 def clock() -> Clock:
     return ManualClock(BEGIN)
+
+
+@pytest.fixture(params=["sqlite_settings", "postgres_settings"])
+def settings(request: pytest.FixtureRequest) -> Settings:
+    """Those of a fresh market, once on each database, that know the lab's overseers."""
+    fresh: Settings = request.getfixturevalue(request.param)
+    return fresh.with_(overseer_ids=overseer_ids(1))
 
 
 @pytest.fixture
@@ -118,14 +126,13 @@ def test_a_sybil_ring_gets_less_under_the_markets_rule_than_under_the_mean(
     assert own < mean / 2
 
 
-def test_a_sybil_ring_loses_money_under_the_markets_rule(sybil: dict[str, Played]):
-    """T2: what it costs to get in is more than what it brings."""
+def test_a_sybil_ring_earns_less_under_the_markets_rule(sybil: dict[str, Played]):
+    """T2: praise of its own costs it the fee, and brings it little."""
     own, mean = (one.figures["profit"] for one in sybil.values())
 
     assert own is not None
     assert mean is not None
-    assert own < 0
-    assert own < mean
+    assert own < mean / 2
 
 
 @pytest.mark.parametrize("attack", sorted(ATTACKS))
@@ -185,9 +192,8 @@ def test_a_buyer_takes_the_first_that_is_shown_half_of_the_time(store: Store, to
     chosen = [town.choose() for _ in range(4_000)]
 
     assert town.ranking == town.sellers
-    # One in ten takes any of the 5; of the others, half see it among the first 4, and half among 4
-    # by chance, where it is missing once in five times.
-    expected = 0.1 / 5 + 0.9 * (0.5 * 0.5 + 0.5 * 0.8 * 0.5)
+    # All 5 are shown, either way; one order in ten takes any of them.
+    expected = 0.1 / 5 + 0.9 / 2
     assert chosen.count(town.ranking[0]) / len(chosen) == pytest.approx(expected, abs=0.03)
 
 

@@ -24,7 +24,7 @@ from market.protocol.wire import (
     WriteEvent,
     WriteEvents,
 )
-from tests.factories import Party, Town, build_town, enter, mandate
+from tests.factories import Party, Town, build_town, decision, enter, mandate
 from tests.workers import Hold, somebody_waits, two_workers
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)

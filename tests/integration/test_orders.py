@@ -17,7 +17,7 @@ from market.protocol.commitments import (
     ReceiptClaims,
 )
 from market.protocol.wire import AnswerControl, AskSupport, Chunk, Control, OpenSession, PlaceOrder
-from tests.factories import Town, build_town, digest_of, enter, mandate, race
+from tests.factories import Town, build_town, decision, digest_of, enter, mandate, race
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 PRICE = 400_000

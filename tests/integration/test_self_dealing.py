@@ -18,7 +18,7 @@ from market.protocol.commitments import (
     ReviewClaims,
 )
 from market.protocol.wire import AskQuote, AskSupport, Fund, OrderView, ReviewView, ServiceView
-from tests.factories import PAGES, Party, Town, build_town, enter, manifest
+from tests.factories import PAGES, Party, Town, build_town, enter, mandate, manifest
 
 
 @pytest.fixture
@@ -85,7 +85,7 @@ async def test_a_principal_cannot_lend_its_money_to_anothers_buyer(store: Store)
     signed = house.signs(
         MandateClaims,
         exp=seconds_of(store.clock.now()) + 60,
-        jti="front",
+        jti="for-the-front",
         buyer_id=front.id,
         currency="XTS",
         limits=Limits(),
@@ -106,7 +106,7 @@ async def test_an_agent_keeps_its_principal_for_life(store: Store):
         aud=store.settings.issuer,
         iat=seconds_of(now),
         exp=seconds_of(now) + 60,
-        jti="again",
+        jti="once-again",
         jwk=errand.key.public.jwk,
         handle="errand",
         kind="buyer",
@@ -184,7 +184,11 @@ async def test_a_buyers_principal_does_not_review_in_its_place(store: Store):
     """T6: one order, one voice: that of the buyer."""
     house = await enter(store, "house", "principal")
     town = await build_town(store, principal=house)
-    order = await town.settled()
+    given = await mandate(house, town.buyer)
+    order = await town.place(mandate_id=given.id)
+    await town.deliver(order, 0, units=4)
+    await town.complete(order)
+    order = await town.accept(order)
     caller = house.caller._replace(scopes=frozenset({"review", "read"}))
 
     with pytest.raises(orders.OrderNotFound):

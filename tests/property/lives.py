@@ -1,5 +1,6 @@
-"""Lives of orders at random, for the laws: two buyers (one under a mandate), a seller with a service
-per call and one per unit, an overseer, and time that jumps.
+"""Lives of orders at random, for the laws: buyers, a seller, an overseer, and time that jumps.
+
+One buyer is under a mandate; the seller has a service per call and one per unit.
 """
 
 import asyncio
@@ -23,7 +24,7 @@ from market.ledger.tables import accounts, unfolded_postings
 from market.protocol.commitments import DeliveryClaims, ManifestClaims, OrderClaims
 from market.protocol.events import Action
 from market.protocol.ids import Ids
-from market.protocol.money import share
+from market.protocol.pricing import split
 from market.protocol.wire import (
     AskQuote,
     AskSupport,
@@ -209,7 +210,8 @@ class Lives(RuleBasedStateMachine):
             now = self.now(at)
             whole = now.amount_minor if now.state in orders.ENDED else 0
             assert now.captured_minor + now.returned_minor == whole
-            assert now.fee_minor == share(now.captured_minor, FEE_BASIS_POINTS)
+            due = split(now.captured_minor, fee_basis_points=FEE_BASIS_POINTS)
+            assert now.fee_minor == due.fee_minor
             assert now.refunded_minor in (0, now.captured_minor)
 
     @invariant()

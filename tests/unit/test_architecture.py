@@ -16,7 +16,13 @@ ROOMS = sorted(
     path.parent for path in MARKET if path.name == "errors.py" and path.parent.name != "base"
 )
 KNOWS_LITESTAR = ("market/faces/", "market/app.py", "bench/servers.py")
-KNOWS_POLARS = ("market/analytics/", "market/lab/frames.py")
+TRUST_BATCH = (
+    "batches", "columns", "comparing", "outcomes", "published", "recount", "rings", "weighing",
+)  # fmt: skip
+KNOWS_POLARS = (
+    "market/analytics/", "market/lab/frames.py",
+    *(f"market/trust/{name}.py" for name in TRUST_BATCH),
+)
 MAX_LINES = 400
 MAX_FUNCTION_LINES = 60
 LARGE = {
@@ -117,7 +123,7 @@ def test_only_faces_and_the_composition_know_the_web_framework():
     assert importing(others, "litestar") == []
 
 
-def test_only_analytics_knows_polars_and_nobody_the_object_mapper():
+def test_only_analytics_and_the_trust_batch_know_polars_and_nobody_the_object_mapper():
     others = [path for path in MARKET if not name_of(path).startswith(KNOWS_POLARS)]
     assert importing(others, "polars") == []
     assert importing(SOURCES, "sqlalchemy.orm") == []

@@ -133,9 +133,9 @@ def test_a_plan_in_full_size_is_that_of_the_manual_and_shrinks_with_its_scale():
     full, small = Plan(), Plan(scale=0.2, days=60)
 
     assert (full.sellers, full.newcomers, full.buyers, full.anchors) == (100, 20, 300, 15)
-    assert (full.orders_a_day, full.shown, full.attack_day, full.exit_day) == (150, 10, 30, 70)
+    assert (full.orders_a_day, full.top, full.attack_day, full.exit_day) == (150, 10, 30, 70)
     assert (small.sellers, small.newcomers, small.buyers, small.anchors) == (20, 4, 60, 5)
-    assert (small.orders_a_day, small.shown, small.attack_day, small.exit_day) == (30, 4, 15, 35)
+    assert (small.orders_a_day, small.top, small.attack_day, small.exit_day) == (30, 2, 15, 35)
 
 
 def test_newcomers_enter_one_by_one_and_early_enough_to_be_known():

@@ -29,7 +29,9 @@ INPUTS: dict[str, dict[str, Any]] = {
 def order_of(name: str, request: dict[str, Any]) -> Order:
     manifest = load_manifest(SAMPLES[name].manifest)
     known: dict[str, Any] = dict.fromkeys(OrderView.__struct_fields__, 0)
-    return Order(OrderView(**(known | {"input": request, "units": manifest.units_of(request)})))
+    units = manifest.units_of(request)
+    said = {"input": request, "units": units, "terms": manifest.terms(units)}
+    return Order(OrderView(**(known | said)))
 
 
 def deliver(name: str, request: dict[str, Any]) -> list[Chunk]:

@@ -2,12 +2,16 @@
 
 from typing import Final, NamedTuple
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import bindparam, func, select
 
+from market.base.errors import QuotaExceeded
 from market.base.sql import Sql, upsert
 from market.base.streams.errors import BadProducer, ProducerFenced, ProducerGap
 from market.base.streams.tables import producers
 from market.base.work import UnitOfWork
+
+MAX_PRODUCERS: Final = 1_000
+"""Producers that one log remembers."""
 
 
 class Producer(NamedTuple):
@@ -33,6 +37,13 @@ _KEEP_PRODUCER: Final = Sql(
 )
 
 
+_COUNT: Final = Sql(
+    select(func.count().label("total"))
+    .select_from(producers)
+    .where(producers.c.stream_id == bindparam("stream_id"))
+)
+
+
 class Known(NamedTuple):
     """The latest request of a producer that was appended, and where its entries ended."""
 
@@ -42,9 +53,21 @@ class Known(NamedTuple):
 
 
 def known(uow: UnitOfWork, *, stream_id: str, producer_id: str) -> Known | None:
-    """Return what is remembered of a producer, or None before its first request."""
+    """Return what is remembered of a producer, or None before its first request.
+
+    Raises:
+        QuotaExceeded: it would be one more than a log remembers.
+    """
     row = uow.one(_PRODUCER, stream_id=stream_id, producer_id=producer_id)
-    return None if row is None else Known(*row)
+    if row is not None:
+        return Known(*row)
+    if uow.one(_COUNT, stream_id=stream_id).total >= MAX_PRODUCERS:
+        raise QuotaExceeded(
+            f"A log remembers at most {MAX_PRODUCERS} producers.",
+            quota="producers",
+            limit=MAX_PRODUCERS,
+        )
+    return None
 
 
 def is_repeat(producer: Producer, latest: Known | None) -> bool:

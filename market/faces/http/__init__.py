@@ -25,6 +25,7 @@ from market.faces.http.checkpoints import CheckpointController
 from market.faces.http.delegations import DelegationController
 from market.faces.http.desk import Desk
 from market.faces.http.disk import Disk
+from market.faces.http.disputes import AftermathController, DisputeController
 from market.faces.http.documents import make_documents
 from market.faces.http.doors import Doorkeeper
 from market.faces.http.feed import FeedController
@@ -45,6 +46,7 @@ from market.faces.http.reviews import ReviewController
 from market.faces.http.services import QuoteController, ServiceController
 from market.faces.http.sessions import SessionController
 from market.faces.http.sockets import SocketController
+from market.faces.http.trust import TrustController
 from market.faces.http.wallet import FaucetController, WalletController
 from market.faces.http.watching import keep_watch
 
@@ -85,7 +87,10 @@ _CONTROLLERS: tuple[type[Controller], ...] = (
     FeedController,
     OrderController,
     ReceiptController,
+    AftermathController,
+    DisputeController,
     ReviewController,
+    TrustController,
     RecommendationController,
     InboxController,
     MemoryController,

@@ -25,6 +25,8 @@ _SECURITY: Final[tuple[Header, ...]] = (
     (b"x-content-type-options", b"nosniff"),
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
     (b"referrer-policy", b"no-referrer"),
+    # A server that finds none says what it is itself.
+    (b"server", b"market"),
 )
 
 

@@ -31,6 +31,7 @@ class BargainingController(Controller):
         "/quotes/{quote_id:str}/counter",
         refuses=(403, 404, 409, 410),
         location="/v1/counters/{id}",
+        scopes=("order",),
     )
     async def counter_quote(
         self,
@@ -45,7 +46,7 @@ class BargainingController(Controller):
             once, orders.counter_quote, caller=caller, quote_id=quote_id, request=request
         )
 
-    @get("/counters")
+    @get("/counters", scopes=("read",))
     async def list_counters(
         self,
         caller: NamedDependency[Caller],
@@ -59,7 +60,7 @@ class BargainingController(Controller):
             catalog.counter_offers, caller=caller, state=state or "", cursor=cursor, limit=limit
         )
 
-    @get("/counters/{counter_id:str}", refuses=(404,))
+    @get("/counters/{counter_id:str}", refuses=(404,), scopes=("read",))
     async def read_counter(
         self,
         counter_id: FromPath[CounterId],
@@ -69,7 +70,12 @@ class BargainingController(Controller):
         """Say what became of a counter-offer."""
         return await store.read(catalog.counter_offer, caller=caller, counter_id=counter_id)
 
-    @post("/counters/{counter_id:str}/answer", status=200, refuses=(403, 404, 409, 410))
+    @post(
+        "/counters/{counter_id:str}/answer",
+        status=200,
+        refuses=(403, 404, 409, 410),
+        scopes=("order",),
+    )
     async def answer_counter(
         self,
         counter_id: FromPath[CounterId],
@@ -89,7 +95,12 @@ class BargainingController(Controller):
         )
         return orders.unless_refused(answered)
 
-    @post("/counters/{counter_id:str}/decline", status=200, refuses=(403, 404, 409))
+    @post(
+        "/counters/{counter_id:str}/decline",
+        status=200,
+        refuses=(403, 404, 409),
+        scopes=("order",),
+    )
     async def decline_counter(
         self,
         counter_id: FromPath[CounterId],

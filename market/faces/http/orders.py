@@ -138,7 +138,7 @@ class OrderController(Controller):
             orders.complete, caller=caller, order_id=order_id, signed=signed
         )
 
-    @post("/{order_id:str}/release", status=200, refuses=(403, 404, 409))
+    @post("/{order_id:str}/release", status=200, refuses=(403, 404, 409), scopes=("order",))
     async def release_payment(
         self,
         order_id: FromPath[OrderId],
@@ -186,7 +186,7 @@ class OrderController(Controller):
         caller: NamedDependency[Caller],
         store: NamedDependency[Store],
     ) -> SupportView:
-        """Have the service's own policy answer at once: its status, or a refund."""
+        """Have the service's own policy answer at once: status, explain, redo or refund."""
         return await store.write_once(
             once, orders.support, caller=caller, order_id=order_id, request=request
         )

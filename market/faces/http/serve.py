@@ -24,9 +24,6 @@ from market.faces.http.desk import Desk
 START_SECONDS: Final = 30.0
 DRAIN_SECONDS: Final = 5.0
 _BACKLOG: Final = 1024
-_CONNECTIONS: Final = 2 * limits.STREAMS
-"""How many may be open at once. Granian accepts no more, and so this is above what the streams can
-take: were it not, waiting readers would shut everybody else out."""
 
 
 class CannotServe(RuntimeError):
@@ -59,7 +56,7 @@ async def serving(
 def raise_file_limit() -> None:
     """Let this process hold every connection that it would accept, as far as the system allows."""
     now, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = _CONNECTIONS + _BACKLOG
+    wanted = limits.CONNECTIONS + _BACKLOG
     allowed = wanted if most == resource.RLIM_INFINITY else min(wanted, most)
     if now != resource.RLIM_INFINITY and now < allowed:
         resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, most))
@@ -96,6 +93,8 @@ def _uvicorn(app: Litestar, host: str, port: int) -> _Uvicorn:
             server_header=False,
             lifespan="off",
             backlog=_BACKLOG,
+            limit_concurrency=limits.CONNECTIONS,
+            timeout_keep_alive=limits.IDLE_SECONDS,
             ws_max_size=2 * limits.FRAME,
             ws_max_queue=4,
             h11_max_incomplete_event_size=limits.HEADER_BYTES,
@@ -111,9 +110,12 @@ def _granian(app: Litestar, host: str, port: int) -> Granian:
         port=port,
         interface=Interfaces.ASGINL,
         http=HTTPModes.http1,
-        http1_settings=HTTP1Settings(max_buffer_size=limits.HEADER_BYTES),
+        http1_settings=HTTP1Settings(
+            max_buffer_size=limits.HEADER_BYTES,
+            header_read_timeout=1_000 * limits.HEADER_SECONDS,
+        ),
         backlog=_BACKLOG,
-        backpressure=_CONNECTIONS,
+        backpressure=limits.CONNECTIONS,
         log_enabled=False,
         log_access=False,
     )
