@@ -134,6 +134,13 @@ POLICIES: Final[dict[str, type[Policy]]] = {
 }
 """The built-in policies by the name that scenarios use."""
 
+ADVERSARIES: Final = {
+    "sybil-reviewer": "buyer_agents.adversaries:SybilReviewer",
+    "wash-trader": "buyer_agents.adversaries:WashTrader",
+    "bad-mouther": "buyer_agents.adversaries:BadMouther",
+}
+"""Policies of buyers who mean harm, by name: they are loaded where a story asks for them."""
+
 
 def policy_named(name: str, **params: Any) -> Policy:
     """Return the policy called ``name``, made with ``params``.
@@ -150,12 +157,12 @@ def policy_named(name: str, **params: Any) -> Policy:
 def _policy_class(name: str) -> Any:
     if name in POLICIES:
         return POLICIES[name]
-    module_name, colon, class_name = name.partition(":")
+    module_name, colon, class_name = ADVERSARIES.get(name, name).partition(":")
     if not colon:
-        near = difflib.get_close_matches(name, POLICIES, n=1)
+        near = difflib.get_close_matches(name, [*POLICIES, *ADVERSARIES], n=1)
         hint = f"; did you mean {near[0]!r}?" if near else "."
         raise UnknownPolicy(
-            f"no policy {name!r}{hint} Built in are {', '.join(POLICIES)};"
+            f"no policy {name!r}{hint} Built in are {', '.join([*POLICIES, *ADVERSARIES])};"
             " one of your own is named 'package.module:Class'"
         )
     try:

@@ -62,13 +62,12 @@ class Market(Litestar):
         if scope["type"] == "lifespan":
             await super().__call__(scope, receive, send)
             return
-        call = cast("Scope", scope)
-        is_streams = scope["type"] == ScopeType.HTTP and call["path"].startswith(streams.PREFIX)
+        is_streams = scope["type"] == ScopeType.HTTP and scope["path"].startswith(streams.PREFIX)
         app = self._streams if is_streams else super().__call__
         await self._porch.let_in(
             self.state.desk,
             cast("ASGIApp", app),
-            call,
+            scope,
             cast("Receive", receive),
             cast("Send", send),
         )

@@ -191,7 +191,7 @@ CHORES: Final = (
     Chore("runs.answer", 1, answer_unheard),
     Chore("presence.sweep", 1, sweep_presence),
     Chore("house.fold", 1, fold_house),
-    Chore("limits.renew", 60, renew_order_limits),
+    Chore("limits.renew", 10, renew_order_limits),
     Chore("trust.weigh", 1, weigh_trust),
     Chore("assertions.forget", 60, forget_assertions),
     Chore("delegations.forget", 60, forget_delegations),

@@ -36,7 +36,7 @@ async def open_dispute(town: Town, order: OrderView, reason: str = "other", **mo
         orders.open_dispute,
         caller=town.buyer.caller,
         order_id=order.id,
-        request=OpenDispute(reason=reason, **more),
+        request=OpenDispute(reason=reason, **more),  # type: ignore[arg-type]
     )
 
 
@@ -46,7 +46,7 @@ async def answer(town: Town, dispute: DisputeView, said: str, **more: Any) -> Di
         orders.answer_dispute,
         caller=town.seller.caller,
         dispute_id=dispute.id,
-        request=AnswerDispute(answer=said, **more),
+        request=AnswerDispute(answer=said, **more),  # type: ignore[arg-type]
     )
 
 

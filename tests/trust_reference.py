@@ -16,6 +16,7 @@ from market.trust.scoring import (
     Standing,
     aged,
     halved,
+    heard,
     order_weight,
     parted,
     rounded,
@@ -241,7 +242,7 @@ def calibrate(
         told[buyer][2] += rounded(max(spread, 0.0) * 1e6)
     found = {}
     for buyer, (apart, squares, spread) in told.items():
-        sigma = spread / MICRO + 1.0
+        sigma = spread / MICRO + 0.25
         lean, swing = (apart / MICRO) * (apart / MICRO) / sigma, (squares / MICRO) / sigma - 1.0
         found[buyer] = int(0.6 * 0.6 / max(lean, swing, 0.6 * 0.6) * 20)
     return found
@@ -285,7 +286,7 @@ def place_of(facts: list[Fact]) -> int:
 def adds(
     facts: list[Fact], name: str, buyers: dict[str, Weighed], typical: dict[str, int]
 ) -> tuple[int, int, int]:
-    said = shares(outcome(facts))
+    said = shares(outcome(facts)) if name == "vouched" else heard(outcome(facts))
     if not any(said):
         return 0, 0, 0
     weights = buyers.get(facts[0].buyer_id, Weighed(0, MICRO, MICRO))

@@ -7,13 +7,11 @@ and every waiting reader its entries. Nothing is acknowledged before it is on di
 """
 
 import asyncio
-import fcntl
 import threading
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import Future as ThreadFuture
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from queue import LifoQueue, SimpleQueue
 from random import Random
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar
@@ -27,20 +25,15 @@ from market.base.database import Database, RetryUnit, StoreFailed, StoreFull, op
 from market.base.errors import KeyReused, MarketError, Overloaded, StorageFull
 from market.base.hub import Hub
 from market.base.jobs import Job, as_failure
+from market.base.keys import MERCHANT_KEY, load_signer
 from market.base.once import Once
-from market.base.settings import Settings
+from market.base.settings import BadSettings, Settings
 from market.base.work import Connection, Entry, Snapshot, UnitOfWork
 from market.protocol.ids import Ids
 from market.protocol.signing import SigningKey
 
 MAX_BATCH: Final = 200
 """Units of work in one commit, at most."""
-
-MERCHANT_KEY: Final = "merchant.key"
-"""The file of the P-256 key that signs AP2's checkouts and receipts, for the sellers.
-
-AP2 forbids deterministic signatures there, so Ed25519 would not do.
-"""
 
 MAX_RETRIES: Final = 10
 """How often a unit is tried again after a deadlock or a serialization failure."""
@@ -83,11 +76,15 @@ class Store:
 
         Raises:
             StoreBusy: another process writes this SQLite file.
+            BadSettings: a production market would sign with a key from a standard's examples.
         """
+        signer = load_signer(settings.home)
+        if settings.mode == "production" and signer.kid in _known_to_all():
+            raise BadSettings(f"{settings.home / 'market.key'} is a test key that everybody has")
         clock = clock or SystemClock()
         ids = ids or Ids(lambda: to_micros(clock.now()) // 1_000, Random())  # noqa: S311 - names
         database = open_database(settings)
-        store = cls(settings, database, load_signer(settings.home), clock, ids)
+        store = cls(settings, database, signer, clock, ids)
         store._writer.start()
         return store
 
@@ -393,19 +390,17 @@ class Store:
             raise
 
 
-def load_signer(home: Path, name: str = "market.key", *, curve: str = "Ed25519") -> SigningKey:
-    """Return one of the market's signing keys, made on first use and kept in ``home``."""
-    path = home / name
-    home.mkdir(parents=True, exist_ok=True)
-    with (home / "market.key.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not path.exists():
-            # Whole or not at all: half a key would keep the market from ever starting again.
-            unfinished = home / f"{name}.new"
-            unfinished.unlink(missing_ok=True)
-            SigningKey.generate(curve).save(unfinished)
-            unfinished.rename(path)
-        return SigningKey.load(path)
+_TEST_SEEDS: Final = (
+    "00" * 32,
+    "9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60",
+    "4ccd089b28ff96da9db6c346ec114e0f5b8a319f35aba624da8cf6ed4fb8a6fb",
+    "c5aa8df43f9f837bedb7442f31dcb7b166d38535076f094b85ce3a2e0b4458f7",
+)
+"""Private keys that are printed in RFC 8032 section 7.1 (the second in RFC 8037, too), and none."""
+
+
+def _known_to_all() -> frozenset[str]:
+    return frozenset(SigningKey.from_seed(bytes.fromhex(seed)).kid for seed in _TEST_SEEDS)
 
 
 def _unavailable(failure: BaseException | None = None) -> Overloaded:

@@ -19,6 +19,13 @@ from market.catalog.caps import (
     set_order_limits,
 )
 from market.catalog.contracts import Contract, contract_of, manifest_of, output_checker
+from market.catalog.counters import (
+    counter_offer,
+    counter_offers,
+    counters_due,
+    forget_counters,
+    shown_to,
+)
 from market.catalog.counting import count_open_quotes, count_services
 from market.catalog.errors import (
     AboveMax,
@@ -65,14 +72,9 @@ from market.catalog.negotiating import (
     MAX_OPEN_OF_SELLER,
     MAX_ROUNDS,
     answer_counter,
-    counter_offer,
-    counter_offers,
-    counters_due,
     decline_counter,
     expire_counter,
-    forget_counters,
     make_counter,
-    shown_to,
 )
 from market.catalog.quotes import (
     KEEP_UNUSED,

@@ -6,20 +6,19 @@ the same manifest, which carries the seller's signature within the market's. An 
 quoted amount ends the bargaining: the manifest's price is signed, and nobody pays more (S9).
 """
 
-from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any, Final, Literal
 
 import msgspec
-from sqlalchemy import bindparam, case, delete, func, select, update
+from sqlalchemy import bindparam, case, func, select, update
 
 from market import trust
 from market.base.caller import Caller, Signed
 from market.base.clock import EPOCH, rfc3339, seconds_of
-from market.base.paging import decode_cursor, page_of
 from market.base.sql import PerDialect, Sql, insert, insert_ignore
 from market.base.tables import UtcDateTime
-from market.base.work import Snapshot, UnitOfWork
+from market.base.work import UnitOfWork
+from market.catalog.counters import view
 from market.catalog.errors import (
     BadCounter,
     BuyersOnly,
@@ -35,11 +34,11 @@ from market.catalog.errors import (
     TooManyCounters,
     TooManyRounds,
 )
-from market.catalog.quotes import KEEP_UNUSED, MAX_FORGOTTEN, read_terms
+from market.catalog.quotes import read_terms
 from market.catalog.tables import counters, quotes, services
 from market.protocol.canonical import digest
 from market.protocol.commitments import QUOTE, OfferClaims, QuoteClaims
-from market.protocol.wire import CounterState, CounterView, MakeCounter, Page
+from market.protocol.wire import CounterState, CounterView, MakeCounter
 
 MAX_ROUNDS: Final = 5
 """Counter-offers over one piece of work, from its first quote on."""
@@ -47,10 +46,6 @@ MAX_ROUNDS: Final = 5
 MAX_OPEN_OF_BUYER: Final = 20
 MAX_OPEN_OF_SELLER: Final = 200
 """Counter-offers of a buyer, and to a seller, that may wait for an answer at once."""
-
-MAX_DUE: Final = 100
-LAST_ID: Final = "ctr_z"
-"""Greater than every id of a counter-offer: where a list that begins with the newest starts."""
 
 _QUOTE: Final = Sql(select(quotes).where(quotes.c.id == bindparam("quote_id")))
 _OFFERED: Final = Sql(
@@ -64,20 +59,6 @@ _ROUNDS: Final = Sql(
         func.coalesce(func.max(counters.c.round), 0).label("last"),
         func.coalesce(func.max(_open), 0).label("is_open"),
     ).where(counters.c.root_id == bindparam("root_id"))
-)
-
-
-_FORGET: Final = Sql(
-    delete(counters).where(
-        counters.c.id.in_(
-            select(counters.c.id)
-            .where(
-                counters.c.state != "answered",
-                counters.c.ended_at < bindparam("before", type_=UtcDateTime()),
-            )
-            .limit(MAX_FORGOTTEN)
-        )
-    )
 )
 
 
@@ -106,26 +87,6 @@ _END: Final = Sql(
         answer_quote_id=bindparam("new_quote_id"),
         ended_at=bindparam("now", type_=UtcDateTime()),
     )
-)
-_OF_AGENT: Final = Sql(
-    select(counters)
-    .where(
-        (counters.c.buyer_id == bindparam("agent_id"))
-        | (counters.c.seller_id == bindparam("agent_id")),
-        (bindparam("state") == "") | (counters.c.state == bindparam("state")),
-        counters.c.id < bindparam("before"),
-    )
-    .order_by(counters.c.id.desc())
-    .limit(bindparam("limit"))
-)
-_DUE: Final = Sql(
-    select(counters.c.id)
-    .where(
-        counters.c.state == "open",
-        counters.c.expires_at <= bindparam("now", type_=UtcDateTime()),
-    )
-    .order_by(counters.c.expires_at)
-    .limit(MAX_DUE)
 )
 
 
@@ -236,57 +197,6 @@ def expire_counter(uow: UnitOfWork, *, counter_id: str) -> CounterView | None:
     return _end(uow, row, "expired", detail="The seller did not answer in time.")
 
 
-def counters_due(snapshot: Snapshot) -> Sequence[str]:
-    """Return up to 100 open counter-offers whose time is over, the longest overdue first."""
-    return [row.id for row in snapshot.all(_DUE, now=snapshot.now)]
-
-
-def counter_offer(snapshot: Snapshot, *, caller: Caller, counter_id: str) -> CounterView:
-    """Return a counter-offer to its buyer or its seller.
-
-    Raises:
-        CounterNotFound: there is none in which the caller takes part.
-    """
-    caller.need("read")
-    row = snapshot.one(_FIND, counter_id=counter_id)
-    if row is None or caller.agent_id not in (row.buyer_id, row.seller_id):
-        raise CounterNotFound("There is no counter-offer of yours under this id.")
-    return shown_to(view(row), caller)
-
-
-def counter_offers(
-    snapshot: Snapshot, *, caller: Caller, state: str, cursor: str | None, limit: int
-) -> Page[CounterView]:
-    """Return the counter-offers the caller made or got, newest first; ``state`` filters."""
-    caller.need("read")
-    key = decode_cursor(cursor, (str,))
-    rows = snapshot.all(
-        _OF_AGENT,
-        agent_id=caller.agent_id,
-        state=state,
-        before=key[0] if key else LAST_ID,
-        limit=limit + 1,
-    )
-    return page_of(
-        rows,
-        limit=limit,
-        view=lambda row: shown_to(view(row), caller),
-        key=lambda row: (row.id,),
-    )
-
-
-def shown_to(one: CounterView, caller: Caller) -> CounterView:
-    """Return a counter-offer as one of its sides sees it: a journey is its buyer's alone."""
-    if caller.agent_id == one.buyer_id:
-        return one
-    return msgspec.structs.replace(one, session_id=None)
-
-
-def forget_counters(uow: UnitOfWork) -> int:
-    """Remove counter-offers that came to nothing long ago; return how many."""
-    return uow.run(_FORGET, before=uow.now - KEEP_UNUSED)
-
-
 def _end(
     uow: UnitOfWork,
     row: Any,
@@ -308,32 +218,6 @@ def _end(
     )
     assert is_first, "the row is locked, and was open"
     return view(uow.one(_FIND, counter_id=row.id))
-
-
-def view(row: Any) -> CounterView:
-    """Return the public form of a counter-offer's row."""
-    return CounterView(
-        id=row.id,
-        quote_id=row.quote_id,
-        service_id=row.service_id,
-        slug=row.slug,
-        seller_id=row.seller_id,
-        buyer_id=row.buyer_id,
-        session_id=row.session_id,
-        round=row.round,
-        units=row.units,
-        quoted_minor=row.quoted_minor,
-        amount_minor=row.amount_minor,
-        currency=row.currency,
-        note=row.note,
-        state=row.state,
-        detail=row.detail,
-        offer=row.offer,
-        answer_quote_id=row.answer_quote_id,
-        quote_digest=row.quote_digest,
-        asked_at=rfc3339(row.asked_at),
-        expires_at=rfc3339(row.expires_at),
-    )
 
 
 def _bargained(uow: UnitOfWork, caller: Caller, quote_id: str) -> Any:

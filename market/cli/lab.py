@@ -43,7 +43,11 @@ class Names(click.ParamType[tuple[str, ...]]):
 
 @click.command()
 @click.option(
-    "--seed", type=click.IntRange(0, 2**31 - 1), default=1, show_default=True, help="The first seed."
+    "--seed",
+    type=click.IntRange(0, 2**31 - 1),
+    default=1,
+    show_default=True,
+    help="The first seed.",
 )
 @click.option(
     "--seeds",

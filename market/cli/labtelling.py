@@ -8,9 +8,28 @@ from typing import Final, Self
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from market.cli.output import marked, say, stderr, table
-from market.lab import ATTACKS, MEASURES, Cell, Figure, Judged, Played, Report, Row, expected_orders
+from market.lab import (
+    ATTACKS,
+    MEASURES,
+    Cell,
+    Figure,
+    Judged,
+    Kind,
+    Played,
+    Report,
+    Row,
+    expected_orders,
+)
 
 _MARKS: Final = {True: "✓", False: "✗"}
+_FORMS: Final[dict[Kind, tuple[float, str]]] = {
+    "part": (100.0, ".1f"),
+    "rank": (1.0, ".3f"),
+    "orders": (1.0, ".1f"),
+    "money": (1.0, ",.0f"),
+    "days": (1.0, ".0f"),
+}
+"""By what a figure is multiplied before it is written, and in which form."""
 
 
 class Meter:
@@ -90,7 +109,7 @@ def print_report(report: Report, judged: Sequence[Judged]) -> None:
 def _table(rows: Sequence[Row]) -> None:
     names = [name for name in MEASURES if any(row.figures[name] for row in rows)]
     table(
-        ("  algorithm", *(f">{MEASURES[name].heading}" for name in names)),
+        ("  algorithm", *(f">{heading(name)}" for name in names)),
         (
             (f"  {row.algorithm}", *(written(name, row.figures[name]) for name in names))
             for row in rows
@@ -98,23 +117,21 @@ def _table(rows: Sequence[Row]) -> None:
     )
 
 
+def heading(name: str) -> str:
+    """Return what stands over a figure, with its unit."""
+    measure = MEASURES[name]
+    return f"{measure.heading} %" if measure.kind == "part" else measure.heading
+
+
 def written(name: str, figure: Figure | None) -> str:
     """Return a figure in its unit, with its half-width."""
     if figure is None:
         return "-"
-    match MEASURES[name].kind:
-        case "part":
-            factor, form, unit = 100.0, ".1f", " %"
-        case "money":
-            factor, form, unit = 1.0, ",.0f", ""
-        case "days":
-            factor, form, unit = 1.0, ".0f", ""
-        case _:
-            factor, form, unit = 1.0, ".3f" if abs(figure.mean) <= 1 else ".1f", ""
+    factor, form = _FORMS[MEASURES[name].kind]
     text = f"{factor * figure.mean:{form}}"
     if figure.half_width is not None:
         text += f" ± {factor * figure.half_width:{form}}"
-    return text + unit
+    return text
 
 
 def _legend(rows: Iterable[Row]) -> None:

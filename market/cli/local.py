@@ -10,8 +10,8 @@ from typing import Any
 
 from market.base.clock import SystemClock
 from market.base.database import StoreBusy, open_database, sqlite_path
+from market.base.keys import load_signer
 from market.base.settings import BadSettings, Settings
-from market.base.store import load_signer
 from market.base.work import Connection, Snapshot
 from market.cli.failures import USAGE, Explained, Failure, Report, explain
 

@@ -108,7 +108,7 @@ def list_mandates(
             one.id,
             one.form,
             decimal_text(one.spent_minor, one.currency),
-            _amount(one, "budget_minor") or "no limit",
+            _budget(one),
             one.currency,
             str(one.orders),
             "revoked" if one.revoked_at else f"until {one.expires_at[:10]}",
@@ -243,7 +243,7 @@ def _print(one: MandateView) -> None:
     limits = [
         (
             f"  {name.removesuffix('_minor')}",
-            _amount(one, name) if name.endswith("_minor") else str(limit),
+            _shown(one, name),
         )
         for name, limit in one.limits.items()
         if limit is not None
@@ -262,6 +262,13 @@ def _print(one: MandateView) -> None:
     )
 
 
-def _amount(one: MandateView, name: str) -> str:
-    limit = one.limits.get(name)
-    return "" if limit is None else str(Money(limit, one.currency))
+def _budget(one: MandateView) -> str:
+    limit = one.limits["budget_minor"]
+    return "no limit" if limit is None else decimal_text(limit, one.currency)
+
+
+def _shown(one: MandateView, name: str) -> str:
+    limit = one.limits[name]
+    if name.endswith("_minor"):
+        return str(Money(limit, one.currency))
+    return ", ".join(limit) if isinstance(limit, list) else str(limit)

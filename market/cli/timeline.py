@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple, cast
 import msgspec
 
 from market.protocol.chain import Entry
-from market.protocol.events import STAGES, Event, Stage, Withheld
+from market.protocol.events import MARKET, STAGES, Event, Stage, Withheld
 from market.protocol.folded import Folded, FoldedOrder
 from market.protocol.money import EXPONENTS, decimal_text
 
@@ -163,6 +163,26 @@ def _accepted(teller: Teller, event: Event) -> tuple[str, str]:
     return "accepted", f"by the {event.body['by']}"
 
 
+def _released(teller: Teller, event: Event) -> tuple[str, str]:
+    body = event.body
+    captured, units = teller.money(body["captured_minor"]), _count(body["units"], "unit")
+    return "released", f"part {body['part']}: {captured} paid so far, {units} delivered"
+
+
+def _countered(teller: Teller, event: Event) -> tuple[str, str]:
+    body = event.body
+    asked, quoted = teller.money(body["amount_minor"]), teller.money(body["quoted_minor"])
+    return "countered", f"{body['slug']}: {asked} in place of {quoted}, round {body['round']}"
+
+
+def _bargained(teller: Teller, event: Event) -> tuple[str, str]:
+    body = event.body
+    if event.kind != "quote.answered":
+        return str(body["state"]), f"{body['slug']}: {body['detail']}"
+    agreed = teller.money(body["answered_minor"])
+    return "answered", f"{body['slug']}: {agreed}, signed by {teller.name(event.actor_id)}"
+
+
 def _settled(teller: Teller, event: Event) -> tuple[str, str]:
     return "settled", _split(teller, event.body)
 
@@ -177,6 +197,40 @@ def _failed(teller: Teller, event: Event) -> tuple[str, str]:
 
 def _refunded(teller: Teller, event: Event) -> tuple[str, str]:
     return "refunded", f"{teller.money(event.body['refunded_minor'])}: {event.body['reason']}"
+
+
+def _owed(teller: Teller, event: Event) -> tuple[str, str]:
+    return "● owed", f"{teller.money(event.body['owed_minor'])}: {event.body['reason']}"
+
+
+def _rejected(teller: Teller, event: Event) -> tuple[str, str]:
+    body = event.body
+    return "✗ rejected", f"part {body['index']} ({body['reason']}): {body['detail']}"
+
+
+def _disputed(teller: Teller, event: Event) -> tuple[str, str]:
+    body = event.body
+    by = "the market" if event.actor_id == MARKET else teller.name(event.actor_id)
+    said = f": {body['detail']}" if body["detail"] else ""
+    return "disputed", f"{teller.money(body['claim_minor'])} by {by}, {body['reason']}{said}"
+
+
+def _dispute_answered(teller: Teller, event: Event) -> tuple[str, str]:
+    body = event.body
+    part = f" {teller.money(body['conceded_minor'])}" if body["conceded_minor"] else ""
+    said = f": {body['detail']}" if body["detail"] else ""
+    return "answered", f"{teller.name(event.actor_id)}: {body['answer']}{part}{said}"
+
+
+def _dispute_resolved(teller: Teller, event: Event) -> tuple[str, str]:
+    body = event.body
+    back = teller.money(body["refund_minor"])
+    return "resolved", f"by {body['decided_by']}: {back} back; {body['decision']}"
+
+
+def _supported(teller: Teller, event: Event) -> tuple[str, str]:
+    answer = event.body.get("answer")
+    return "support", event.body["action"] + (f": {answer}" if answer else "")
 
 
 def _requested(teller: Teller, event: Event) -> tuple[str, str]:
@@ -292,16 +346,28 @@ _WORDS: Final[dict[str, Callable[[Teller, Event], tuple[str, str]]]] = {
     "finding.listed": _listed,
     "evaluating.read": lambda _, event: ("read", f"the manifest of {event.body['slug']}"),
     "evaluating.quoted": _quoted,
+    "quote.countered": _countered,
+    "quote.answered": _bargained,
+    "quote.declined": _bargained,
+    "quote.expired": _bargained,
     "trust.reported": _reported,
     "decision.made": _decided,
     "order.placed": _placed,
     "order.started": _started,
     "order.stalled": _stalled,
     "order.accepted": _accepted,
+    "order.released": _released,
     "order.settled": _settled,
     "order.cancelled": _cancelled,
     "order.failed": _failed,
     "order.refunded": _refunded,
+    "refund.owed": _owed,
+    "delivery.rejected": _rejected,
+    "dispute.opened": _disputed,
+    "dispute.answered": _dispute_answered,
+    "dispute.resolved": _dispute_resolved,
+    "support.asked": _supported,
+    "support.answered": _supported,
     "delivery.chunk": _chunk,
     "delivery.completed": _completed,
     "delegation.given": _delegated,

@@ -84,6 +84,28 @@ MANDATE: Final = _group(
         "revoke": Lazy("market.cli.mandate:revoke", "End one; what is held stays held."),
     },
 )
+ORDER: Final = _group(
+    "order",
+    "Look into orders: told, refunded, redone, disputed.",
+    {
+        "show": Lazy("market.cli.order:show", "Show where an order stands, and its receipts."),
+        "explain": Lazy("market.cli.order:explain", "Tell what became of an order, and why."),
+        "refund": Lazy("market.cli.order:refund", "Give a payment back, or ask for it."),
+        "redo": Lazy("market.cli.order:redo", "Have an order delivered again."),
+        "dispute": Lazy("market.cli.order:dispute", "Dispute a delivery, with evidence."),
+    },
+)
+DISPUTE: Final = _group(
+    "dispute",
+    "Answer and decide disputes.",
+    {
+        "list": Lazy("market.cli.dispute:list_disputes", "List disputes, newest first."),
+        "show": Lazy("market.cli.dispute:show", "Show where a dispute stands."),
+        "answer": Lazy("market.cli.dispute:answer", "Concede or contest, as the seller."),
+        "withdraw": Lazy("market.cli.dispute:withdraw", "Take a dispute back, as the buyer."),
+        "resolve": Lazy("market.cli.dispute:resolve", "Decide a dispute, as an overseer."),
+    },
+)
 IDENTITY: Final = _group(
     "identity",
     "Make, show and change keys.",
@@ -134,6 +156,8 @@ ROOT: Final = _group(
         "watch": Lazy("market.cli.watch:watch", "Follow sessions live."),
         "session": SESSION,
         "seller": SELLER,
+        "order": ORDER,
+        "dispute": DISPUTE,
         "wallet": WALLET,
         "mandate": MANDATE,
         "identity": IDENTITY,

@@ -13,7 +13,7 @@ processes.
 
 from market.lab.attacks import ATTACKS
 from market.lab.frames import days_frame, ranks_frame
-from market.lab.measures import MEASURES
+from market.lab.measures import MEASURES, Kind
 from market.lab.plan import DAYS, Plan
 from market.lab.play import Cell, Played, play
 from market.lab.rankers import ALGORITHMS, COMPARED, OWN
@@ -30,6 +30,7 @@ __all__ = [
     "Cell",
     "Figure",
     "Judged",
+    "Kind",
     "Plan",
     "Played",
     "Report",

@@ -16,7 +16,7 @@ LAST_DAYS: Final = 10
 GOOD_NEWCOMER: Final = 0.8
 NEWCOMER_DAYS: Final = 25
 
-Kind = Literal["part", "number", "money", "days"]
+Kind = Literal["part", "rank", "orders", "money", "days"]
 
 
 class Measure(NamedTuple):
@@ -40,25 +40,25 @@ MEASURES: Final[dict[str, Measure]] = {
         "top days", "part", "part of these days with an attacker among the first (10 of 120)",
     ),
     "rho": Measure(
-        "rho", "number",
+        "rho", "rank",
         "Spearman's rank correlation of score and true quality, mean of the last 10 days",
     ),
     "success": Measure(
         "success", "part", "honest buyers' orders that went well, from the first day on",
     ),
     "victim": Measure(
-        "victim", "number",
+        "victim", "rank",
         "rank of the attacked sellers, mean of the last 10 days: 0 is the best, 1 the worst",
     ),
     "failed": Measure(
-        "failed", "number",
+        "failed", "orders",
         "orders that fail at each defector before it leaves the upper half of the ranking",
     ),
     "leaves": Measure(
         "leaves", "days", "days that takes; one that never leaves counts all days that are left",
     ),
     "new": Measure(
-        "new", "number", "rank of a good newcomer (quality above 0.8) after 25 days",
+        "new", "rank", "rank of a good newcomer (quality above 0.8) after 25 days",
     ),
 }  # fmt: skip
 """Every figure of a cell, by its name in the report. Those of no meaning for an attack are None."""

@@ -1,8 +1,8 @@
 """Counting and weighing an agent's notes, for its quotas."""
 
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import LargeBinary, bindparam, cast, func, select, type_coerce
+from sqlalchemy import Executable, LargeBinary, bindparam, cast, func, select, type_coerce
 from sqlalchemy import Text as PlainText
 
 from market.base.sql import PerDialect, Sql, sum_of
@@ -17,7 +17,7 @@ _COUNT: Final = Sql(
 _text = type_coerce(notes.c.value, PlainText)
 
 
-def _weight(size: object) -> object:
+def _weight(size: Any) -> Executable:
     return select(sum_of(size).label("total")).where(notes.c.agent_id == bindparam("agent_id"))
 
 

@@ -83,7 +83,7 @@ from market.orders.placing import place
 from market.orders.refunds import MAX_REFUNDS, owed, pay_owed, refund
 from market.orders.rejecting import MAX_REJECTED
 from market.orders.revoking import tell_revoked
-from market.orders.rows import bought, order, order_row, orders_of, receipt, receipts_of
+from market.orders.rows import bought, locked, order, order_row, orders_of, receipt, receipts_of
 from market.orders.settlement import accept
 from market.orders.states import ENDED, MOVES
 from market.orders.support import support
@@ -155,6 +155,7 @@ __all__ = [
     "follow_leases",
     "freeze_if_failing",
     "heartbeat",
+    "locked",
     "open_dispute",
     "order",
     "order_row",

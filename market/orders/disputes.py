@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 
 from sqlalchemy import bindparam, update
 
-from market import catalog, inbox
+from market import catalog, inbox, trust
 from market.base.caller import Caller
 from market.base.clock import rfc3339, spoken
 from market.base.sql import Sql
@@ -259,6 +259,15 @@ def _add(
         "answer_by": rfc3339(answer_by),
     }
     note(uow, row, NewEvent("dispute.opened", caller.agent_id, body, row.id))
+    trust.record(
+        uow,
+        kind="order.disputed",
+        order_id=row.id,
+        service_id=row.service_id,
+        seller_id=row.seller_id,
+        buyer_id=row.buyer_id,
+        currency=row.currency,
+    )
     message = {"order_id": row.id, "session_id": row.session_id, **body}
     inbox.deliver(uow, agent_id=row.seller_id, kind="dispute.opened", body=message)
     return dispute_id

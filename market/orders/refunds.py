@@ -270,7 +270,7 @@ def _pay(
         refunded_at=uow.now,
     )
     _tell(uow, row, amount_minor, parts.fee_minor, receipt_id, reason)
-    _record(uow, row, amount_minor)
+    _record(uow, row, amount_minor - owed_minor)
 
 
 def _tell(
@@ -290,6 +290,11 @@ def _tell(
 
 
 def _record(uow: UnitOfWork, row: Any, amount_minor: int) -> None:
+    """Tell trust how much is now decided against the seller: what went back, and what it owes.
+
+    That sum only grows, so it serves as the version of what counts; a debt that is paid is no news.
+    """
+    total_minor = row.refunded_minor + row.owed_minor + amount_minor
     trust.record(
         uow,
         kind="order.refunded",
@@ -297,6 +302,8 @@ def _record(uow: UnitOfWork, row: Any, amount_minor: int) -> None:
         service_id=row.service_id,
         seller_id=row.seller_id,
         buyer_id=row.buyer_id,
-        amount_minor=amount_minor,
+        amount_minor=total_minor,
+        currency=row.currency,
+        version=total_minor,
     )
     freeze_if_failing(uow, seller_id=row.seller_id)

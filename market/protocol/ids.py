@@ -43,6 +43,7 @@ AgentId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{43}\Z", description="RFC 
 ServiceId = Annotated[str, Meta(pattern=_pattern("svc"))]
 QuoteId = Annotated[str, Meta(pattern=_pattern("qte"))]
 MandateId = Annotated[str, Meta(pattern=_pattern("mdt"))]
+ReviewId = Annotated[str, Meta(pattern=_pattern("rev"))]
 OrderId = Annotated[str, Meta(pattern=_pattern("ord"))]
 ReceiptId = Annotated[str, Meta(pattern=_pattern("rcp"))]
 CounterId = Annotated[str, Meta(pattern=_pattern("ctr"))]

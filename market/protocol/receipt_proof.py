@@ -131,6 +131,8 @@ def _told(events: list[Event]) -> dict[str, Any]:
             told |= {"units": units, "delivery_digest": digest}
         elif event.kind in _ENDINGS:
             told |= {name: body.get(name) for name in _AMOUNTS}
+            # What ended before there were shares says nothing of them.
+            told["referral_minor"] = body.get("referral_minor", 0)
     return told
 
 

@@ -1084,6 +1084,17 @@ class ReviewView(View, frozen=True, kw_only=True):
     version: int
 
 
+class ReviewVersionView(View, frozen=True, kw_only=True):
+    """What a review said from ``posted_at`` on."""
+
+    version: int
+    verdict: Verdict
+    comment: str
+    tags: list[str]
+    posted_at: str
+    commitment: str
+
+
 class Recommend(Request, frozen=True, kw_only=True):
     """``commitment`` is a ``recommendation+jwt`` signed by the recommending buyer."""
 

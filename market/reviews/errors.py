@@ -1,6 +1,6 @@
 """Refusals of reviews."""
 
-from market.base.errors import Conflict, Invalid
+from market.base.errors import Conflict, Invalid, NotFound
 
 
 class OrderNotEnded(Conflict):
@@ -20,4 +20,9 @@ class ReceiptMismatch(Invalid):
 
 class AlreadyReviewed(Conflict):
     code = "already_reviewed"
-    title = "The order has a review"
+    title = "The order has a review that stands"
+
+
+class ReviewNotFound(NotFound):
+    code = "review_not_found"
+    title = "There is no such review"

@@ -71,7 +71,8 @@ def typical_prices(facts: pl.DataFrame, day: int) -> dict[str, int]:
 def with_evidence(orders: pl.DataFrame, typical: dict[str, int], day: int) -> pl.DataFrame:
     """Return orders with their evidence, in millionths.
 
-    Added are, i64: weight; said_good and said_bad, shares of it; good_micro and bad_micro, the
+    Added are, i64: weight; said_good and said_bad, shares of it; heard_good and heard_bad,
+    the same without reviews; good_micro and bad_micro, the
     evidence with its age; spend_micro; praise and blame, the weight of a clean order's review.
     """
     prices = {"currency": list(typical), "usual": list(typical.values())}
@@ -113,12 +114,16 @@ def _with_shares(orders: pl.DataFrame) -> pl.DataFrame:
         pl.when(has_failed).then(MICRO).when(is_over).then(bad).otherwise(back).alias("said_bad"),
         pl.when(is_over & (verdict == "good")).then(clean).otherwise(0).alias("praised"),
         pl.when(is_over & (verdict == "bad")).then(clean).otherwise(0).alias("damned"),
+        pl.when(pl.col("ending") == "settled").then(silent).otherwise(0).alias("heard_good"),
+        pl.when(has_failed).then(MICRO).otherwise(back).alias("heard_bad"),
         pl.when(pl.col("ending").is_in(["settled", "cancelled"]))
         .then(clean)
         .otherwise(0)
         .alias("paid"),
     ).with_columns(
-        pl.col("said_good", "said_bad", "praised", "damned", "paid").cast(INT),
+        pl.col(
+            "said_good", "said_bad", "heard_good", "heard_bad", "praised", "damned", "paid"
+        ).cast(INT),
     )
 
 

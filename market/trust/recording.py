@@ -6,7 +6,7 @@ that batch, in whatever order they came.
 """
 
 from collections.abc import Iterable
-from typing import Any, Final, cast
+from typing import Any, Final, NamedTuple, cast
 
 from sqlalchemy import Insert, bindparam, literal_column, select, true
 
@@ -23,6 +23,7 @@ from market.trust.scoring import (
     Standing,
     Weights,
     aged,
+    heard,
     order_weight,
     parted,
     shares,
@@ -81,6 +82,18 @@ _ADD_TO_STANDING: Final = Sql(
 )
 
 
+class _Said(NamedTuple):
+    """What an order says: aged, to the long memory; and to the short one, by kind of weight."""
+
+    long: Evidence
+    weight: int
+    vouched: Evidence
+    crowd: Evidence
+
+
+_SILENT: Final = _Said(Evidence(0, 0), 0, Evidence(0, 0), Evidence(0, 0))
+
+
 def record(
     uow: UnitOfWork,
     *,
@@ -101,8 +114,8 @@ def record(
     a refund all that went back so far; ``currency`` is the market's unless given. ``is_on_time``
     says of a settled order whether it was delivered by its deadline. An order that ``is_own`` (its
     buyer and seller act for the same principal) is kept and counts for nothing. A review that was
-    changed, and a further refund, come with a higher ``version``: the highest counts. Facts of one
-    order must not race: keep its row locked. The seller's standing moves in the same unit of work.
+    changed, and a further refund, come with a higher ``version``: the highest counts. (Two facts of
+    one order must not race: its row is locked.) The seller's standing moves in the same unit.
     """
     currency = currency or uow.settings.currency
     is_first = uow.run(
@@ -211,7 +224,7 @@ def count(
     if batch.vouched_micro is not None:
         weights = Weights(batch.vouched_micro, batch.crowd_micro)
     before, after = (_weighed(facts_of, batch) for facts_of in (then, known))
-    good, bad = (now - was for now, was in zip(after[0], before[0], strict=True))
+    good, bad = (now - was for now, was in zip(after.long, before.long, strict=True))
     pair = uow.one(
         _ADD_TO_PAIR,
         seller_id=seller_id,
@@ -231,7 +244,7 @@ def count(
         "distinct_buyers": int(pair.facts == len(known) - len(then)),
     }
     for name, part in (("vouched", weights.vouched_micro), ("crowd", weights.crowd_micro)):
-        now, was = (_remembered(*state, part) for state in (after[1], before[1]))
+        now, was = (_remembered(said, name, part) for said in (after, before))
         change[f"since_{name}"] = now[0] - was[0]
         change[f"since_{name}_good"] = now[1] - was[1]
         change[f"since_{name}_bad"] = now[2] - was[2]
@@ -241,28 +254,25 @@ def count(
     uow.run(_ADD_TO_STANDING, seller_id=seller_id, **Standing(**change)._asdict())
 
 
-def _weighed(known: list[Any], batch: Any) -> tuple[Evidence, tuple[int, Evidence]]:
-    """What an order says with its age, for the long memory; and without it, for the short one."""
+def _weighed(known: list[Any], batch: Any) -> _Said:
+    """What these facts of one order say."""
     if not known:
-        return Evidence(0, 0), (0, Evidence(0, 0))
+        return _SILENT
     outcome = outcome_of(known)
     said = shares(outcome)
     weight = order_weight(outcome.amount_minor, batch.typical_minor)
     old = aged(weight, day=outcome.day, today=batch.reference_day or 0)
     long = Evidence(parted(old, said.good_micro), parted(old, said.bad_micro))
-    return long, (weight, said)
+    return _Said(long, weight, said, heard(outcome))
 
 
-def _remembered(weight: int, said: Evidence, part_micro: int) -> tuple[int, int, int]:
+def _remembered(order: _Said, name: str, part_micro: int) -> tuple[int, int, int]:
     """What an order adds to the short memory: its weight, its good and its bad."""
+    said = order.vouched if name == "vouched" else order.crowd
     if not any(said):
         return 0, 0, 0
-    part = parted(weight, part_micro)
+    part = parted(order.weight, part_micro)
     return part, parted(part, said.good_micro), parted(part, said.bad_micro)
-
-
-def _on_time(known: list[Any]) -> int:
-    return sum(bool(fact.is_on_time) for fact in known)
 
 
 def _moved(now: int, was: int, part_micro: int) -> int:

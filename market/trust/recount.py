@@ -141,15 +141,16 @@ def _long(spoken: pl.DataFrame) -> pl.DataFrame:
 
 
 def _remembered(orders: pl.DataFrame, buyers: pl.DataFrame) -> pl.DataFrame:
-    """One row per order that says something: what it adds to the short memory, by weight."""
-    speaking = orders.filter((pl.col("said_good") > 0) | (pl.col("said_bad") > 0))
-    rows = _with_weights(speaking.drop("spend_micro"), buyers)
-    for name in _WEIGHTS:
-        weight = parted(rows["weight"], rows[f"{name}_micro"])
+    """One row per order: what it adds to the short memory, where the crowd's reviews are mute."""
+    rows = _with_weights(orders.drop("spend_micro"), buyers)
+    for name, said in (("vouched", "said"), ("crowd", "heard")):
+        good, bad = rows[f"{said}_good"], rows[f"{said}_bad"]
+        is_said = ((good > 0) | (bad > 0)).cast(INT)
+        weight = parted(rows["weight"], rows[f"{name}_micro"]) * is_said
         rows = rows.with_columns(
             weight.alias(name),
-            parted(weight, rows["said_good"]).alias(f"{name}_good"),
-            parted(weight, rows["said_bad"]).alias(f"{name}_bad"),
+            parted(weight, good).alias(f"{name}_good"),
+            parted(weight, bad).alias(f"{name}_bad"),
         )
     return rows
 

@@ -34,7 +34,7 @@ STEPS: Final = 20
 """A buyer's weights are kept in twentieths, rounded down: a weight is no fingerprint."""
 
 CONSENSUS_PRIOR: Final = 3.0
-HONEST_DIFFERENCE: Final = 1.0
+HONEST_DIFFERENCE: Final = 0.25
 LONG_PRIOR: Final = (1.5, 1.5)
 LONG_DOUBT: Final = 0.6
 SHORT_PRIOR: Final = (0.45, 0.05)
@@ -243,6 +243,14 @@ def shares(outcome: Outcome) -> Evidence:
     if outcome.verdict == "bad":
         return Evidence(0, back + rounded(clean * BAD_REVIEW))
     return Evidence(rounded(clean * UNREVIEWED), back)
+
+
+def heard(outcome: Outcome) -> Evidence:
+    """Return what an order says where reviews are not heard: as ``shares``, with silence.
+
+    So the short memory takes the crowd's orders: opinions that anybody can buy freeze nobody.
+    """
+    return shares(outcome._replace(verdict=""))
 
 
 def _refunded(outcome: Outcome) -> int:

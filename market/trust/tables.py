@@ -25,7 +25,7 @@ facts = Table(
     Column("number", _number, Identity(), primary_key=True),
     Column("subject_id", String(64), nullable=False),
     Column("kind", String(32), nullable=False),
-    Column("version", Integer, nullable=False),
+    Column("version", BigInteger, nullable=False),
     Column("seller_id", String(43), nullable=False),
     Column("service_id", String(40), nullable=False),
     Column("buyer_id", String(43)),

@@ -106,7 +106,7 @@ def _create_facts() -> None:
         "trust_facts",
         _number(),
         *_fact_columns(),
-        sa.Column("version", sa.Integer, nullable=False),
+        sa.Column("version", sa.BigInteger, nullable=False),
         sa.Column("currency", sa.String(3)),
         sa.Column("is_own", sa.Integer, nullable=False),
         sa.PrimaryKeyConstraint("number", name="pk_trust_facts"),

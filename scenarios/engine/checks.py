@@ -18,9 +18,12 @@ from scenarios.engine.naming import Found, named
 from scenarios.engine.places import Place
 from scenarios.engine.services import UnknownService, seller_of
 from scenarios.engine.story import BadScenario, Story, Trouble, dotted
+from seller_services.behaviours import UnknownBehaviour
 
-AMOUNTS: Final = frozenset({"max_price", "budget", "approval_over", "wallet", "price"})
-_WINDOWS: Final = frozenset({"quote_ttl", "approval_ttl", "accept_window", "expires"})
+AMOUNTS: Final = frozenset({"max_price", "budget", "approval_over", "wallet", "price", "bond"})
+_WINDOWS: Final = frozenset(
+    {"quote_ttl", "approval_ttl", "accept_window", "expires", "deliver_within"}
+)
 
 
 def check(story: Story) -> Story:
@@ -45,9 +48,11 @@ def _troubles(story: Story) -> Found:
     yield from _amounts(scenario)
     for number, seller in enumerate(scenario.sellers):
         try:
-            seller_of(seller.service)
+            seller_of(seller.service, seller.behaviour, seller.params)
         except UnknownService as error:
             yield ("sellers", number, "service"), str(error), ""
+        except UnknownBehaviour as error:
+            yield ("sellers", number, "behaviour"), str(error), ""
     for number in range(len(scenario.buyers)):
         yield from _buyer(story, number, buyers, sellers)
     yield from bad_cues(scenario, buyers, sellers)

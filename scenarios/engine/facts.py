@@ -247,6 +247,9 @@ def _apply(order: OrderFacts, event: Event) -> None:
         # Before refunds came in parts, one gave everything back.
         order.fee_returned_minor += body.get("fee_returned_minor", order.fee_minor)
         order.receipt_ids.append(body["receipt_id"])
+    elif event.kind == "order.released":
+        order.captured_minor = body["captured_minor"]
+        order.fee_minor = body["fee_minor"]
     elif event.kind in _ENDINGS:
         order.state = _ENDINGS[event.kind]
         order.captured_minor = body["captured_minor"]

@@ -56,7 +56,8 @@ class Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 class MarketPart(Part, frozen=True, kw_only=True):
     """How the market of this story is set up.
 
-    ``approval_over`` is for every mandate without its own.
+    ``approval_over`` is for every mandate without its own. ``typical_after`` is after how many
+    settled orders there is a typical one, on which bonds and order caps rest.
     """
 
     currency: Currency = "XTS"
@@ -65,21 +66,29 @@ class MarketPart(Part, frozen=True, kw_only=True):
     quote_ttl: Duration = "5m"
     approval_ttl: Duration = "10m"
     accept_window: Duration = "1h"
+    typical_after: Count = 20
 
 
 class SellerPart(Part, frozen=True, kw_only=True):
     """A seller, or ``count`` of them (``name-1`` and on), each with one service.
 
     ``service`` is a manifest beside the story (``shop/manifest.toml``, with its ``seller.py``), or
-    a ``package.module`` with the same. ``price`` replaces the manifest's amount, ``pace`` is how
-    long it takes over each chunk.
+    a ``package.module`` with the same. ``price`` replaces the manifest's amount and
+    ``deliver_within`` its time to deliver; ``pace`` is how long it takes over each chunk. With a
+    ``behaviour`` other than ``honest`` it means harm; ``params`` say how. ``wallet`` is what it
+    starts with, and ``bond`` what of that it puts at stake.
     """
 
     name: Slug
     service: Line
     count: Count = 1
     price: AmountText | UnsetType = UNSET
+    deliver_within: Duration | UnsetType = UNSET
     pace: Duration = "0ms"
+    behaviour: Line = "honest"
+    params: Annotated[dict[str, Any], Meta(extra_json_schema={"additionalProperties": True})] = {}
+    wallet: AmountText = "0"
+    bond: AmountText | UnsetType = UNSET
 
 
 class NeedPart(Part, frozen=True, kw_only=True):

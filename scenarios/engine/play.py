@@ -132,6 +132,7 @@ class Run:
             quote_ttl_seconds=int(seconds(part.quote_ttl)),
             approval_ttl_seconds=int(seconds(part.approval_ttl)),
             accept_window_seconds=int(seconds(part.accept_window)),
+            typical_after_orders=part.typical_after,
             overseer_ids=(key_of(self._seed, OVERSEER).kid,),
         )
 

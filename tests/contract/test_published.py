@@ -204,7 +204,8 @@ async def test_the_markets_keys_verify_what_it_signs(street: Street):
 
     keys = (await street.market.http.get("/.well-known/jwks.json")).json()["keys"]
 
-    assert [key["kid"] for key in keys] == [street.market.store.signer.kid]
+    store = street.market.store
+    assert [key["kid"] for key in keys] == [store.signer.kid, store.merchant_key.kid]
     assert quote["quote"].count(".") == 2
 
 

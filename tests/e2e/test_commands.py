@@ -185,6 +185,24 @@ async def test_keys_are_registered_rotated_and_revoked(shell: Shell) -> None:
     assert stranger.returncode == 6
 
 
+async def test_a_seller_posts_a_bond_looks_at_it_and_takes_some_back(shell: Shell) -> None:
+    await shell.ok("identity", "new", "acme.key", "--handle", "bonded", "--kind", "seller")
+    poor = await shell.run("seller", "bond", "post", "1.20", "--key", "acme.key")
+    assert poor.returncode == 6
+    assert b"1.20 XTS are needed" in poor.stderr
+    await shell.ok("wallet", "fund", "bonded", "2.00")
+
+    posted = await shell.ok("seller", "bond", "post", "1.20", "--key", "acme.key")
+    shown = await shell.json("seller", "bond", "show", "--key", "acme.key")
+    released = await shell.json("seller", "bond", "release", "0.20", "--key", "acme.key")
+
+    assert "✓ 1.20 XTS posted" in posted
+    assert (shown["bond_minor"], shown["is_on_probation"]) == (1_200_000, False)
+    assert released["bond_minor"] == 1_000_000
+    wrong = await shell.run("seller", "bond", "post", "much", "--key", "acme.key")
+    assert wrong.returncode == 2
+
+
 async def test_an_agent_that_is_not_registered_is_told_what_to_do(shell: Shell) -> None:
     await shell.ok("identity", "new", "me.key")
 

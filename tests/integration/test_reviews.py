@@ -1,17 +1,21 @@
 """Reviews: by receipt, one for each order, and never more than the ledger saw."""
 
 import json
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from market import catalog, ledger, orders, reviews, sessions, trust
 from market.base.caller import BadCommitment
+from market.base.clock import ManualClock
 from market.base.errors import InsufficientScope
 from market.base.paging import BadCursor
+from market.base.settings import Settings
 from market.base.store import Store
 from market.protocol.commitments import ReviewClaims
 from market.protocol.wire import AskSupport, Control, OrderView, ReviewView
+from market.trust import batches
 from tests.factories import Party, Town, build_town, enter, race
 
 
@@ -111,29 +115,73 @@ async def test_saying_the_same_again_returns_the_first_review(town: Town):
 
 
 @pytest.mark.parametrize("change", [{"verdict": "bad"}, {"comment": "More."}, {"tags": ["x"]}])
-async def test_saying_something_else_is_refused(town: Town, change: dict[str, Any]):
+async def test_a_buyer_may_say_something_else_and_every_version_is_kept(
+    town: Town, change: dict[str, Any]
+):
+    """T6: one review per order; its latest version counts, and all of them can be read."""
     order = await town.settled()
     first = await post(town.buyer, order)
 
+    second = await post(town.buyer, order, **change)
+
+    assert (second.id, second.version, second.posted_at) == (first.id, 2, first.posted_at)
+    versions = await town.store.read(reviews.versions_of, review_id=first.id)
+    assert [version.commitment for version in versions] == [first.commitment, second.commitment]
+    standing = await town.store.read(trust.standing, seller_id=town.seller.id)
+    is_bad = change == {"verdict": "bad"}
+    assert (standing.reviews_good, standing.reviews_bad) == (not is_bad, is_bad)
+
+
+async def test_after_a_day_a_review_stands(sqlite_settings: Settings):
+    """T6: it is editable for 24 hours, and not a moment longer."""
+    clock = ManualClock(datetime(2026, 11, 22, 8, tzinfo=UTC))
+    store = Store.open(sqlite_settings, clock=clock)
+    town = await build_town(store)
+    order = await town.settled()
+    first = await post(town.buyer, order)
+    clock.advance(timedelta(hours=24))
+    await post(town.buyer, order, verdict="bad")
+    clock.advance(timedelta(microseconds=1))
+
     with pytest.raises(reviews.AlreadyReviewed) as refusal:
-        await post(town.buyer, order, **change)
+        await post(town.buyer, order, verdict="good")
 
     assert refusal.value.facts == {"review_id": first.id}
-    assert (await town.store.read(trust.standing, seller_id=town.seller.id)).reviews_bad == 0
+    assert (await post(town.buyer, order, verdict="bad")).version == 2
+    store.close()
 
 
-async def test_of_racing_reviews_one_is_kept(town: Town):
+async def test_a_review_does_not_change_for_ever(town: Town):
+    order = await town.settled()
+    for number in range(reviews.MAX_VERSIONS):
+        await post(town.buyer, order, comment=f"Take {number}.")
+
+    with pytest.raises(reviews.AlreadyReviewed):
+        await post(town.buyer, order, comment="One more.")
+
+
+async def test_of_racing_versions_one_counts_and_none_is_lost(town: Town):
     order = await town.settled()
     words = iter("abcdefgh")
 
-    refusals = await race(
+    await race(
         8,
         lambda: post(town.buyer, order, comment=next(words)),
         collect=reviews.AlreadyReviewed,
     )
 
-    assert len(refusals) == 7
     assert (await town.store.read(trust.standing, seller_id=town.seller.id)).reviews_good == 1
+    page = await town.store.scan(
+        reviews.reviews_of, service_id=town.service.id, cursor=None, limit=10
+    )
+    versions = await town.store.read(reviews.versions_of, review_id=page.items[0].id)
+    assert [version.version for version in versions] == list(range(1, 9))
+    assert await town.store.scan(batches.check) == []
+
+
+async def test_versions_of_nothing_are_refused(town: Town):
+    with pytest.raises(reviews.ReviewNotFound):
+        await town.store.read(reviews.versions_of, review_id="rev_01h455vb4pex5vsknk084sn02q")
 
 
 async def test_only_the_buyer_of_an_order_reviews_it(town: Town):
@@ -220,7 +268,7 @@ async def test_a_refunded_order_may_be_reviewed_with_either_receipt(store: Store
 
     assert refunded.receipt_id != settled[1].receipt_id
     standing = await store.read(trust.standing, seller_id=town.seller.id)
-    assert (standing.refunded, standing.reviews_bad, standing.good_micro) == (2, 2, 0)
+    assert (standing.refunded, standing.reviews_bad, standing.crowd_good) == (2, 2, 0)
 
 
 async def test_reviews_are_listed_newest_first_page_by_page(town: Town):

@@ -12,11 +12,13 @@ import pytest
 from market.base import once as answers
 from market.base import streams
 from market.base.errors import Conflict, MarketError, Overloaded, StorageFull
+from market.base.keys import load_signer
 from market.base.once import Once
-from market.base.settings import Settings
+from market.base.settings import BadSettings, Settings
 from market.base.sql import Sql, insert
-from market.base.store import Store, load_signer
+from market.base.store import Store
 from market.base.work import UnitOfWork
+from market.protocol.signing import SigningKey
 from tests.workers import LIMIT_SECONDS, in_one_batch, somebody_waits, two_workers
 
 ONCE = Once("agent", "key-1", "fingerprint")
@@ -382,3 +384,15 @@ def test_a_crash_while_the_key_is_made_leaves_a_market_that_starts(tmp_path: Pat
     made = load_signer(tmp_path)
 
     assert load_signer(tmp_path).kid == made.kid
+
+
+def test_a_production_market_does_not_sign_with_a_key_that_everybody_has(
+    sqlite_settings: Settings,
+):
+    """X4: the examples of standards are test keys; a sandbox may use them."""
+    seed = "9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60"
+    SigningKey.from_seed(bytes.fromhex(seed)).save(sqlite_settings.home / "market.key")
+
+    with pytest.raises(BadSettings, match="test key"):
+        Store.open(sqlite_settings.with_(mode="production"))
+    Store.open(sqlite_settings).close()

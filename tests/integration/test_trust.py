@@ -247,7 +247,7 @@ def tell(
             uow,
             service_id="svc_1",
             seller_id=seller_id,
-            manifest_digest=name,
+            manifest_digest=f"price {name}",
             is_raise=flag,
         )
         return

@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 from market import sessions
 from market.audit import audit_log, prove_log
 from market.base.clock import SystemClock
+from market.base.keys import load_signer
 from market.base.settings import Settings
-from market.base.store import Store, load_signer
+from market.base.store import Store
 from market.base.work import Snapshot
 from market.protocol.chain import event_hash
 from market.protocol.events import GENESIS, Event

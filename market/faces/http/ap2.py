@@ -39,7 +39,7 @@ class Ap2Controller(Controller):
     tags = ("mandates",)
 
     @post("/mandates/ap2", refuses=(403, 409), location="/v1/mandates/{id}", scopes=("pay",))
-    async def give_ap2_mandate(
+    async def give_open_mandates(
         self,
         request: JSONBody[GiveAp2Mandate],
         once: NamedDependency[Once],
@@ -70,7 +70,7 @@ class Ap2Controller(Controller):
         return _checkout_view(desk, quote, service)
 
     @get("/orders/{order_id:str}/ap2-receipts", refuses=(404, 409), scopes=("read",))
-    async def read_ap2_receipts(
+    async def read_mandate_receipts(
         self,
         order_id: FromPath[OrderId],
         caller: NamedDependency[Caller],

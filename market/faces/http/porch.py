@@ -8,11 +8,11 @@ what a header says about addresses (``X-Forwarded-For``) is not believed.
 
 from collections import Counter
 from ipaddress import ip_address
-from typing import Final, cast
+from typing import Final
 from urllib.parse import urlsplit
 
 from litestar.enums import ScopeType
-from litestar.types import ASGIApp, HTTPScope, Receive, Scope, Send
+from litestar.types import ASGIApp, Receive, Scope, Send
 
 from market.base.errors import MarketError
 from market.base.settings import Settings
@@ -141,7 +141,7 @@ class Porch:
             (b"content-length", str(len(body)).encode()),
             *(self._shared if is_shared else ()),
         ]
-        is_head = cast("HTTPScope", scope)["method"] == "HEAD"
+        is_head = scope["method"] == "HEAD"
         await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
         await send(
             {"type": "http.response.body", "body": b"" if is_head else body, "more_body": False}

@@ -244,9 +244,10 @@ def refusal_headers(refusal: MarketError, issuer: str) -> tuple[Header, ...]:
     if "scope" in refusal.facts and isinstance(refusal, Forbidden):
         scope = f'error="insufficient_scope", scope="{refusal.facts["scope"]}"'
         return ((b"www-authenticate", f"Bearer {scope}, {metadata}".encode()),)
-    if isinstance(refusal, QuotaExceeded):
-        return ()  # waiting would not help
-    if refusal.status in (429, 503):
+    if isinstance(refusal, BodyTooSlow):
+        return ((b"connection", b"close"),)
+    # Waiting would not help against a quota.
+    if refusal.status in (429, 503) and not isinstance(refusal, QuotaExceeded):
         seconds = refusal.facts.get("retry_after_seconds", 1)
         return ((b"retry-after", str(seconds).encode()),)
     if isinstance(refusal, MethodNotAllowed):

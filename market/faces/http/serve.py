@@ -12,11 +12,13 @@ import socket
 from collections.abc import AsyncIterator, Iterator
 from typing import Any, Final, Literal
 
+import h11
 import uvicorn
 from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
 from granian.server.embed import Server as Granian
 from litestar import Litestar
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from market.faces.http import limits
 from market.faces.http.desk import Desk
@@ -82,12 +84,43 @@ class _Uvicorn(uvicorn.Server):
         self.should_exit = True
 
 
+class _Hurried(H11Protocol):
+    """Uvicorn's reader of requests, with an end to waiting for a header block."""
+
+    _alarm: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._begin()
+
+    def data_received(self, data: bytes) -> None:
+        # More bytes of the same block do not give it more time.
+        if self._alarm is None and self.conn.their_state is h11.IDLE:
+            self._begin()
+        super().data_received(data)
+        if self.conn.their_state is not h11.IDLE:
+            self._end()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._end()
+        super().connection_lost(exc)
+
+    def _begin(self) -> None:
+        self._alarm = self.loop.call_later(limits.HEADER_SECONDS, self.transport.close)
+
+    def _end(self) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
+
+
 def _uvicorn(app: Litestar, host: str, port: int) -> _Uvicorn:
     return _Uvicorn(
         uvicorn.Config(
             app,
             host=host,
             port=port,
+            http=_Hurried,
             log_config=None,
             access_log=False,
             server_header=False,
