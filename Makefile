@@ -6,6 +6,9 @@ ONLY ?=
 AGAINST ?=
 TESTS ?=
 JOBS ?= 2
+KILLS ?= 200
+STORE ?= both
+SEED ?= 2026
 EXAMPLES ?= 100
 
 BIN := .venv/bin
@@ -16,7 +19,7 @@ LOCK = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-ha
 
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help demo test check conformance fuzz fmt bench run migrate reference lock
+.PHONY: help demo test check conformance fuzz crash fmt bench run migrate reference lock
 
 help: ## list these commands
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r name text; \
@@ -44,6 +47,10 @@ fuzz: .venv/.dev ## try every operation of the API with good and bad requests (E
 fmt: .venv/.dev ## format the code and mend what ruff can mend
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+crash: .venv/.dev ## kill markets under load and audit after each kill (KILLS=200 STORE=both SEED=2026)
+	$(BIN)/python -W 'ignore:XDG_RUNTIME_DIR is not set' -m tests.crash \
+		--kills $(KILLS) --store $(STORE) --seed $(SEED)
 
 bench: .venv/.base ## measure against yardsticks of the same run (ONLY=order, live, streams, bounds ...)
 	$(BIN)/python -m bench $(ONLY)

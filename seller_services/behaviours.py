@@ -70,7 +70,7 @@ class ExitScammer(NonDeliverer, frozen=True, kw_only=True):
 
 
 class Whitewasher(NonDeliverer, frozen=True, kw_only=True):
-    """One of the names under which a failing seller comes back: a ``count`` of them is the whole."""
+    """One of the names under which a bad seller comes back; a ``count`` of them is the whole."""
 
     honest: int = 1
     says: str = "no longer here"

@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Callable
 from contextlib import aclosing, suppress
+from copy import copy
 from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
@@ -66,6 +67,14 @@ class Seller:
         check_handler(handler)
         self._handler = handler
         return handler
+
+    def with_handler(self, change: Callable[[Handler], Handler]) -> "Seller":
+        """Return a seller like this one whose handler is what ``change`` makes of its own."""
+        if self._handler is None:
+            raise TypeError("declare a handler first, with @seller.handle")
+        changed = copy(self)
+        changed.handle(change(self._handler))
+        return changed
 
     def bargain(self, decide: DeclaredBargain) -> DeclaredBargain:
         """Declare the function that answers counter-offers; without one they are declined.

@@ -13,7 +13,7 @@ from typing import Any, Self
 import httpx
 
 ROOT = Path(__file__).parent.parent
-START_SECONDS = 30.0
+START_SECONDS = 120.0
 STOP_SECONDS = 20.0
 COMMAND = str(Path(sys.executable).with_name("market"))
 """The installed command, as people call it."""

@@ -48,19 +48,37 @@ _begins = _created + mandates.c.period * _length
 _used = orders.c.amount_minor - orders.c.returned_minor
 _in_window = and_(_placed >= _begins, _placed < _begins + _length)
 _nearly = and_(_placed >= _begins - SKEW_MICROS, _placed < _begins + _length)
-_WINDOW = [mandates.c.id, mandates.c.period, mandates.c.period_spent_minor]
+_WINDOW = [
+    mandates.c.id,
+    mandates.c.period,
+    mandates.c.period_spent_minor,
+    mandates.c.period_orders,
+]
 _least = sum_of(case((_in_window, _used), else_=0))
 _most = sum_of(case((_nearly, orders.c.amount_minor), else_=0))
+_fewest = sum_of(case((_in_window, 1), else_=0))
+_at_most = sum_of(case((_nearly, 1), else_=0))
 _WINDOWS: Final = Sql(
-    select(*_WINDOW, _least.label("least_minor"), _most.label("most_minor"))
+    select(
+        *_WINDOW,
+        _least.label("least_minor"),
+        _most.label("most_minor"),
+        _fewest.label("fewest"),
+        _at_most.label("at_most"),
+    )
     .outerjoin_from(mandates, orders, orders.c.mandate_id == mandates.c.id)
     .where(mandates.c.period_seconds.is_not(None))
     .group_by(*_WINDOW)
     .having(
-        or_(mandates.c.period_spent_minor < _least, mandates.c.period_spent_minor > _most)
+        or_(
+            mandates.c.period_spent_minor < _least,
+            mandates.c.period_spent_minor > _most,
+            mandates.c.period_orders < _fewest,
+            mandates.c.period_orders > _at_most,
+        )
     )
     .limit(MAX_ROWS)
-)  # fmt: skip
+)
 
 
 def unallowed(snapshot: Snapshot) -> list[Finding]:
@@ -87,8 +105,9 @@ def windows(snapshot: Snapshot) -> list[Finding]:
         Finding(
             rule="mandates",
             where=f"mandate {row.id}",
-            detail=f"expected {row.least_minor} to {row.most_minor} spent in period {row.period}, "
-            f"found {row.period_spent_minor}",
+            detail=f"expected {row.least_minor} to {row.most_minor} spent by {row.fewest} to "
+            f"{row.at_most} orders in period {row.period}, found {row.period_spent_minor} by "
+            f"{row.period_orders}",
         )
         for row in snapshot.all(_WINDOWS)
     ]

@@ -19,6 +19,7 @@ class Money(msgspec.Struct, frozen=True, kw_only=True):
     currency: str
     minted_minor: int
     wallets_minor: int
+    bonds_minor: int
     escrows_minor: int
     fees_minor: int
 
@@ -57,6 +58,7 @@ _MONEY: Final = Sql(
         accounts.c.currency,
         (-_held("issuance")).label("minted_minor"),
         _held("wallet").label("wallets_minor"),
+        _held("bond").label("bonds_minor"),
         _held("escrow").label("escrows_minor"),
         _held("fees").label("fees_minor"),
     )

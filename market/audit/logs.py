@@ -23,7 +23,7 @@ from market.orders.tables import orders, receipts, refunds
 from market.protocol.proving import LogReport
 from market.sessions.tables import sessions
 
-ACTS: Final = ("hold", "capture", "void", "refund")
+ACTS: Final = ("hold", "capture", "void", "refund", "withhold", "forfeit")
 """The ways in which an order's money moves, each under the key ``<order>:<act>``. What moves in
 parts has a number behind it from the second part on: ``<order>:capture:2``."""
 

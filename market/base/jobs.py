@@ -5,6 +5,8 @@ from collections.abc import Callable
 from concurrent.futures import Future as ThreadFuture
 from typing import Any
 
+from market.base.database import StoreFull
+from market.base.errors import Overloaded, StorageFull
 from market.base.once import Once
 from market.base.work import UnitOfWork
 
@@ -49,3 +51,13 @@ def as_failure(error: BaseException) -> Exception:
     wrapped = RuntimeError(f"the verb raised {error!r}")
     wrapped.__cause__ = error
     return wrapped
+
+
+def unavailable(failure: BaseException | None = None) -> Overloaded:
+    """Return what callers are told when the database, or the store itself, has failed."""
+    if isinstance(failure, StoreFull):
+        return StorageFull("Nothing was written; reading goes on.", retry_after_seconds=10)
+    return Overloaded(
+        "The database failed. Repeat the request, with the same key if it has one.",
+        retry_after_seconds=1,
+    )

@@ -22,12 +22,12 @@ import structlog
 from market.base import once as answers
 from market.base.clock import Clock, SystemClock, to_micros
 from market.base.database import Database, RetryUnit, StoreFailed, StoreFull, open_database
-from market.base.errors import KeyReused, MarketError, Overloaded, StorageFull
+from market.base.errors import KeyReused, MarketError, Overloaded
 from market.base.hub import Hub
-from market.base.jobs import Job, as_failure
-from market.base.keys import MERCHANT_KEY, load_signer
+from market.base.jobs import Job, as_failure, unavailable
+from market.base.keys import MERCHANT_KEY, load_signer, refuse_test_key
 from market.base.once import Once
-from market.base.settings import BadSettings, Settings
+from market.base.settings import Settings
 from market.base.work import Connection, Entry, Snapshot, UnitOfWork
 from market.protocol.ids import Ids
 from market.protocol.signing import SigningKey
@@ -79,8 +79,7 @@ class Store:
             BadSettings: a production market would sign with a key from a standard's examples.
         """
         signer = load_signer(settings.home)
-        if settings.mode == "production" and signer.kid in _known_to_all():
-            raise BadSettings(f"{settings.home / 'market.key'} is a test key that everybody has")
+        refuse_test_key(settings, signer)
         clock = clock or SystemClock()
         ids = ids or Ids(lambda: to_micros(clock.now()) // 1_000, Random())  # noqa: S311 - names
         database = open_database(settings)
@@ -156,7 +155,7 @@ class Store:
             return self._query(self._inline, lambda snapshot: query(snapshot, *args, **kwargs))
         except StoreFailed as failure:
             self._inline = None
-            raise _unavailable() from failure
+            raise unavailable() from failure
 
     def close(self) -> None:
         """Finish what is queued, then close every connection. May be repeated."""
@@ -246,7 +245,7 @@ class Store:
             kept = set(map(id, self._again))
             done = [job for job in batch if id(job) not in kept]
             for job in done:
-                job.failure = _unavailable(failure)
+                job.failure = unavailable(failure)
         self._answer(done, appended)
 
     def _run_unit(self, connection: Connection, job: Job) -> list[tuple[str, list[Entry]]]:
@@ -266,7 +265,7 @@ class Store:
             return self._note(uow)
         except BaseException as error:
             full = self._database.is_full(error)
-            job.failure = _unavailable(StoreFull(str(error))) if full else as_failure(error)
+            job.failure = unavailable(StoreFull(str(error))) if full else as_failure(error)
         else:
             return uow.appended
         return []
@@ -371,7 +370,7 @@ class Store:
             return self._query(reader, query)
         except StoreFailed as failure:
             reader = None
-            raise _unavailable() from failure
+            raise unavailable() from failure
         finally:
             self._readers.put(reader)
 
@@ -388,29 +387,6 @@ class Store:
                 reader.close()
                 raise StoreFailed(str(error)) from error
             raise
-
-
-_TEST_SEEDS: Final = (
-    "00" * 32,
-    "9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60",
-    "4ccd089b28ff96da9db6c346ec114e0f5b8a319f35aba624da8cf6ed4fb8a6fb",
-    "c5aa8df43f9f837bedb7442f31dcb7b166d38535076f094b85ce3a2e0b4458f7",
-)
-"""Private keys that are printed in RFC 8032 section 7.1 (the second in RFC 8037, too), and none."""
-
-
-def _known_to_all() -> frozenset[str]:
-    return frozenset(SigningKey.from_seed(bytes.fromhex(seed)).kid for seed in _TEST_SEEDS)
-
-
-def _unavailable(failure: BaseException | None = None) -> Overloaded:
-    """Return what callers are told when the database, or the store itself, has failed."""
-    if isinstance(failure, StoreFull):
-        return StorageFull("Nothing was written; reading goes on.", retry_after_seconds=10)
-    return Overloaded(
-        "The database failed. Repeat the request, with the same key if it has one.",
-        retry_after_seconds=1,
-    )
 
 
 async def _ready(read: Callable[[], T]) -> T:

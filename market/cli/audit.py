@@ -54,16 +54,17 @@ def _print(findings: list[Finding], counted: Summary) -> None:
         f" {counted.receipts} receipts; orders: {states or 'none'}"
     )
     for money in counted.money:
-        minted, wallets, escrows, fees = (
+        minted, wallets, bonds, escrows, fees = (
             decimal_text(amount, money.currency)
             for amount in (
                 money.minted_minor,
                 money.wallets_minor,
+                money.bonds_minor,
                 money.escrows_minor,
                 money.fees_minor,
             )
         )
         say(
-            f"{minted} {money.currency} minted = {wallets} in wallets + {escrows} in escrow"
-            f" + {fees} fees"
+            f"{minted} {money.currency} minted = {wallets} in wallets + {bonds} in bonds"
+            f" + {escrows} in escrow + {fees} fees"
         )

@@ -50,9 +50,15 @@ _OPTIONS: Final[list[Callable[[Any], Any]]] = [
     ),
     client_options,
 ]
-_NOT_IN_AP2: Final = (
-    "approve_over", "period", "period_budget", "period_orders", "denied", "tags", "denied_tags",
-)  # fmt: skip
+_NOT_IN_AP2: Final = {
+    "approve_over": "--approve-over",
+    "period": "--period",
+    "period_budget": "--period-budget",
+    "period_orders": "--period-orders",
+    "denied": "--deny-seller",
+    "tags": "--tag",
+    "denied_tags": "--deny-tag",
+}
 
 
 def _give(
@@ -66,6 +72,8 @@ def _give(
         if ap2:
             return await _give_ap2(market, agent, sellers, terms)
         denied = [(await _agent(market, name)).id for name in terms["denied"]]
+        if terms["every"]:
+            raise Failure("--every is AP2's; say --period and --period-orders", code="not_in_ap2")
         limits = _limits(terms, sellers, denied)
         seconds = round(terms["days"] * DAY)
         currency = terms["currency"]
@@ -185,10 +193,13 @@ def _limits(terms: dict[str, Any], sellers: Sequence[str], denied: Sequence[str]
 async def _give_ap2(
     market: MarketClient, buyer: AgentView, sellers: Sequence[str], terms: dict[str, Any]
 ) -> MandateView:
-    unsaid = [name for name in _NOT_IN_AP2 if terms[name]]
+    unsaid = [option for name, option in _NOT_IN_AP2.items() if terms[name]]
     if unsaid:
-        options = ", ".join(f"--{name.replace('_', '-')}" for name in unsaid)
-        raise Failure(f"AP2 has no constraint for {options}", code="not_in_ap2")
+        raise Failure(f"AP2 has no constraint for {', '.join(unsaid)}", code="not_in_ap2")
+    if terms["min_price"] is not None and terms["max_price"] is None:
+        raise Failure("AP2 has no --min-price without a --max-price", code="not_in_ap2")
+    if terms["orders"] is not None and not terms["every"]:
+        raise Failure("with --ap2, --orders needs --every", code="not_in_ap2")
     if market.key.public.algorithm != "ES256":
         raise Failure(
             "AP2 mandates are signed with a P-256 key",

@@ -78,11 +78,11 @@ def recompute(
 def _gathered(
     place: str | None, folder: Path | None, url: str | None, key_file: Path | None
 ) -> Gathered:
-    if sum(one is not None for one in (place, folder, url)) > 1:
-        raise Failure("name one of --store, --export and --url", code="usage")
+    if folder is not None and place is not None:
+        raise Failure("name a store or an export, not both", code="two_places")
     if folder is not None:
         return _exported(folder)
-    if url is not None:
+    if url is not None and place is None:
         return with_client(url, key_file, _published)
     with looking(settings_of(place)) as snapshot:
         return batches.gathered(snapshot)

@@ -6,8 +6,9 @@ from typing import Any, Final, NamedTuple, cast
 
 import msgspec
 
+from market.cli import aftermath
 from market.protocol.chain import Entry
-from market.protocol.events import MARKET, STAGES, Event, Stage, Withheld
+from market.protocol.events import STAGES, Event, Stage, Withheld
 from market.protocol.folded import Folded, FoldedOrder
 from market.protocol.money import EXPONENTS, decimal_text
 
@@ -199,40 +200,6 @@ def _refunded(teller: Teller, event: Event) -> tuple[str, str]:
     return "refunded", f"{teller.money(event.body['refunded_minor'])}: {event.body['reason']}"
 
 
-def _owed(teller: Teller, event: Event) -> tuple[str, str]:
-    return "● owed", f"{teller.money(event.body['owed_minor'])}: {event.body['reason']}"
-
-
-def _rejected(teller: Teller, event: Event) -> tuple[str, str]:
-    body = event.body
-    return "✗ rejected", f"part {body['index']} ({body['reason']}): {body['detail']}"
-
-
-def _disputed(teller: Teller, event: Event) -> tuple[str, str]:
-    body = event.body
-    by = "the market" if event.actor_id == MARKET else teller.name(event.actor_id)
-    said = f": {body['detail']}" if body["detail"] else ""
-    return "disputed", f"{teller.money(body['claim_minor'])} by {by}, {body['reason']}{said}"
-
-
-def _dispute_answered(teller: Teller, event: Event) -> tuple[str, str]:
-    body = event.body
-    part = f" {teller.money(body['conceded_minor'])}" if body["conceded_minor"] else ""
-    said = f": {body['detail']}" if body["detail"] else ""
-    return "answered", f"{teller.name(event.actor_id)}: {body['answer']}{part}{said}"
-
-
-def _dispute_resolved(teller: Teller, event: Event) -> tuple[str, str]:
-    body = event.body
-    back = teller.money(body["refund_minor"])
-    return "resolved", f"by {body['decided_by']}: {back} back; {body['decision']}"
-
-
-def _supported(teller: Teller, event: Event) -> tuple[str, str]:
-    answer = event.body.get("answer")
-    return "support", event.body["action"] + (f": {answer}" if answer else "")
-
-
 def _requested(teller: Teller, event: Event) -> tuple[str, str]:
     body = event.body
     said = body["text"] or body["reason"]
@@ -361,13 +328,6 @@ _WORDS: Final[dict[str, Callable[[Teller, Event], tuple[str, str]]]] = {
     "order.cancelled": _cancelled,
     "order.failed": _failed,
     "order.refunded": _refunded,
-    "refund.owed": _owed,
-    "delivery.rejected": _rejected,
-    "dispute.opened": _disputed,
-    "dispute.answered": _dispute_answered,
-    "dispute.resolved": _dispute_resolved,
-    "support.asked": _supported,
-    "support.answered": _supported,
     "delivery.chunk": _chunk,
     "delivery.completed": _completed,
     "delegation.given": _delegated,
@@ -386,6 +346,7 @@ _WORDS: Final[dict[str, Callable[[Teller, Event], tuple[str, str]]]] = {
     "presence.left": _gone,
     "review.posted": _reviewed,
     "recommendation.sent": _recommended,
+    **aftermath.WORDS,
 }
 
 

@@ -275,5 +275,9 @@ def _remembered(order: _Said, name: str, part_micro: int) -> tuple[int, int, int
     return part, parted(part, said.good_micro), parted(part, said.bad_micro)
 
 
+def _on_time(known: list[Any]) -> int:
+    return sum(bool(fact.is_on_time) for fact in known)
+
+
 def _moved(now: int, was: int, part_micro: int) -> int:
     return parted(now, part_micro) - parted(was, part_micro)

@@ -119,6 +119,8 @@ Reaches = Callable[[str, int | None], Awaitable[None]]
 class SellersClient(MarketClient):
     """A seller's client: it lists the service under its name and price, and keeps to its pace.
 
+    ``service_id`` is what it has listed.
+
     After each step it waits for the director, so that acts happen between two steps.
     """
 
@@ -139,6 +141,7 @@ class SellersClient(MarketClient):
         self._pace_seconds = pace_seconds
         self._reaches = reaches
         self._sessions: dict[str, str] = {}
+        self.service_id = ""
 
     async def register(
         self, handle: str, kind: AgentKind, principal_id: str | None = None
@@ -151,8 +154,12 @@ class SellersClient(MarketClient):
     ) -> wire.ServiceView:
         """Publish the manifest with what the story says of it."""
         listed = {**manifest, **self._listing}
-        listed["price"] = {**manifest["price"], **self._listing.get("price", {})}
-        return await super().publish(listed, idempotency_key=idempotency_key)
+        for table in ("price", "limits"):
+            if table in self._listing:
+                listed[table] = {**manifest.get(table, {}), **self._listing[table]}
+        service = await super().publish(listed, idempotency_key=idempotency_key)
+        self.service_id = service.id
+        return service
 
     async def start(self, order_id: str) -> wire.OrderView:
         """Start an order, as every client does, and wait for the director."""

@@ -8,7 +8,7 @@ from typing import NamedTuple, TypeVar
 from market.protocol.events import Event
 from market.protocol.money import EXPONENTS
 from scenarios.engine.expressions import Signature, Value
-from scenarios.engine.facts import Facts, JourneyFacts, OrderFacts, WatcherFacts
+from scenarios.engine.facts import Facts, JourneyFacts, OrderFacts, Standing, WatcherFacts
 from scenarios.engine.sidefacts import RunFacts
 
 Named = TypeVar("Named")
@@ -82,6 +82,19 @@ def watchers_like(facts: Facts, name: str) -> list[WatcherFacts]:
     found = [watcher for watcher in facts.watchers if fnmatchcase(watcher.name, name)]
     if not found:
         raise Untested(f"{name!r} has not joined")
+    return found
+
+
+def standings_of(facts: Facts, seller: str) -> list[Standing]:
+    """Return what had become of the sellers of a name.
+
+    Raises:
+        Untested: there is none.
+    """
+    ids = ids_like(facts, seller)
+    found = [standing for agent_id, standing in facts.sellers.items() if agent_id in ids]
+    if not found:
+        raise Untested(f"{seller!r} is no seller")
     return found
 
 
@@ -166,6 +179,20 @@ def watched(meaning: str, part: Callable[[WatcherFacts], int]) -> Metric:
 def of_run(meaning: str, part: Callable[[RunFacts], int]) -> Metric:
     """Return a count summed over runs."""
     return _sum(meaning, "run", runs_like, part)
+
+
+def of_sellers(meaning: str, part: Callable[[Standing], int]) -> Metric:
+    """Return a count summed over sellers as they stood at the end."""
+    return _sum(meaning, "seller", standings_of, part)
+
+
+def money_of_sellers(meaning: str, part: Callable[[Standing], int]) -> Metric:
+    """Return an amount summed over sellers as they stood at the end."""
+
+    def of(facts: Facts, seller: str) -> Decimal:
+        return money(facts, sum(map(part, standings_of(facts, seller))))
+
+    return Metric(meaning, Signature("number", "seller"), of)
 
 
 def text_of_run(meaning: str, find: Callable[[Facts, RunFacts], str]) -> Metric:

@@ -51,11 +51,12 @@ class Buyer:
 
 @dataclass(frozen=True, kw_only=True)
 class Cast:
-    """Everybody: ``names`` by agent id, and the clients that have wallets by name."""
+    """Everybody: ``names`` by agent id; those that have wallets, and the sellers, by name."""
 
     names: Mapping[str, str]
     buyers: list[Buyer]
     wallets: Mapping[str, MarketClient]
+    sellers: Mapping[str, SellersClient]
     minted_minor: int
 
 
@@ -85,6 +86,7 @@ class Casting:
         everybody = (OVERSEER, *self._sellers, *self._buyers, *workers)
         self._ids = {name: key_of(seed, name).kid for name in everybody}
         self._wallets: dict[str, MarketClient] = {}
+        self._sellers_clients: dict[str, SellersClient] = {}
         self._minted_minor = 0
 
     async def cast(self, stack: AsyncExitStack, group: TaskGroup) -> Cast:
@@ -110,6 +112,7 @@ class Casting:
             names={agent_id: name for name, agent_id in self._ids.items()},
             buyers=buyers,
             wallets=self._wallets,
+            sellers=self._sellers_clients,
             minted_minor=self._minted_minor,
         )
 
@@ -119,6 +122,8 @@ class Casting:
         listing: dict[str, Any] = {"id": name}
         if part.price is not UNSET:
             listing["price"] = {"amount": part.price}
+        if part.deliver_within is not UNSET:
+            listing["limits"] = {"deliver_seconds": int(seconds(part.deliver_within))}
         client = SellersClient(
             await self._line(stack, name),
             key_of(self._seed, name),
@@ -129,7 +134,13 @@ class Casting:
             reaches=self._director.reaches,
         )
         self._wallets[name] = await stack.enter_async_context(client)
-        await group.start(seller_of(part.service).serve_at, client)
+        self._sellers_clients[name] = client
+        seller = seller_of(part.service, part.behaviour, part.params)
+        await group.start(seller.serve_at, client)
+        await self._fund(client.agent_id, part.wallet)
+        if part.bond is not UNSET:
+            currency = self._story.scenario.market.currency
+            await client.post_bond(parse_amount(part.bond, currency), currency)
 
     async def _buyer(
         self, stack: AsyncExitStack, group: TaskGroup, part: BuyerPart, name: str, number: int

@@ -115,6 +115,15 @@ class Balance(NamedTuple):
     held_minor: int
 
 
+class Standing(NamedTuple):
+    """What had become of a seller at the end; what its bond held and had lost in minor units."""
+
+    trust: float
+    flags: Sequence[str]
+    bond_minor: int
+    forfeited_minor: int
+
+
 @dataclass(frozen=True, kw_only=True)
 class Facts:
     """A whole run.
@@ -129,6 +138,7 @@ class Facts:
     journeys: Sequence[JourneyFacts]
     wallets: Mapping[str, Balance]
     minted_minor: int
+    sellers: Mapping[str, Standing] = field(default_factory=dict)
     read: Mapping[str, Sequence[int]] = field(default_factory=dict)
     cuts: int = 0
     resumes: int = 0

@@ -1,4 +1,8 @@
-"""Real input: members of a need that stand in files beside the story."""
+"""Real input: members of a need that stand in files beside the story, and nowhere else.
+
+A story may come from anybody: it names no file outside its own folder, be it by a link, and none
+that is longer than any input could be.
+"""
 
 from pathlib import Path
 from typing import Any, Final
@@ -7,6 +11,9 @@ import anyio
 import msgspec
 
 from scenarios.engine.form import NeedPart
+
+MAX_FILE: Final = 256 * 1024
+"""Bytes of a file of a story: as many as an input may have."""
 
 _JSON: Final = ".json"
 
@@ -37,9 +44,22 @@ def _read(value: Any, folder: Path) -> Any:
         return value
     name = value["file"]
     try:
-        text = (folder / name).read_text("utf-8")
+        text = _load(folder, name).decode()
         return msgspec.json.decode(text) if name.endswith(_JSON) else text
     except OSError as error:
         raise BadInput(f"there is no file {name!r} in {folder}") from error
     except (UnicodeDecodeError, msgspec.DecodeError) as error:
         raise BadInput(f"{name}: {error}") from error
+
+
+def _load(folder: Path, name: str) -> bytes:
+    path = (folder / name).resolve()
+    if not path.is_relative_to(folder.resolve()):
+        raise BadInput(f"{name!r} is not in {folder}")
+    if not path.is_file():
+        raise BadInput(f"there is no file {name!r} in {folder}")
+    with path.open("rb") as file:
+        data = file.read(MAX_FILE + 1)
+    if len(data) > MAX_FILE:
+        raise BadInput(f"{name}: it is longer than {MAX_FILE} bytes")
+    return data

@@ -20,9 +20,12 @@ from scenarios.engine.asking import (
     in_state,
     journeys_of,
     money,
+    money_of_sellers,
     number,
     of_run,
+    of_sellers,
     reviewed,
+    standings_of,
     text,
     text_of_run,
     total,
@@ -58,7 +61,8 @@ def measure(facts: Facts, use: Use) -> Value:
 def _imbalance(facts: Facts) -> Decimal:
     held = sum(sum(balance) for balance in facts.wallets.values())
     fees = sum(order.kept_fee_minor for order in facts.orders)
-    return money(facts, facts.minted_minor - held - fees)
+    bonds = sum(one.bond_minor + one.forfeited_minor for one in facts.sellers.values())
+    return money(facts, facts.minted_minor - held - fees - bonds)
 
 
 def _wallet(facts: Facts, agent: str) -> Decimal:
@@ -82,6 +86,10 @@ def _conversion(facts: Facts, seller: str) -> Decimal:
         for journey in shown
     )
     return Decimal(sold) / len(shown)
+
+
+def _trust(facts: Facts, seller: str) -> Decimal:
+    return min(Decimal(str(one.trust)) for one in standings_of(facts, seller))
 
 
 def _paused_chunks(facts: Facts, agent: str) -> Decimal:
@@ -121,7 +129,8 @@ def _listed(journey: JourneyFacts) -> set[str]:
 
 METRICS: Final[dict[str, Metric]] = {
     "ledger.imbalance": whole(
-        "what was minted, less what all wallets hold and the fees on the receipts", _imbalance
+        "what was minted, less what wallets and bonds hold, the fees on the receipts and forfeits",
+        _imbalance,
     ),
     "ledger.findings": whole(
         "invariants of ledger, log and orders found broken", lambda facts: len(facts.findings)
@@ -187,6 +196,10 @@ METRICS: Final[dict[str, Metric]] = {
         Signature("number", "seller"),
         _conversion,
     ),
+    "trust": Metric("the lowest score at the end", Signature("number", "seller"), _trust),
+    "frozen": of_sellers("sellers that were frozen at the end", lambda one: "frozen" in one.flags),
+    "bond": money_of_sellers("what a bond held at the end", lambda one: one.bond_minor),
+    "forfeited": money_of_sellers("what a bond lost", lambda one: one.forfeited_minor),
     "wallet": Metric("what an agent can spend at the end", Signature("number", "agent"), _wallet),
     "held": amount("what the orders of a buyer or seller cost", lambda one: one.held_minor),
     "captured": amount("what was paid for them", lambda one: one.captured_minor),

@@ -12,9 +12,17 @@ from market.protocol.chain import read_entry
 from market.protocol.events import Event
 from market.protocol.folded import Folded
 from market.protocol.folding import fold
+from scenarios.engine.agents import SellersClient
 from scenarios.engine.casting import Cast
 from scenarios.engine.director import Director
-from scenarios.engine.facts import Balance, Facts, JourneyFacts, WatcherFacts, journey_of
+from scenarios.engine.facts import (
+    Balance,
+    Facts,
+    JourneyFacts,
+    Standing,
+    WatcherFacts,
+    journey_of,
+)
 from scenarios.engine.seeds import key_of
 from scenarios.engine.watchers import Watcher
 
@@ -46,6 +54,9 @@ async def record_of(
         journeys=journeys,
         wallets=await _wallets(cast, currency),
         minted_minor=cast.minted_minor,
+        sellers={
+            client.agent_id: await _standing(client) for client in cast.sellers.values()
+        },
         read={session: read for view in views for session, read in view.read.items()},
         cuts=sum(view.cuts for view in views) + sum(one.cuts for one in watchers),
         resumes=sum(view.resumes for view in views) + sum(one.resumes for one in watchers),
@@ -111,6 +122,20 @@ async def _wallets(cast: Cast, currency: str) -> dict[str, Balance]:
             if balance.currency == currency:
                 balances[client.agent_id] = Balance(balance.available_minor, balance.held_minor)
     return balances
+
+
+async def _standing(client: SellersClient) -> Standing:
+    report = await client.trust(client.service_id)
+    limits = await client.bond()
+    forfeited_minor, after = 0, -1
+    while messages := (await client.inbox(after=after)).items:
+        after = messages[-1].offset
+        forfeited_minor += sum(
+            message.body["amount_minor"]
+            for message in messages
+            if message.kind == "bond.forfeited"
+        )
+    return Standing(report.score, report.flags, limits.bond_minor, forfeited_minor)
 
 
 async def _receipts(cast: Cast, journeys: list[JourneyFacts]) -> dict[str, str]:

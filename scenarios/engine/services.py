@@ -1,9 +1,12 @@
 """Where a story's services come from: the samples, or a seller of one's own."""
 
 import importlib
-from typing import Final
+from collections.abc import Mapping
+from functools import partial
+from typing import Any, Final
 
 from seller_services import Seller
+from seller_services.behaviours import HONEST, behaving
 from seller_services.samples import SAMPLES
 
 _DEFAULT_NAME: Final = "seller"
@@ -13,12 +16,20 @@ class UnknownService(ValueError):
     """There is no such service; the message says which there are."""
 
 
-def seller_of(service: str) -> Seller:
-    """Return the seller behind the name of a sample, or behind ``package.module:name``.
+def seller_of(service: str, behaviour: str = HONEST, params: Mapping[str, Any] = {}) -> Seller:
+    """Return a seller of this service that behaves so.
+
+    ``service`` is the name of a sample, or ``package.module:name``.
 
     Raises:
         UnknownService: there is none.
+        UnknownBehaviour: there is no such behaviour, or it has no such params.
     """
+    seller = _honest(service)
+    return seller.with_handler(partial(behaving, name=behaviour, params=dict(params)))
+
+
+def _honest(service: str) -> Seller:
     if service in SAMPLES:
         sample = SAMPLES[service]
         # The key is never used: the story gives each seller its own.

@@ -149,7 +149,8 @@ async def test_of_fifty_clients_with_one_assertion_one_gets_a_token_also_after_a
 async def test_one_key_is_one_agent_and_proves_itself(market: Market):
     """I15: 409 for a key under a second name, 401 without a proof of possession."""
     agent = await market.enter("thrifty", "buyer")
-    second = await market.http.post("/v1/agents", json={"proof": agent.registration("second", "buyer")})
+    again = agent.registration("second", "buyer")
+    second = await market.http.post("/v1/agents", json={"proof": again})
     other = market.stranger()
     stolen = agent.registration("c-name", "buyer", jwk=other.key.public.jwk)
     unproven = await market.http.post("/v1/agents", json={"proof": stolen})

@@ -284,7 +284,8 @@ async def test_a_body_that_does_not_come_is_not_waited_for(
     buyer = await served.enter("thrifty", "buyer")
     reader, writer = await asyncio.open_connection("127.0.0.1", served.settings.port)
 
-    head = f"POST /v1/sessions HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {buyer.token}\r\n"
+    bearer = f"authorization: Bearer {buyer.token}\r\n"
+    head = f"POST /v1/sessions HTTP/1.1\r\nhost: localhost\r\n{bearer}"
     writer.write(f"{head}content-length: 100\r\n\r\n{{".encode())
     async with asyncio.timeout(5):
         answer = await reader.readuntil(b"\r\n\r\n")

@@ -4,6 +4,7 @@ Exit code 5: something that was promised did not hold; the lines say what.
 """
 
 import asyncio
+import math
 
 import click
 
@@ -26,7 +27,8 @@ ZEROES = {
 @click.option("--kills", default=200, show_default=True, help="How often, in all.")
 @click.option("--store", type=click.Choice(list(STORES)), default="both", show_default=True)
 @click.option("--seed", default=2026, show_default=True, help="Of the first store.")
-def main(kills: int, store: str, seed: int) -> None:
+@click.option("--seconds", default=math.inf, help="Open no further store after so many.")
+def main(kills: int, store: str, seed: int, seconds: float) -> None:
     """Kill a market under load, and hold what it acknowledged against what is there."""
     configure_logging("error")
     stores = STORES[store]
@@ -34,7 +36,8 @@ def main(kills: int, store: str, seed: int) -> None:
     for number, name in enumerate(stores):
         part = kills // len(stores) + (number < kills % len(stores))
         with sites(name) as opened:
-            total.merge(asyncio.run(crash(opened, kills=part, seed=seed, say=to_stderr)))
+            run = crash(opened, kills=part, seed=seed, say=to_stderr, seconds=seconds / len(stores))
+            total.merge(asyncio.run(run))
     for line in table(total):
         click.echo(line)
     for refusal, number in total.refused.most_common():

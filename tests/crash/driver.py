@@ -1,6 +1,7 @@
 """Rounds of life and death, and what they come to."""
 
 import asyncio
+import math
 import sys
 import time
 from collections import Counter
@@ -26,7 +27,7 @@ theirs still before them.
 """
 
 PATIENCE_SECONDS: Final = 30.0
-LIMIT_SECONDS: Final = 120.0
+LIMIT_SECONDS: Final = 300.0
 Say = Callable[[str], None]
 
 
@@ -77,16 +78,22 @@ class Alarm:
             self._act()
 
 
-async def crash(sites: Sites, *, kills: int, seed: int, say: Say) -> Figures:
-    """Kill markets so many times, on stores opened at ``sites``; return what it came to."""
+async def crash(
+    sites: Sites, *, kills: int, seed: int, say: Say, seconds: float = math.inf
+) -> Figures:
+    """Kill markets so many times, on stores opened at ``sites``; return what it came to.
+
+    It ends early when ``seconds`` are over, and at the first violation.
+    """
     figures = Figures()
     began = time.monotonic()
-    while (done := figures.kills.total()) < kills:
+    while figures.kills.total() < kills and not figures.violations:
+        if time.monotonic() - began > seconds:
+            break
         of_store = Store(sites.open(**SETTINGS), seed + len(figures.seeds))
         figures.seeds.append(seed + len(figures.seeds))
-        await of_store.live_and_die(min(KILLS_PER_STORE, kills - done), figures, say)
-        if figures.violations:
-            break
+        left = min(KILLS_PER_STORE, kills - figures.kills.total())
+        await of_store.live_and_die(left, figures, say)
     figures.seconds = time.monotonic() - began
     return figures
 

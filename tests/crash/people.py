@@ -122,9 +122,9 @@ class People:
             quote = await self._create(buyer, "quote", lambda market, key, at=service: (
                 market.ask_quote(at.id, PAGES, idempotency_key=key)
             ))  # fmt: skip
-            order = await self._place(buyer, quote)
+            order = None if quote is None else await self._place(buyer, quote)
             if order is None:
-                # Its money is in other orders, which end soon.
+                # Its money, or its seller's time, is in other orders, which end soon.
                 await asyncio.sleep(0.05)
             elif await self._deliver(buyer, order, fate):
                 await self._use(buyer, order, fate)

@@ -407,6 +407,25 @@ async def test_a_window_of_dates_is_kept(town: Ap2Town):
     assert given.expires_at == "2026-11-22T12:02:00.000000Z"
 
 
+async def test_a_refusal_carries_receipts_of_what_was_refused(town: Ap2Town):
+    mandate, quote, checkout = await given_by_hand(town)
+    claims = town.closed_by_hand(mandate, checkout, transaction_id="x" * 43)
+    chain = hand.hop(mandate.mandate, claims, town.agent, nonce=quote.id)
+    key = jwt.PyJWK(town.store.merchant_key.public.jwk).key
+
+    refusal = await refused(
+        town.post_order(
+            quote, mandate.id, Ap2Closed(payment=chain, checkout_jwt=checkout.checkout_jwt)
+        )
+    )
+
+    payment = jwt.decode(refusal.facts["ap2_receipts"]["payment"], key, algorithms=["ES256"])
+    offered = jwt.decode(refusal.facts["ap2_receipts"]["checkout"], key, algorithms=["ES256"])
+    assert (payment["status"], payment["error"]) == ("Error", "invalid_mandate")
+    assert payment["reference"] == hand.hash_of(chain.split("~~")[1].split("~")[0])
+    assert offered["reference"] == hand.hash_of(checkout.checkout_jwt)
+
+
 # Checkout mandates
 
 

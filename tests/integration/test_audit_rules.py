@@ -155,15 +155,26 @@ async def bound(store: Store, **limits: Any) -> tuple[Town, Party, OrderView]:
 HOURLY = {"period_budget_minor": 10 * PRICE, "period_seconds": 3_600}
 
 
-async def test_a_period_that_counted_wrongly_is_named(store: Store):
+@pytest.mark.parametrize(
+    ("changes", "found"),
+    [
+        ({"period_spent_minor": PRICE - 1}, f"{PRICE - 1} by 1"),
+        ({"period_orders": 2}, f"{PRICE} by 2"),
+    ],
+)
+async def test_a_period_that_counted_wrongly_is_named(
+    store: Store, changes: dict[str, int], found: str
+):
     _, _, order = await bound(store, **HOURLY)
     assert await findings_of(store) == []
 
-    await spoil(store, mandates, update(mandates).values(period_spent_minor=PRICE - 1))
+    await spoil(store, mandates, update(mandates).values(**changes))
 
     finding = await only_finding(store)
     assert (finding.rule, finding.where) == ("mandates", f"mandate {order.mandate_id}")
-    assert finding.detail == (f"expected {PRICE} to {PRICE} spent in period 0, found {PRICE - 1}")
+    assert finding.detail == (
+        f"expected {PRICE} to {PRICE} spent by 1 to 1 orders in period 0, found {found}"
+    )
 
 
 async def test_periods_that_follow_each_other_leave_the_store_whole(

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from market import catalog, chores, identity, inbox, ledger, mandates, orders
+from market.audit import audit
 from market.base.clock import Clock, ManualClock
 from market.base.errors import InsufficientScope, NotFound
 from market.base.settings import Settings
@@ -103,6 +104,7 @@ async def messages(town: Town) -> list[str]:
 async def ledger_is_whole(store: Store) -> None:
     assert await store.scan(ledger.check) == []
     assert await store.scan(orders.check) == []
+    assert [found for found in await store.scan(audit) if found.rule == "movements"] == []
 
 
 # The typical order

@@ -120,9 +120,7 @@ async def test_a_seller_does_not_read_why_an_order_was_approved(waiting: Waiting
 
     why = "half our budget"
     signed = decision(principal, order, reason=why)
-    await control(
-        town, order.session_id, "approve", by=principal, reason=why, decision=signed
-    )
+    await control(town, order.session_id, "approve", by=principal, reason=why, decision=signed)
 
     log = await log_of(town, town.seller, order.session_id)
     assert "half our budget" not in json.dumps(log)

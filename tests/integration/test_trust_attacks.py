@@ -186,6 +186,8 @@ def test_an_exit_scam_is_out_of_the_upper_half_within_twenty_failed_orders(
         failed += 1
 
     assert failed <= 20
+    for number in range(5):
+        street.buy(HONEST[number], best, ending="failed", price=price)
     clock = street.store.clock
     assert isinstance(clock, ManualClock)
     clock.advance(timedelta(days=20))

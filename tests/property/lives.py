@@ -4,6 +4,7 @@ One buyer is under a mandate; the seller has a service per call and one per unit
 """
 
 import asyncio
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any, Literal, NamedTuple
@@ -126,7 +127,13 @@ class Lives(RuleBasedStateMachine):
             units=now.units_delivered,
             digest=now.delivery_digest or "0" * 43,
         )
-        self.attempt(orders.complete, caller=self.seller.caller, order_id=now.id, signed=signed)
+        caller = self.seller.caller
+        if now.chunks_delivered:
+            self.attempt(orders.complete, caller=caller, order_id=now.id, signed=signed)
+        else:
+            # A digest of nothing is refused, and remembered: that refusal leaves its trace.
+            with suppress(MarketError):
+                self.store.write_now(orders.complete, caller=caller, order_id=now.id, signed=signed)
 
     @rule(which=ORDERS)
     def accept(self, which: int) -> None:

@@ -272,7 +272,14 @@ def result(**changes: Any) -> RunResult:
         buyer="walker", session_id="ses_1", outcome="cancelled", events=9, cut=1, resumed=1,
         stages=stages, orders=[order],
     )  # fmt: skip
-    money = Money(currency="XTS", minted_minor=1, wallets_minor=1, escrows_minor=0, fees_minor=0)
+    money = Money(
+        currency="XTS",
+        minted_minor=1,
+        wallets_minor=1,
+        bonds_minor=0,
+        escrows_minor=0,
+        fees_minor=0,
+    )
     proven = Summary(sessions=1, events=9, orders={}, receipts=1, postings=7, money=[money])
     funnel = [
         FunnelRow(stage="finding", reached=2, passed=2, left=0, open=0, reasons={}),
@@ -447,8 +454,8 @@ def test_a_signature_is_checked_offline_with_the_keys_beside_it(market: Market) 
     assert said.exit_code == 0
     lines = said.out.splitlines()
     assert lines[0] == "✓ receipt, signed by shop, 2026-11-18 11:06:40 UTC"
-    assert "  buyer_id        " + f"{BUYER_KEY.kid} (walker)" in lines
-    assert "  held_minor      0.18 XTS" in lines
+    assert "  buyer_id            " + f"{BUYER_KEY.kid} (walker)" in lines
+    assert "  held_minor          0.18 XTS" in lines
     assert said.err == "Next: market audit .\n"
 
 

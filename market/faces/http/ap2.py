@@ -5,15 +5,17 @@ checkouts and receipts with its P-256 key, for the sellers.
 """
 
 from datetime import datetime
+from typing import Final
 
 import msgspec
 from litestar import Controller
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 
-from market import catalog, mandates
-from market.base.caller import Caller
+from market import catalog, mandates, orders
+from market.base.caller import Caller, Signed
 from market.base.clock import seconds_of
+from market.base.errors import MarketError
 from market.base.once import Once
 from market.base.work import Snapshot
 from market.faces.http import acts
@@ -21,8 +23,11 @@ from market.faces.http.binding import get, post
 from market.faces.http.desk import Desk
 from market.protocol import ap2
 from market.protocol.commitments import OrderClaims
+from market.protocol.disclosing import BadChain
 from market.protocol.ids import OrderId, QuoteId
+from market.protocol.sdjwt import split_chain
 from market.protocol.wire import (
+    Ap2Closed,
     Ap2ReceiptsView,
     CheckoutView,
     GiveAp2Mandate,
@@ -32,6 +37,9 @@ from market.protocol.wire import (
     QuoteView,
     ServiceView,
 )
+
+SERVER_ERRORS: Final = 500
+"""From this status on a refusal is no answer: the same request may pass when it is repeated."""
 
 
 class Ap2Controller(Controller):
@@ -106,6 +114,49 @@ async def closed_by(
         market_key=desk.store.merchant_key.public,
         now=desk.clock.now(),
     )
+
+
+async def place(
+    desk: Desk, once: Once, caller: Caller, request: PlaceOrder, signed: Signed[OrderClaims]
+) -> OrderView:
+    """Place an order; if it closes a mandate and is refused, the refusal carries AP2's receipts."""
+    try:
+        closed = await closed_by(desk, caller, request, signed.claims)
+        return await desk.store.write_once(
+            once, orders.place, caller=caller, request=request, signed=signed, closed=closed
+        )
+    except MarketError as refusal:
+        if request.ap2 is not None and refusal.status < SERVER_ERRORS:
+            refusal.facts["ap2_receipts"] = _refusal_receipts(desk, request, request.ap2, refusal)
+        raise
+
+
+def _refusal_receipts(
+    desk: Desk, request: PlaceOrder, sent: Ap2Closed, refusal: MarketError
+) -> dict[str, str]:
+    """Return signed receipts that say why nothing was bought and nothing paid."""
+    key = desk.store.merchant_key
+    said = {
+        "status": "Error",
+        "iss": desk.settings.issuer,
+        "iat": seconds_of(desk.clock.now()),
+        "error": refusal.facts.get("ap2_error", refusal.code),
+        "error_description": refusal.detail,
+    }
+    checkout = {**said, "reference": _leaf(sent.checkout or sent.checkout_jwt or "")}
+    payment = {**said, "reference": _leaf(sent.payment), "payment_id": request.quote_id}
+    return {
+        "checkout": key.sign(checkout, typ=ap2.CHECKOUT_RECEIPT),
+        "payment": key.sign(payment, typ=ap2.PAYMENT_RECEIPT),
+    }
+
+
+def _leaf(sent: str) -> str:
+    """Return the hash of a chain's last token; of what is no chain, of the whole."""
+    try:
+        return split_chain(sent)[-1].jwt_hash
+    except BadChain:
+        return ap2.hash_of(sent)
 
 
 def _quoted(snapshot: Snapshot, *, caller: Caller, quote_id: str) -> tuple[QuoteView, ServiceView]:

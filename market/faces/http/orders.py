@@ -9,7 +9,7 @@ from market.base.caller import Caller
 from market.base.once import Once
 from market.base.paging import Cursor, Limit
 from market.base.store import Store
-from market.faces.http.ap2 import closed_by
+from market.faces.http.ap2 import place
 from market.faces.http.binding import get, post
 from market.faces.http.desk import Desk
 from market.faces.http.limits import INPUT_BODY
@@ -51,10 +51,7 @@ class OrderController(Controller):
         await desk.quotas.take("inbox", signed.claims.seller_id, once=once)
         if request.session_id is None:
             await desk.quotas.take("open_sessions", caller.agent_id, once=once)
-        closed = await closed_by(desk, caller, request, signed.claims)
-        return await desk.store.write_once(
-            once, orders.place, caller=caller, request=request, signed=signed, closed=closed
-        )
+        return await place(desk, once, caller, request, signed)
 
     @get(scopes=("read",))
     async def list_orders(

@@ -1,0 +1,93 @@
+"""Scopes and audiences: every operation, with every kind of agent."""
+
+import shutil
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+
+from market import identity
+from market.app import create_app
+from market.base.settings import Settings
+from market.faces import http as http_face
+from market.protocol.commitments import AgentKind
+from tests.contract.agents import Agent, nonce
+from tests.contract.conftest import Market, open_market, sandbox_in
+from tests.contract.test_refusals import refused
+
+KINDS: tuple[AgentKind, ...] = ("buyer", "seller", "principal", "overseer")
+
+
+def operations() -> list[Any]:
+    app = create_app(Settings(issuer="http://market.test"))
+    return [
+        pytest.param(place, id=place.operation.name)
+        for place in http_face.published(app.routes)
+        if place.operation.takes.needs_caller
+    ]
+
+
+@pytest.fixture(scope="module")
+async def crowd(
+    tmp_path_factory: pytest.TempPathFactory, migrated_file: Any
+) -> AsyncIterator[dict[AgentKind, Agent]]:
+    """One agent of each kind, in a market of their own."""
+    home = tmp_path_factory.mktemp("crowd")
+    shutil.copy(migrated_file, home / "market.db")
+    async with open_market(sandbox_in(home)) as market:
+        agents = {kind: await market.enter(f"a-{kind}", kind) for kind in KINDS[:-1]}
+        yield {**agents, "overseer": await market.overseer()}
+
+
+@pytest.mark.parametrize("place", operations())
+async def test_an_operation_names_its_scopes_and_refuses_a_token_without(
+    crowd: dict[AgentKind, Agent], place: Any
+):
+    """Z5: authority is in the token, for every operation and every kind of agent."""
+    scopes = place.operation.says.scopes
+
+    assert scopes, "every operation says which scope it needs"
+    assert set(scopes) <= {*identity.ALL_SCOPES, *identity.DELEGATED_SCOPES.values()}
+    for kind, agent in crowd.items():
+        without = set(identity.SCOPES[kind]) - set(scopes)
+        if not without:
+            continue
+        token = (await agent.ask_token(scope=" ".join(sorted(without)))).json()["access_token"]
+        answer = await asked(agent, place, token)
+        problem = refused(answer, 403, "insufficient_scope")
+        assert problem["scope"] in scopes
+
+
+@pytest.mark.parametrize("place", operations())
+async def test_an_operation_refuses_a_token_for_another_audience(
+    crowd: dict[AgentKind, Agent], place: Any
+):
+    """I9: a token is good for one audience, at every operation."""
+    agent = crowd["buyer"]
+    for audience in ("/mcp", "/a2a"):
+        given = await agent.ask_token(resource=agent.issuer + audience)
+        refused(await asked(agent, place, given.json()["access_token"]), 401, "unauthenticated")
+    assert (await asked(agent, place, "")).status_code == 401
+
+
+async def test_the_document_publishes_the_scopes(market: Market):
+    document = (await market.http.get("/openapi.json")).json()
+    by_name = {
+        operation["operationId"]: operation
+        for methods in document["paths"].values()
+        for operation in methods.values()
+    }
+
+    assert by_name["place_order"]["security"] == [{"bearer": ["pay"]}]
+    assert {"bearer": ["session.read"]} in by_name["read_events"]["security"]
+    assert by_name["read_entry"]["security"] == []
+
+
+async def asked(agent: Agent, place: Any, token: str) -> httpx.Response:
+    """Ask for an operation, at an address that is nobody's, with a body that is none."""
+    path = place.path
+    for name in place.operation.takes.paths:
+        path = path.replace("{" + name + "}", "ord_01h455vb4pex5vsknk084sn02q")
+    headers = {"authorization": f"Bearer {token}", "idempotency-key": nonce()}
+    return await agent.http.request(place.method, path, headers=headers)

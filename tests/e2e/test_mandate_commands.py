@@ -1,0 +1,77 @@
+"""``market mandate``: a principal's hand on the purse."""
+
+from buyer_agents import MarketClient
+from market.cli.keyfile import load
+from tests.e2e.test_commands import Shell, served, shell
+from tests.processes import MarketProcess
+
+__all__ = ["served", "shell"]
+
+
+async def enter(shell: Shell, name: str, *more: str) -> str:
+    await shell.ok("identity", "new", f"{name}.key", "--handle", name, *more)
+    return load(shell.folder / f"{name}.key").agent_id
+
+
+async def test_a_mandate_is_given_shown_listed_and_revoked(
+    served: MarketProcess, shell: Shell
+) -> None:
+    firm = await enter(shell, "purse", "--kind", "principal")
+    await enter(shell, "runner", "--principal", firm)
+    shop = await enter(shell, "stall", "--kind", "seller")
+
+    given = await shell.json(
+        "mandate", "give", "runner", "--max-price", "1.00", "--min-price", "0.10",
+        "--budget", "5.00", "--orders", "9", "--approve-over", "0.50", "--period", "1",
+        "--period-budget", "2.00", "--period-orders", "3", "--seller", "stall",
+        "--deny-tag", "games", "--days", "2", "--key", "purse.key",
+    )  # fmt: skip
+    shown = await shell.ok("mandate", "show", given["id"], "--key", "runner.key")
+    listed = await shell.ok("mandate", "list", "--key", "purse.key")
+    ended = await shell.ok(
+        "mandate", "revoke", given["id"], "--reason", "enough", "--yes", "--key", "purse.key"
+    )
+    after = await shell.ok("mandate", "list", "--key", "purse.key")
+
+    assert {name: value for name, value in given["limits"].items() if value is not None} == {
+        "max_price_minor": 1_000_000,
+        "min_price_minor": 100_000,
+        "budget_minor": 5_000_000,
+        "max_orders": 9,
+        "approval_over_minor": 500_000,
+        "period_seconds": 86_400,
+        "period_budget_minor": 2_000_000,
+        "period_max_orders": 3,
+        "sellers_allow": [shop],
+        "tags_deny": ["games"],
+    }
+    assert "  max_price          1.00 XTS" in shown
+    assert given["id"] in listed
+    assert f"revoked {given['id']}: 0.00 XTS were spent" in ended
+    assert "revoked" in after
+    async with MarketClient(served.url, load(shell.folder / "runner.key").key) as runner:
+        kinds = [message.kind for message in (await runner.inbox()).items]
+    assert kinds == ["mandate.given", "mandate.revoked"]
+
+
+async def test_an_ap2_mandate_is_given_with_p256_keys_alone(
+    served: MarketProcess, shell: Shell
+) -> None:
+    firm = await enter(shell, "purse-two", "--kind", "principal", "--curve", "P-256")
+    await enter(shell, "runner-two", "--principal", firm, "--curve", "P-256")
+    other = await enter(shell, "purse-three", "--kind", "principal")
+    await enter(shell, "runner-three", "--principal", other)
+    terms = ("--ap2", "--max-price", "1.00", "--budget", "3.00", "--every", "DAILY")
+
+    given = await shell.json("mandate", "give", "runner-two", *terms, "--key", "purse-two.key")
+    wrong_curve = await shell.run(
+        "mandate", "give", "runner-three", *terms, "--key", "purse-three.key"
+    )
+    no_such_rule = await shell.run(
+        "mandate", "give", "runner-two", *terms, "--deny-tag", "x", "--key", "purse-two.key"
+    )
+
+    assert given["form"] == "ap2"
+    assert (given["limits"]["period_max_orders"], given["limits"]["period_seconds"]) == (1, 86_400)
+    assert b"P-256" in wrong_curve.stderr
+    assert b"AP2 has no constraint for --deny-tag" in no_such_rule.stderr
