@@ -61,8 +61,9 @@ run: .venv/.base ## serve a market on this machine
 migrate: .venv/.base ## bring the tables of a store to their present form (MARKET_HOME, MARKET_STORE)
 	$(BIN)/market migrate
 
-reference: .venv/.base ## write docs/reference.md anew from the code
+reference: .venv/.base ## write docs/reference.md and the tables of docs/limits.md anew
 	$(BIN)/python docs/make_reference.py
+	$(BIN)/python docs/make_limits.py
 
 lock: ## resolve requirements.lock and requirements-dev.lock anew (needs uv: pip install uv)
 	$(LOCK) --upgrade --output-file requirements.lock pyproject.toml

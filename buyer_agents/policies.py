@@ -14,7 +14,7 @@ from buyer_agents.needs import Candidate, Experience, Memory, Need, Outputs, Ran
 from market.protocol.commitments import Verdict
 from market.protocol.wire import TrustView
 
-WARNINGS: Final = frozenset({"low_score", "price_rising", "frozen"})
+WARNINGS: Final = frozenset({"low_score", "price_rising", "closed_ring", "frozen"})
 """Flags of a trust report that make a careful buyer ask. (Being new is no fault.)"""
 
 Answer = Literal["allow", "ask", "leave"]

@@ -54,6 +54,38 @@ _SHORT: Final = Sql(
     .having(_paid != _net)
     .limit(MAX_ROWS)
 )
+_earned = (
+    select(postings.c.account_id, sum_of(_minor).label("minor"))
+    .join_from(postings, transactions, transactions.c.id == postings.c.transaction_id)
+    .join(orders, orders.c.id == transactions.c.order_id)
+    .join(accounts, accounts.c.id == postings.c.account_id)
+    .where(
+        accounts.c.kind == "wallet",
+        _owner == orders.c.seller_id,
+        or_(_reason == "escrow.capture", and_(_reason == "order.refund", _minor < 0)),
+    )
+    .group_by(postings.c.account_id)
+    .subquery()
+)
+_earned_minor = func.coalesce(_earned.c.minor, 0)
+_MISEARNED: Final = Sql(
+    select(accounts.c.id, accounts.c.earned_minor, _earned_minor.label("moved_minor"))
+    .outerjoin_from(accounts, _earned, _earned.c.account_id == accounts.c.id)
+    .where(accounts.c.kind == "wallet", accounts.c.earned_minor != _earned_minor)
+    .limit(MAX_ROWS)
+)
+
+
+def misearned(snapshot: Snapshot) -> list[Finding]:
+    """Wallets whose count of what they earned is not what orders moved into and out of them."""
+    return [
+        Finding(
+            rule="movements",
+            where=f"account {row.id}",
+            detail=f"expected {row.moved_minor} earned, found {row.earned_minor}",
+        )
+        for row in snapshot.all(_MISEARNED)
+    ]
 
 
 def wrongful(snapshot: Snapshot) -> list[Finding]:

@@ -12,7 +12,7 @@ from market.audit.effects import unfounded
 from market.audit.findings import MAX_FINDINGS, Finding, from_lines
 from market.audit.holds import overdue
 from market.audit.logs import audit_log
-from market.audit.payees import wrongful
+from market.audit.payees import misearned, wrongful
 from market.base.sql import Sql
 from market.base.streams import entries, streams
 from market.base.work import Snapshot
@@ -96,6 +96,7 @@ def _checks(snapshot: Snapshot) -> Iterator[list[Finding]]:
     yield money.strays(snapshot)
     yield aftermath(snapshot)
     yield wrongful(snapshot)
+    yield misearned(snapshot)
     yield money.mandate_counters(snapshot)
     yield allowances.unallowed(snapshot)
     yield allowances.windows(snapshot)

@@ -35,9 +35,18 @@ MAX_LIFE: Final = timedelta(days=366)
 """The longest life of a mandate."""
 
 _ADD = Sql(insert_ignore(mandates))
+# What spending reads: not the signed texts, which would be the longest part of the row.
 _LOCK = Sql(
-    select(mandates).where(mandates.c.id == bindparam("id")).with_for_update(key_share=True)
-)
+    select(
+        mandates.c.id, mandates.c.buyer_id, mandates.c.currency, mandates.c.limits,
+        mandates.c.created_at, mandates.c.expires_at, mandates.c.revoked_at,
+        mandates.c.period_seconds, mandates.c.period, mandates.c.spent_minor,
+        mandates.c.period_spent_minor, mandates.c.orders, mandates.c.period_orders,
+        mandates.c.agent_kid,
+    )
+    .where(mandates.c.id == bindparam("id"))
+    .with_for_update(key_share=True)
+)  # fmt: skip
 _BY_JTI = Sql(
     select(mandates).where(
         mandates.c.principal_id == bindparam("principal_id"), mandates.c.jti == bindparam("jti")

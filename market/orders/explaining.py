@@ -126,7 +126,8 @@ def _held(row: Any) -> str:
 
 
 def _delivered(row: Any) -> str:
-    came = f"{row.units_delivered} of {row.units} units came in {row.chunks_delivered} chunks"
+    chunks = "1 chunk" if row.chunks_delivered == 1 else f"{row.chunks_delivered} chunks"
+    came = f"{row.units_delivered} of {row.units} units came in {chunks}"
     if row.delivery_commitment is not None:
         return f"{came}, and the seller signed that this is all."
     return f"{came}; the seller has not declared it complete."

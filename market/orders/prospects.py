@@ -9,7 +9,7 @@ from market.base.work import Snapshot
 from market.orders.awarding import stake_of
 from market.orders.dispute_rows import find, times_opened
 from market.orders.disputes import MAX_DISPUTES, dispute_until
-from market.orders.redoing import redo_until, redos, refusal
+from market.orders.redoing import redo_until, redos, refusal, times
 from market.orders.refunds import MAX_REFUNDS, refundable_minor
 from market.protocol.money import Money
 from market.protocol.wire import StepView, TermView
@@ -39,10 +39,10 @@ def policies_of(snapshot: Snapshot, row: Any) -> list[TermView]:
     found = [_refund_policy(row, is_offered="refund" in manifest.support)]
     redo = "the service redoes nothing"
     if policies.redo and "redo" in manifest.support:
-        redo = f"it is delivered again at no price, at most {policies.redo} times"
+        redo = f"it is delivered again at no price, at most {times(policies.redo)}"
     found.append(_term("redo", redo_until(row, policies), redo, says_when=False))
     if row.state in ("delivered", "settled") and row.redo_of is None:
-        words = f"it may be disputed, at most {MAX_DISPUTES} times"
+        words = f"it may be disputed, at most {times(MAX_DISPUTES)}"
         found.append(_term("dispute", dispute_until(snapshot, row), words, says_when=False))
     return found
 
@@ -92,7 +92,7 @@ def _steps_of_delivery(snapshot: Snapshot, row: Any, path: str) -> list[StepView
             steps.append(_step("buyer", "refund", until, support, words))
     if "redo" in manifest.support and not refusal(snapshot, row, manifest.policies):
         count = manifest.policies.redo - len(redos(snapshot, order_id=row.id))
-        words = f"It is delivered again at no price; {count} times are left."
+        words = f"It is delivered again at no price; this may be asked {times(count)} more."
         until_redo = redo_until(row, manifest.policies)
         steps.append(_step("buyer", "redo", until_redo, support, words))
     opened = times_opened(snapshot, order_id=row.id, agent_id=row.buyer_id)

@@ -59,7 +59,7 @@ def refusal(snapshot: Snapshot, row: Any, policies: Policies) -> str:
             "Nothing is left of its payment.",
         ),
         (not policies.redo, "The service redoes nothing."),
-        (done >= policies.redo, f"The service redoes an order at most {policies.redo} times."),
+        (done >= policies.redo, f"The service redoes an order at most {times(policies.redo)}."),
         (
             until is not None and snapshot.now > until,
             f"The time to ask for a redo ended at {spoken(until or snapshot.now)}.",
@@ -73,6 +73,11 @@ def redo_until(row: Any, policies: Policies) -> Any:
     if row.ended_at is None:
         return None
     return row.ended_at + timedelta(seconds=policies.redo_window_seconds)
+
+
+def times(count: int) -> str:
+    """Return how often, in words: ``once``, ``2 times``."""
+    return "once" if count == 1 else f"{count} times"
 
 
 def redo(uow: UnitOfWork, row: Any, policies: Policies) -> tuple[str, str, str | None]:

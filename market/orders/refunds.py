@@ -219,22 +219,7 @@ def _pay(
 ) -> None:
     """Move a part back, with its receipt, its row, its event and its messages."""
     parts = _parts(row, amount_minor)
-    number = row.refunds + 1
-    others = []
-    if parts.referral_minor and _referrer_covers(uow, row, parts.referral_minor):
-        referrer = ledger.open_wallet(uow, agent_id=row.referrer_id, currency=row.currency)
-        others = [(referrer, parts.referral_minor)]
-    moved = ledger.refund(
-        uow,
-        seller_wallet_id=ledger.open_wallet(uow, agent_id=row.seller_id, currency=row.currency),
-        wallet_id=ledger.open_wallet(uow, agent_id=row.buyer_id, currency=row.currency),
-        amount_minor=amount_minor,
-        order_id=row.id,
-        fee_minor=parts.fee_minor,
-        number=number,
-        others=others,
-    )
-    assert moved is not None
+    moved = _move(uow, row, amount_minor, parts)
     receipt_id = uow.new_id("rcp")
     issue(
         uow,
@@ -260,7 +245,7 @@ def _pay(
     uow.run(
         _ADD,
         order_id=row.id,
-        number=number,
+        number=row.refunds + 1,
         amount_minor=amount_minor,
         fee_minor=parts.fee_minor,
         cause=cause,
@@ -271,6 +256,26 @@ def _pay(
     )
     _tell(uow, row, amount_minor, parts.fee_minor, receipt_id, reason)
     _record(uow, row, amount_minor - owed_minor)
+
+
+def _move(uow: UnitOfWork, row: Any, amount_minor: int, parts: Split) -> ledger.Transaction:
+    """Move a part back on the ledger, from all who had got some of it."""
+    others = []
+    if parts.referral_minor and _referrer_covers(uow, row, parts.referral_minor):
+        referrer = ledger.open_wallet(uow, agent_id=row.referrer_id, currency=row.currency)
+        others = [(referrer, parts.referral_minor)]
+    moved = ledger.refund(
+        uow,
+        seller_wallet_id=ledger.open_wallet(uow, agent_id=row.seller_id, currency=row.currency),
+        wallet_id=ledger.open_wallet(uow, agent_id=row.buyer_id, currency=row.currency),
+        amount_minor=amount_minor,
+        order_id=row.id,
+        fee_minor=parts.fee_minor,
+        number=row.refunds + 1,
+        others=others,
+    )
+    assert moved is not None
+    return moved
 
 
 def _tell(

@@ -12,6 +12,7 @@ captured make up the whole.
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import Annotated, Final, Literal, NamedTuple
 
 import msgspec
@@ -38,6 +39,10 @@ MAX_TIERS: Final = 20
 
 MAX_UNITS: Final = 2**40
 """The most units of one order."""
+
+
+_parsed: Final = lru_cache(maxsize=1_024)(parse_amount)
+"""The same few amounts are quoted over and over, and decimals are slow to read."""
 
 
 class BadPrice(ValueError):
@@ -88,7 +93,7 @@ class _Price(
         return form
 
     def _minor(self, text: str) -> int:
-        return parse_amount(text, self.currency)
+        return _parsed(text, self.currency)
 
 
 class CallPrice(_Price, frozen=True, kw_only=True, tag="call"):
@@ -259,6 +264,8 @@ def earned_minor(
     units that it covers as are delivered, rounded down. Each unit besides earns its step. Where
     one has bargained, all of it shrinks alike.
     """
+    if not amount_minor:
+        return 0  # Done again for nothing.
     base_minor = terms.base_minor
     if not is_accepted:
         covered = min(terms.includes, units)

@@ -1,4 +1,4 @@
-"""Trust as the wire sees it: anchors by two overseers, and facts from which anybody reckons anew."""
+"""Trust as the wire sees it: anchors by two overseers, facts from which anybody reckons anew."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -85,7 +85,7 @@ async def test_only_overseers_make_anchors_and_only_of_buyers(street: Street):
     seller = {"agent_id": street.seller.id, **WHY}
     refused(await first.post("/v1/trust/anchors", seller), 422, "not_a_buyer")
     nobody = {"agent_id": SigningKey.generate().kid, **WHY}
-    refused(await first.post("/v1/trust/anchors", nobody), 404, "agent_not_found")
+    refused(await first.post("/v1/trust/anchors", nobody), 404, "not_found")
 
 
 async def test_in_a_sandbox_one_overseer_may_do_both(sandbox: Settings):

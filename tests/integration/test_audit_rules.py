@@ -111,13 +111,26 @@ async def test_money_that_went_to_a_stranger_is_named(town: Town):
         stranger_id=stranger.id,
     )
 
-    wrongful, short = await findings_of(town.store)
-    assert wrongful.rule == short.rule == "movements"
+    wrongful, short, unearned = await findings_of(town.store)
+    assert {wrongful.rule, short.rule, unearned.rule} == {"movements"}
+    assert unearned.detail == "expected 0 earned, found 394000"
     assert wrongful.where.startswith("transaction txn_")
     assert f"escrow.capture of order {order.id}" in wrongful.detail
     assert f"found 394000 on an account of {stranger.id}" in wrongful.detail
     assert short.where == f"order {order.id}"
     assert "expected the seller to get 394000" in short.detail
+
+
+async def test_a_seller_that_counts_more_than_it_earned_is_named(town: Town):
+    await town.settled()
+
+    more = update(accounts).where(accounts.c.owner_id == bindparam("seller_id"))
+    counted = more.values(earned_minor=accounts.c.earned_minor + 1)
+    await spoil(town.store, accounts, counted, seller_id=town.seller.id)
+
+    finding = await only_finding(town.store)
+    assert finding.where.startswith("account acc_")
+    assert finding.detail == "expected 394000 earned, found 394001"
 
 
 # Endings

@@ -10,7 +10,7 @@ import msgspec
 import polars as pl
 import pytest
 
-from market import analytics, reviews, sessions
+from market import analytics, chores, reviews, sessions
 from market.analytics import FRAMES, Facts, NoFacts, funnel
 from market.analytics.facts import FrameOf
 from market.analytics.schema import type_text
@@ -129,6 +129,7 @@ def rows(frame: pl.LazyFrame, *columns: str) -> list[tuple[Any, ...]]:
 async def test_every_frame_has_the_declared_columns_types_and_order(town: Town, facts_of):
     await review(town, await town.settled())
     await shopping(town)
+    await chores.weigh_trust(town.store)
 
     facts = facts_of(town.store)
 
@@ -368,11 +369,11 @@ async def test_facts_are_opened_without_the_store_they_came_from(shop: Path):
 async def test_an_export_of_another_version_is_made_anew(shop: Path):
     analytics.open(shop)
     note = shop / "facts" / "export.json"
-    note.write_text(note.read_text().replace('"format": 2', '"format": 0'))
+    note.write_text(note.read_text().replace('"format": 3', '"format": 0'))
 
     analytics.open(shop)
 
-    assert '"format": 2' in note.read_text()
+    assert '"format": 3' in note.read_text()
 
 
 def test_where_there_is_nothing_the_refusal_says_what_was_looked_for(tmp_path: Path):

@@ -6,14 +6,22 @@ from typing import Any
 
 import pytest
 
-from market import catalog, chores, identity, inbox, ledger, mandates, orders
+from market import catalog, chores, identity, inbox, ledger, mandates, orders, reviews
 from market.audit import audit
 from market.base.clock import Clock, ManualClock
 from market.base.errors import InsufficientScope, NotFound
+from market.base.migration import downgrade, migrate
 from market.base.settings import Settings
 from market.base.store import Store
-from market.protocol.commitments import ManifestClaims
-from market.protocol.wire import GiveRefund, MoveBond, OrderView, SellerLimitsView
+from market.protocol.commitments import ManifestClaims, ReviewClaims
+from market.protocol.wire import (
+    AnswerDispute,
+    GiveRefund,
+    MoveBond,
+    OpenDispute,
+    OrderView,
+    SellerLimitsView,
+)
 from tests.factories import Party, Town, build_town, enter, mandate, manifest, race
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -576,3 +584,77 @@ async def explored(store: Store) -> set[str]:
         )
         found |= {item.seller_id for item in page.items if "explored" in item.parts}
     return found
+
+
+# Among the other rooms
+
+
+async def test_bad_reviews_freeze_a_seller_too(town: Town):
+    """T5: a fall that only people see: what was delivered is worthless, and fits the schema."""
+    for _ in range(4):
+        order = await town.settled()
+        await review(town, order, "bad")
+
+    assert (await limits(town)).frozen_since is not None
+
+
+async def test_a_refund_of_ones_own_will_costs_no_bond(town: Town):
+    await bonded(town)
+    await typical(town.store)
+    order = await town.settled()
+
+    await town.store.write(
+        orders.refund, caller=town.seller.caller, order_id=order.id, request=FULL_REFUND
+    )
+
+    assert (await limits(town)).bond_minor == 3 * PRICE
+
+
+async def test_a_dispute_that_a_seller_loses_costs_its_bond(town: Town):
+    """T5: the refund first, from the wallet; then the bond answers for the fault."""
+    store = town.store
+    await bonded(town)
+    await typical(store)
+    order = await town.settled()
+    asked = OpenDispute(reason="not_as_described", detail="Nothing of it is true.")
+    dispute = await store.write(
+        orders.open_dispute, caller=town.buyer.caller, order_id=order.id, request=asked
+    )
+    await store.write(
+        orders.answer_dispute,
+        caller=town.seller.caller,
+        dispute_id=dispute.id,
+        request=AnswerDispute(answer="concede"),
+    )
+
+    assert (await town.order(order)).refunded_minor == PRICE
+    assert (await limits(town)).bond_minor == 3 * PRICE // 2
+    await ledger_is_whole(store)
+
+
+async def test_going_back_before_there_were_bonds_loses_no_money(town: Town, settings: Settings):
+    """A bond goes back to its wallet by a transaction, like any other money."""
+    await bonded(town)
+    await town.settled()
+    town.store.close()
+
+    downgrade(settings, "0022")
+    migrate(settings)
+
+    store = Store.open(settings)
+    try:
+        assert await store.scan(ledger.check) == []
+        again = town._replace(store=store)
+        assert await again.available(town.seller) == 3 * PRICE + PRICE - FEE
+        await typical(store, 10_000)
+        shown = await limits(again)
+        assert (shown.bond_minor, shown.order_cap_minor) == (0, (PRICE - FEE) // 10)
+    finally:
+        store.close()
+
+
+async def review(town: Town, order: OrderView, verdict: str) -> None:
+    signed = town.buyer.signs(
+        ReviewClaims, order_id=order.id, receipt_id=order.receipt_id, verdict=verdict
+    )
+    await town.store.write(reviews.post, caller=town.buyer.caller, signed=signed)

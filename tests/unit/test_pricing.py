@@ -345,6 +345,12 @@ def test_orders_from_before_settle_as_they_did(per: str, delivered: int, minor: 
     assert earned == minor
 
 
+def test_what_is_done_again_for_nothing_earns_nothing():
+    terms = plain_terms("unit", amount_minor=0, units=7)
+
+    assert earned_minor(terms, amount_minor=0, units=7, delivered=7, is_accepted=True) == 0
+
+
 @pytest.mark.parametrize(
     ("tree", "words"),
     [

@@ -27,7 +27,12 @@ from market.base.streams.log import (
     stream,
 )
 from market.base.streams.lookout import keep_lookout
-from market.base.streams.producers import Producer, check_producer, keep_producer
+from market.base.streams.producers import (
+    MAX_PRODUCERS,
+    Producer,
+    check_producer,
+    keep_producer,
+)
 from market.base.streams.reading import (
     MAX_PAGE,
     MAX_PAGE_BYTES,
@@ -42,6 +47,7 @@ from market.base.streams.tables import entries, producers, streams
 __all__ = [
     "MAX_PAGE",
     "MAX_PAGE_BYTES",
+    "MAX_PRODUCERS",
     "BadProducer",
     "ForkTooDeep",
     "Gathering",
