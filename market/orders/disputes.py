@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 
 from sqlalchemy import bindparam, update
 
-from market import catalog, inbox, trust
+from market import catalog, identity, inbox, trust
 from market.base.caller import Caller
 from market.base.clock import rfc3339, spoken
 from market.base.sql import Sql
@@ -25,7 +25,6 @@ from market.orders.errors import (
     DisputeTooLate,
     NothingAtStake,
     OrderNotFound,
-    OverseersOnly,
     RedoUnderWay,
     TooManyDisputes,
 )
@@ -159,7 +158,7 @@ def resolve_dispute(
     """
     caller.need("oversee")
     if not caller.is_overseer:
-        raise OverseersOnly("Ask an overseer of the market.")
+        raise identity.OverseersOnly("Ask an overseer of the market.")
     row = _order_of(uow, dispute_id)
     found = find(uow, dispute_id=dispute_id)
     move(found.state, "decide")

@@ -151,8 +151,3 @@ class WrongDisputeState(Conflict):
 class BondNeeded(Conflict):
     code = "bond_needed"
     title = "Orders still hang on the bond"
-
-
-class OverseersOnly(Forbidden):
-    code = "overseers_only"
-    title = "Only an overseer of the market decides this"

@@ -182,6 +182,8 @@ def _keep_version(uow: UnitOfWork, order: Any, review: Any) -> None:
         currency=order.currency,
         version=review.version,
     )
+    if review.verdict == "bad":
+        orders.freeze_if_failing(uow, seller_id=order.seller_id)
     _note(uow, order, review)
 
 

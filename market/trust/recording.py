@@ -6,6 +6,7 @@ that batch, in whatever order they came.
 """
 
 from collections.abc import Iterable
+from operator import itemgetter
 from typing import Any, Final, NamedTuple, cast
 
 from sqlalchemy import Insert, bindparam, literal_column, select, true
@@ -55,9 +56,11 @@ _STATE: Final = Sql(
     )
     .outerjoin(buyers, buyers.c.buyer_id == bindparam("buyer_id"))
     .where(facts.c.subject_id == bindparam("subject_id"))
-    .order_by(facts.c.number)
 )  # fmt: skip
-"""The order's facts, the new one among them, with what the current batch fixed: one read."""
+"""The order's facts, the new one among them, with what the current batch fixed: one read.
+
+They are few and sorted here: asked for an order, SQLite would walk through all facts in it.
+"""
 
 _SUMS: Final = ("facts", "good_micro", "bad_micro")
 _add_to_pair = upsert(
@@ -135,7 +138,7 @@ def record(
     if not is_first:
         return False
     # Behind the insert, which waits for a batch that is being put in place: so it sees that one.
-    known = uow.all(_STATE, subject_id=order_id, buyer_id=buyer_id, currency=currency)
+    known = _state(uow, order_id, buyer_id, currency)
     if any(fact.is_own for fact in known):
         return True
 
@@ -273,6 +276,11 @@ def _remembered(order: _Said, name: str, part_micro: int) -> tuple[int, int, int
         return 0, 0, 0
     part = parted(order.weight, part_micro)
     return part, parted(part, said.good_micro), parted(part, said.bad_micro)
+
+
+def _state(uow: UnitOfWork, order_id: str, buyer_id: str, currency: str) -> list[Any]:
+    known = uow.all(_STATE, subject_id=order_id, buyer_id=buyer_id, currency=currency)
+    return sorted(known, key=itemgetter(0)) if len(known) > 1 else known
 
 
 def _on_time(known: list[Any]) -> int:

@@ -54,9 +54,7 @@ async def record_of(
         journeys=journeys,
         wallets=await _wallets(cast, currency),
         minted_minor=cast.minted_minor,
-        sellers={
-            client.agent_id: await _standing(client) for client in cast.sellers.values()
-        },
+        sellers={client.agent_id: await _standing(client) for client in cast.sellers.values()},
         read={session: read for view in views for session, read in view.read.items()},
         cuts=sum(view.cuts for view in views) + sum(one.cuts for one in watchers),
         resumes=sum(view.resumes for view in views) + sum(one.resumes for one in watchers),
@@ -131,9 +129,7 @@ async def _standing(client: SellersClient) -> Standing:
     while messages := (await client.inbox(after=after)).items:
         after = messages[-1].offset
         forfeited_minor += sum(
-            message.body["amount_minor"]
-            for message in messages
-            if message.kind == "bond.forfeited"
+            message.body["amount_minor"] for message in messages if message.kind == "bond.forfeited"
         )
     return Standing(report.score, report.flags, limits.bond_minor, forfeited_minor)
 

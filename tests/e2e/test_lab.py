@@ -15,7 +15,7 @@ from tests.processes import COMMAND
 from tests.sabotage import Spoiling
 
 SIZE = ("--scale", "0.05", "--days", "12", "--seeds", "1")
-LIMIT_SECONDS = 90
+LIMIT_SECONDS = 180
 
 
 def lab(*args: str) -> subprocess.CompletedProcess[str]:

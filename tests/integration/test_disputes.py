@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from market import ledger, orders, trust
+from market import identity, ledger, orders, trust
 from market.base.clock import ManualClock
 from market.base.errors import InsufficientScope
 from market.base.store import Store
@@ -466,7 +466,7 @@ async def test_only_an_overseer_decides_and_not_a_buyers_principal(store: Store)
     order = await delivered(town, mandate_id=given.id)
     dispute = await open_dispute(town, order)
 
-    with pytest.raises(orders.OverseersOnly):
+    with pytest.raises(identity.OverseersOnly):
         await resolve(town, principal, dispute, PRICE)
     for party in (town.buyer, town.seller):
         with pytest.raises(InsufficientScope):

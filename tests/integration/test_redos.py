@@ -288,9 +288,7 @@ async def test_explain_names_each_movement_with_its_transaction_and_its_place(to
     ]
     assert told.ordered.startswith("4 units of acme-pdf at 2026-11-22 12:00:00 UTC, for 0.40 XTS")
     assert told.held == "0.40 XTS was held until 2026-11-22 12:00:00 UTC; nothing is held now."
-    assert told.paid == (
-        "0.40 XTS was paid, with a fee of 0.006 XTS; 0.10 XTS was refunded."
-    )
+    assert told.paid == "0.40 XTS was paid, with a fee of 0.006 XTS; 0.10 XTS was refunded."
     assert told.refundable_minor == 300_000
     assert len(told.receipts) == 2
 
