@@ -47,9 +47,7 @@ _OWN_OF_SESSION: Final = Sql(
 _of_agent = (
     select(orders.c.id)
     .where(
-        or_(
-            orders.c.buyer_id == bindparam("agent_id"), orders.c.seller_id == bindparam("agent_id")
-        )
+        or_(orders.c.buyer_id == bindparam("agent_id"), orders.c.seller_id == bindparam("agent_id"))
     )
     .order_by(orders.c.id)
     .limit(bindparam("limit"))

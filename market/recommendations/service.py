@@ -137,9 +137,7 @@ def _recipients(uow: UnitOfWork, caller: Caller, to: list[str]) -> dict[str, Age
     return found
 
 
-def _refer(
-    uow: UnitOfWork, caller: Caller, view: RecommendationView, new: list[AgentView]
-) -> None:
+def _refer(uow: UnitOfWork, caller: Caller, view: RecommendationView, new: list[AgentView]) -> None:
     """Let the share that a seller may promise come to the caller, from strangers' orders alone.
 
     Those who act for the caller's principal are none. The seller's own people cannot be the

@@ -168,9 +168,7 @@ def _make_orders_anew(rules: dict[str, str]) -> None:
         body = body.replace(old, new)
     columns = ", ".join(f'"{column["name"]}"' for column in sa.inspect(bind).get_columns("orders"))
     bind.exec_driver_sql(head.replace("orders", "orders_anew") + bracket + body)
-    bind.exec_driver_sql(
-        f"INSERT INTO orders_anew ({columns}) SELECT {columns} FROM orders"
-    )
+    bind.exec_driver_sql(f"INSERT INTO orders_anew ({columns}) SELECT {columns} FROM orders")
     bind.exec_driver_sql("DROP TABLE orders")
     bind.exec_driver_sql("ALTER TABLE orders_anew RENAME TO orders")
     for index in indexes:

@@ -20,7 +20,8 @@ TRUST_BATCH = (
     "batches", "columns", "comparing", "outcomes", "published", "recount", "rings", "weighing",
 )  # fmt: skip
 KNOWS_POLARS = (
-    "market/analytics/", "market/lab/frames.py",
+    "market/analytics/",
+    "market/lab/frames.py",
     *(f"market/trust/{name}.py" for name in TRUST_BATCH),
 )
 MAX_LINES = 400

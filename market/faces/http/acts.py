@@ -75,9 +75,7 @@ def revoke_delegation(uow: UnitOfWork, *, caller: Caller, jti: str, reason: str)
     return view
 
 
-def give_mandate(
-    uow: UnitOfWork, *, caller: Caller, signed: Signed[MandateClaims]
-) -> MandateView:
+def give_mandate(uow: UnitOfWork, *, caller: Caller, signed: Signed[MandateClaims]) -> MandateView:
     """Let a buyer spend, and tell it so."""
     mandate = mandates.give(uow, caller=caller, signed=signed)
     return _told(uow, mandate)
@@ -89,9 +87,7 @@ def give_ap2(uow: UnitOfWork, *, caller: Caller, opened: mandates.OpenedAp2) -> 
     return _told(uow, mandate)
 
 
-def revoke_mandate(
-    uow: UnitOfWork, *, caller: Caller, mandate_id: str, reason: str
-) -> MandateView:
+def revoke_mandate(uow: UnitOfWork, *, caller: Caller, mandate_id: str, reason: str) -> MandateView:
     """End a mandate, deny what waits under it, and say so in the journeys and to the buyer.
 
     What is held stays held. A repeat changes nothing, and tells nobody again.
