@@ -112,10 +112,10 @@ ROWS: dict[str, list[tuple[str, str, str]]] = {
          "503 `storage_full`"),
     ],
     "What the market calls (webhooks)": [
-        ("connecting, seconds", "market.base.outgoing.CONNECT_SECONDS", "tried again later"),
+        ("connecting, seconds", "market.protocol.dialling.CONNECT_SECONDS", "tried again later"),
         ("the whole call, seconds", "market.base.outgoing.TOTAL_SECONDS", "tried again later"),
         ("answer that is read, bytes", "market.base.outgoing.MAX_ANSWER", "taken as not done"),
-        ("address, characters", "market.base.outgoing.MAX_URL", "400 `webhook_url_rejected`"),
+        ("address, characters", "market.protocol.addresses.MAX_URL", "400 `webhook_url_rejected`"),
         ("webhooks tried at a time", "market.faces.streams.courier.AT_ONCE", "they wait"),
     ],
     "Files on the command line": [

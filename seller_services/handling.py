@@ -56,10 +56,20 @@ class Steering:
         return taken
 
 
+Delivered = Callable[[int], AsyncGenerator[Chunk, None]]
+
+
+async def _nothing(count: int) -> AsyncGenerator[Chunk, None]:
+    """Yield no chunk: an order that stands alone has none."""
+    chunks: tuple[Chunk, ...] = ()
+    for chunk in chunks:
+        yield chunk
+
+
 class Order:
     """One order, as its handler sees it."""
 
-    def __init__(self, view: OrderView) -> None:
+    def __init__(self, view: OrderView, delivered: Delivered = _nothing) -> None:
         self.id = view.id
         self.session_id = view.session_id
         self.buyer_id = view.buyer_id
@@ -70,8 +80,15 @@ class Order:
         self.is_cap = view.terms.is_cap
         """Whether ``units`` are the most that may be delivered, and what is delivered is paid."""
 
+        self.deliver_by = view.deliver_by
+        """Until when the delivery must be complete."""
+
         self.chunks_delivered = view.chunks_delivered
         """Chunks that the market had when this run began; they are made again and skipped."""
+
+        self.delivered = delivered
+        """Yields the first so many of them, from the market's log: for a handler that cannot make
+        them again."""
 
         self.steering = Steering()
 

@@ -1,10 +1,12 @@
 """What a session's log says of one order up to now: chunks, steering, pauses."""
 
-from collections.abc import Iterable
+from collections.abc import AsyncGenerator, Iterable
 from dataclasses import dataclass, field
 
+from buyer_agents import MarketClient
 from market.protocol.chain import Entry
 from market.protocol.events import Event
+from seller_services.handling import Chunk
 
 
 @dataclass
@@ -50,3 +52,21 @@ class History:
                 self.steered.setdefault(self.chunks, []).append(text)
         elif answer == "accepted" and action in ("pause", "resume"):
             self.is_paused = action == "pause"
+
+
+async def delivered(
+    market: MarketClient, session_id: str, order_id: str, count: int
+) -> AsyncGenerator[Chunk, None]:
+    """Yield the first ``count`` chunks of an order, as the market has them."""
+    after, left = -1, count
+    while left:
+        page = await market.events(session_id, after=after)
+        for entry in page.items:
+            after = entry.offset
+            if not isinstance(entry, Event) or entry.order_id != order_id:
+                continue
+            if left and entry.kind == "delivery.chunk":
+                yield Chunk(entry.body["output"], entry.body["units"])
+                left -= 1
+        if not page.items:
+            return

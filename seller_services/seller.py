@@ -21,6 +21,7 @@ from market.protocol.signing import SigningKey
 from market.protocol.toml import load_text, read_toml
 from market.protocol.wire import OrderState, OrderView, Page, ServiceView
 from seller_services.bargaining import Bargain, Counter, stand_firm
+from seller_services.gateway import Gateway
 from seller_services.handling import Handler, check_handler
 from seller_services.keys import handle_of, load_or_make
 from seller_services.work import work_on
@@ -42,16 +43,25 @@ class Seller:
     ``manifest`` is the path of its TOML, ``key`` that of the key file (made the first time) or the
     key itself, ``handle`` the name to register under: by default the key file's name, or else the
     manifest's id. ``await serve(url)`` runs it inside a program, ``run()`` as one.
+
+    Without a handler the manifest's ``endpoint`` does the work, called by the gateway; one on this
+    machine only with ``calls_loopback``, for development.
     """
 
     def __init__(
-        self, manifest: Path | str, *, key: Path | str | SigningKey, handle: str | None = None
+        self,
+        manifest: Path | str,
+        *,
+        key: Path | str | SigningKey,
+        handle: str | None = None,
+        calls_loopback: bool = False,
     ) -> None:
         path = Path(manifest)
         self.manifest = load_manifest(path)
         self._tree = read_toml(load_text(path))
         self._key = key if isinstance(key, SigningKey) else Path(key)
         self._handle_name = handle
+        self._calls_loopback = calls_loopback
         self._handler: Handler | None = None
         self._bargain: Bargain = stand_firm
 
@@ -116,14 +126,13 @@ class Seller:
         task_status: TaskStatus[ServiceView] = anyio.TASK_STATUS_IGNORED,
     ) -> None:
         """Serve through a client of one's own, as ``serve`` does."""
-        if self._handler is None:
-            raise TypeError("declare a handler first, with @seller.handle")
+        handler = self._handler_with(market.key)
         await market.register(self.handle_name, "seller")
         service = await market.publish(self._tree)
         log.info("seller.serving", service_id=service.id, slug=service.slug, url=market.url)
         limits = self.manifest.limits
         counter = Counter(market, service.slug, self._bargain)
-        desk = _Desk(market, service.slug, self._handler, limits.concurrency, counter)
+        desk = _Desk(market, service.slug, handler, limits.concurrency, counter)
         away: BaseException | None = None
         try:
             async with anyio.create_task_group() as group:
@@ -133,6 +142,15 @@ class Seller:
             away = unreachable
         if away is not None:
             raise MarketUnreachable(f"{market.url} stayed away") from away
+
+    def _handler_with(self, key: SigningKey) -> Handler:
+        """Return the declared handler, or else the gateway; its breaker outlives a reconnection."""
+        if self._handler is None:
+            if self.manifest.endpoint is None:
+                raise TypeError("declare a handler first, with @seller.handle")
+            gateway = Gateway(self.manifest, key, calls_loopback=self._calls_loopback)
+            self._handler = gateway.deliver
+        return self._handler
 
     async def serve_for_good(
         self,

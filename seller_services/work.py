@@ -21,7 +21,7 @@ from market.protocol.delivery import chain
 from market.protocol.events import Event
 from market.protocol.text import one_line
 from seller_services.handling import CannotDeliver, Handler, Order, Yielded, outputs_of
-from seller_services.history import History
+from seller_services.history import History, delivered
 from seller_services.measure import metered
 
 MAX_REASON: Final = 200
@@ -46,7 +46,8 @@ async def work_on(market: MarketClient, order_id: str, handler: Handler) -> None
     """
     away: BaseException | None = None
     try:
-        order = Order(await market.start(order_id))
+        view = await market.start(order_id)
+        order = Order(view, partial(delivered, market, view.session_id, order_id))
         history = await _read_history(market, order)
         if not history.has_ended:
             await Work(market, order, history, handler).run()

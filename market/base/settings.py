@@ -77,6 +77,8 @@ class Settings:
     """How long a seller's last order must have ended before its bond is released."""
     overseer_ids: tuple[str, ...] = ()
     """Ids of the agents that may register as overseers."""
+    loopback_endpoints: bool = False
+    """Sandbox, for development: services may be behind plain http on this machine."""
     anchors_by_one: bool = False
     """``true`` lets one overseer both propose and confirm an anchor. Sandbox mode only."""
     queue_limit: int = 2_000
@@ -148,6 +150,8 @@ class Settings:
             raise BadSettings(f"{PREFIX}SIGNUP_GRANT_MINOR must be 0 in production")
         if self.open_streams:
             raise BadSettings(f"{PREFIX}OPEN_STREAMS must be false in production")
+        if self.loopback_endpoints:
+            raise BadSettings(f"{PREFIX}LOOPBACK_ENDPOINTS must be false in production")
         if self.anchors_by_one:
             raise BadSettings(f"{PREFIX}ANCHORS_BY_ONE must be false in production")
 

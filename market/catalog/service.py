@@ -9,6 +9,7 @@ from sqlalchemy import bindparam, select, update
 from market import identity, trust
 from market.base.caller import Caller, Signed
 from market.base.clock import parse_rfc3339, rfc3339
+from market.base.settings import Settings
 from market.base.sql import Sql, insert, insert_ignore
 from market.base.work import Snapshot, UnitOfWork
 from market.catalog.counting import need_room_for_service
@@ -24,7 +25,13 @@ from market.catalog.freezing import FROZEN, frozen_since
 from market.catalog.ranking import index_words
 from market.catalog.tables import manifests, services
 from market.protocol.commitments import ManifestClaims
-from market.protocol.manifest import BadManifest, Manifest, check_manifest, manifest_digest
+from market.protocol.manifest import (
+    BadManifest,
+    Manifest,
+    check_endpoint,
+    check_manifest,
+    manifest_digest,
+)
 from market.protocol.wire import ServiceView, TrustView
 
 _OFFER_NAMES: Final = (
@@ -94,7 +101,7 @@ def publish(uow: UnitOfWork, *, caller: Caller, signed: Signed[ManifestClaims]) 
     if caller.kind != "seller":
         raise SellersOnly(f"The caller is registered as a {caller.kind}.")
     tree = signed.claims.manifest
-    manifest = _checked(tree, uow.settings.currency)
+    manifest = _checked(tree, uow.settings)
     digest = manifest_digest(tree)
     listed = uow.one(_FIND_SLUG, slug=manifest.id)
     if listed is not None and listed.seller_id != caller.agent_id:
@@ -196,13 +203,14 @@ def trust_report(snapshot: Snapshot, *, service_id: str) -> TrustView:
     return msgspec.structs.replace(report, flags=[*report.flags, FROZEN])
 
 
-def _checked(tree: dict[str, Any], currency: str) -> Manifest:
+def _checked(tree: dict[str, Any], settings: Settings) -> Manifest:
     try:
         manifest = check_manifest(tree)
+        check_endpoint(manifest, calls_loopback=settings.loopback_endpoints)
     except BadManifest as error:
         raise BadManifestRefused(f"The manifest is refused: {error}.") from error
-    if manifest.price.currency != currency:
-        raise BadManifestRefused(f"price.currency: this market trades in {currency}.")
+    if manifest.price.currency != settings.currency:
+        raise BadManifestRefused(f"price.currency: this market trades in {settings.currency}.")
     return manifest
 
 

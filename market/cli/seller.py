@@ -1,5 +1,6 @@
 """``market seller new``, ``register`` and ``serve``."""
 
+import json
 import runpy
 import shlex
 from contextlib import suppress
@@ -15,6 +16,7 @@ from market.cli import keyfile
 from market.cli.failures import Failure, reported
 from market.cli.options import HANDLE_FORM, is_handle, json_option, url_option, with_client
 from market.cli.output import emit, facts, hint, say, silence
+from market.protocol.addresses import AddressRefused, target_of
 from market.protocol.manifest import load_manifest
 from market.protocol.pricing import price_words
 from market.protocol.signing import SigningKey
@@ -53,7 +55,7 @@ summary = "Count the words of each line of a text."
 tags = ["text", "count"]
 price = { per = "unit", amount = "0.001", currency = "XTS" }
 measure = { unit = "line", counts = "items", of = "lines" }
-limits = { p95_ms = 500, deliver_seconds = 60 }
+${reached}limits = { p95_ms = 500, deliver_seconds = 60 }
 policies = { refund = "within-window", refund_window_seconds = 3600, data_use = "delivery-only" }
 
 [input]
@@ -79,24 +81,31 @@ folder_argument = click.argument(
 
 @click.command()
 @folder_argument
+@click.option("--endpoint", metavar="URL", help="Where the service answers over HTTP, if it does.")
 @reported
-def new(folder: Path) -> None:
+def new(folder: Path, endpoint: str | None) -> None:
     """Write a seller that runs to DIR: a manifest, ten lines of Python, and a key.
 
-    DIR's name becomes the seller's and the service's name.
+    DIR's name becomes the seller's and the service's name. With --endpoint there is no Python: what
+    answers at URL does the work.
     """
     name = _name_of(folder)
     for file in (_PROGRAM, _MANIFEST):
         if (folder / file).exists():
             raise Failure(f"{folder / file} exists; nothing is overwritten", code="file_exists")
+    reached = _reached(endpoint)
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / _PROGRAM).write_text(_PROGRAM_TEXT.substitute(name=name), "utf-8")
-    (folder / _MANIFEST).write_text(_MANIFEST_TEXT.substitute(name=name), "utf-8")
+    text = _MANIFEST_TEXT.substitute(name=name, reached=reached)
+    (folder / _MANIFEST).write_text(text, "utf-8")
+    work = ("✓ endpoint", f"{endpoint}   what works on an order")
+    if endpoint is None:
+        (folder / _PROGRAM).write_text(_PROGRAM_TEXT.substitute(name=name), "utf-8")
+        work = ("✓ program", f"{folder / _PROGRAM}   how it works on an order")
     key = load_or_make(folder / f"{name}.key")
     facts(
         [
             ("✓ manifest", f"{folder / _MANIFEST}   what it sells, for how much"),
-            ("✓ program", f"{folder / _PROGRAM}   how it works on an order"),
+            work,
             ("✓ key", f"{folder / name}.key   who it is: agent {key.kid}"),
         ]
     )
@@ -138,23 +147,38 @@ def register(folder: Path, url: str, as_json: bool) -> None:
 
 @click.command()
 @folder_argument
+@click.option(
+    "--loopback-endpoints",
+    is_flag=True,
+    envvar="MARKET_LOOPBACK_ENDPOINTS",
+    help="For development: call an endpoint on this machine, over plain http.",
+)
 @url_option
 @reported
-def serve(folder: Path, url: str) -> None:
+def serve(folder: Path, loopback_endpoints: bool, url: str) -> None:
     """List the service in DIR and work on its orders, until interrupted.
 
     A seller that is stopped and started again goes on where it was; the same as python seller.py.
+    Without a seller.py the endpoint that manifest.toml names does the work, called over HTTP.
     """
-    made = runpy.run_path(str(folder / _PROGRAM))
-    sellers = [value for value in made.values() if isinstance(value, Seller)]
-    if len(sellers) != 1:
-        detail = f"{folder / _PROGRAM} makes {len(sellers)} sellers, not one"
-        raise Failure(detail, code="no_seller")
+    seller = _seller_in(folder, calls_loopback=loopback_endpoints)
     with suppress(KeyboardInterrupt):
         silence()
         anyio.run(_reach, url)
         log_to_stderr()
-        anyio.run(_serve, sellers[0], url)
+        anyio.run(_serve, seller, url)
+
+
+def _seller_in(folder: Path, *, calls_loopback: bool) -> Seller:
+    """Return the seller that a folder's program makes, or the gateway to its endpoint."""
+    program, manifest = folder / _PROGRAM, folder / _MANIFEST
+    if not program.exists() and load_manifest(manifest).endpoint is not None:
+        return Seller(manifest, key=_key_in(folder), calls_loopback=calls_loopback)
+    made = runpy.run_path(str(program))
+    sellers = [value for value in made.values() if isinstance(value, Seller)]
+    if len(sellers) != 1:
+        raise Failure(f"{program} makes {len(sellers)} sellers, not one", code="no_seller")
+    return sellers[0]
 
 
 async def _reach(url: str) -> None:
@@ -172,6 +196,17 @@ async def _serve(seller: Seller, url: str) -> None:
         say(f"✓ {seller.handle_name} serves {service.slug} at {url}; stop with Ctrl-C")
 
     await seller.serve_for_good(url, tell, waits_to_be_listed=False)
+
+
+def _reached(endpoint: str | None) -> str:
+    """Return the manifest's line on how the service is reached, or nothing."""
+    if endpoint is None:
+        return ""
+    try:
+        target_of(endpoint, calls_loopback=True)
+    except AddressRefused as refusal:
+        raise Failure(f"--endpoint: {refusal}", code="bad_endpoint") from refusal
+    return f"endpoint = {json.dumps(endpoint)}\n"
 
 
 def _name_of(folder: Path) -> str:

@@ -6,15 +6,15 @@ in between. There are no redirects, no proxies of the environment, no compressio
 every wait (``security.md`` S1 to S6, S16).
 """
 
-import asyncio
 import ipaddress
 import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from functools import cache
 from typing import Final
 
+import anyio
 import httpcore
 import httpx
 
@@ -33,84 +33,8 @@ class NotDelivered(Exception):
 
 async def resolve(host: str, port: int) -> list[str]:
     """Return the addresses of a name, as the system knows them."""
-    loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    found = await anyio.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return [str(place[0]) for *_, place in found]
-
-
-class Dialler:
-    """Calls public addresses; with ``calls_loopback`` also those of this machine, over http."""
-
-    def __init__(self, *, calls_loopback: bool, resolve: Resolve = resolve) -> None:
-        self._calls_loopback = calls_loopback
-        self._resolve = resolve
-
-    async def check(self, url: str) -> None:
-        """Let pass an address that may be called as things stand: a name may not be known yet.
-
-        Raises:
-            AddressRefused: it must not be called.
-        """
-        target = self._target(url)
-        try:
-            await self._addresses(target)
-        except NotDelivered:
-            return
-
-    @asynccontextmanager
-    async def post(
-        self, url: str, *, body: bytes, headers: Mapping[str, str], seconds: float
-    ) -> AsyncIterator["Answer"]:
-        """Send a body, over a connection of its own; yield the answer as soon as its head is read.
-
-        That, and each later wait for a part of its body, takes at most ``seconds``.
-
-        Raises:
-            AddressRefused: the address must not be called.
-            NotDelivered: there was no answer.
-        """
-        target = self._target(url)
-        told = {"accept-encoding": IDENTITY, "user-agent": AGENT, **headers}
-        # Closing the pool closes the connection: what was not read is not waited for.
-        async with _closing() as pools:
-            with _told():
-                async with asyncio.timeout(seconds):
-                    address = (await self._addresses(target))[0]
-                    pool = httpcore.AsyncConnectionPool(
-                        ssl_context=None if target.is_local else _trusted(),
-                        network_backend=_Pinned(address),
-                        max_connections=1,
-                    )
-                    pools.append(pool)
-                    response = await pool.handle_async_request(
-                        httpcore.Request(
-                            "POST",
-                            url,
-                            headers=[(name.encode(), text.encode()) for name, text in told.items()],
-                            content=body,
-                            extensions={"timeout": {"connect": CONNECT_SECONDS}},
-                        )
-                    )
-            yield Answer(response, seconds)
-
-    def _target(self, url: str) -> Target:
-        return target_of(url, calls_loopback=self._calls_loopback)
-
-    async def _addresses(self, target: Target) -> list[Address]:
-        """Return the addresses of a host, which may all be called."""
-        if target.address is not None:
-            return [target.address]
-        try:
-            async with asyncio.timeout(CONNECT_SECONDS):
-                texts = await self._resolve(target.host, target.port)
-        except (OSError, TimeoutError) as error:
-            raise NotDelivered("The name is not known.") from error
-        addresses = [ipaddress.ip_address(text.partition("%")[0]) for text in texts]
-        if not addresses:
-            raise NotDelivered("The name has no address.")
-        if not may_call(addresses, is_local=target.is_local):
-            raise AddressRefused("The name leads to an address that is not public.")
-        return addresses
 
 
 class Answer:
@@ -138,22 +62,83 @@ class Answer:
         """
         stream = self._response.aiter_stream()
         while True:
-            with _told():
-                async with asyncio.timeout(self._seconds):
-                    part = await anext(stream, None)
+            with _told(), anyio.fail_after(self._seconds):
+                part = await anext(stream, None)
             if part is None:
                 return
             yield part
 
 
-@asynccontextmanager
-async def _closing() -> AsyncIterator[list[httpcore.AsyncConnectionPool]]:
-    pools: list[httpcore.AsyncConnectionPool] = []
-    try:
-        yield pools
-    finally:
-        for pool in pools:
-            await pool.aclose()
+class Dialler:
+    """Calls public addresses; with ``calls_loopback`` also those of this machine, over http."""
+
+    def __init__(self, *, calls_loopback: bool, resolve: Resolve = resolve) -> None:
+        self._calls_loopback = calls_loopback
+        self._resolve = resolve
+
+    async def check(self, url: str) -> None:
+        """Let pass an address that may be called as things stand: a name may not be known yet.
+
+        Raises:
+            AddressRefused: it must not be called.
+        """
+        target = self._target(url)
+        try:
+            await self._addresses(target)
+        except NotDelivered:
+            return
+
+    @asynccontextmanager
+    async def post(
+        self, url: str, *, body: bytes, headers: Mapping[str, str], seconds: float
+    ) -> AsyncIterator[Answer]:
+        """Send a body, over a connection of its own; yield the answer as soon as its head is read.
+
+        That, and each later wait for a part of its body, takes at most ``seconds``.
+
+        Raises:
+            AddressRefused: the address must not be called.
+            NotDelivered: there was no answer.
+        """
+        target = self._target(url)
+        told = {"accept-encoding": IDENTITY, "user-agent": AGENT, **headers}
+        async with AsyncExitStack() as stack:
+            with _told(), anyio.fail_after(seconds):
+                address = (await self._addresses(target))[0]
+                pool = httpcore.AsyncConnectionPool(
+                    ssl_context=None if target.is_local else _trusted(),
+                    network_backend=_Pinned(address),
+                    max_connections=1,
+                )
+                request = pool.stream(
+                    "POST",
+                    url,
+                    headers=[(name.encode(), text.encode()) for name, text in told.items()],
+                    content=body,
+                    extensions={"timeout": {"connect": CONNECT_SECONDS}},
+                )
+                await stack.enter_async_context(pool)
+                response = await stack.enter_async_context(request)
+            yield Answer(response, seconds)
+
+    def _target(self, url: str) -> Target:
+        return target_of(url, calls_loopback=self._calls_loopback)
+
+    async def _addresses(self, target: Target) -> list[Address]:
+        """Return the addresses of a host, which may all be called."""
+        if target.address is not None:
+            return [target.address]
+        try:
+            with anyio.fail_after(CONNECT_SECONDS):
+                texts = await self._resolve(target.host, target.port)
+        except (OSError, TimeoutError) as error:
+            raise NotDelivered("The name is not known.") from error
+        addresses = [ipaddress.ip_address(text.partition("%")[0]) for text in texts]
+        if not addresses:
+            raise NotDelivered("The name has no address.")
+        if not may_call(addresses, is_local=target.is_local):
+            raise AddressRefused("The name leads to an address that is not public.")
+        return addresses
 
 
 @contextmanager

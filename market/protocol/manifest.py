@@ -11,6 +11,7 @@ import jsonschema_rs
 import msgspec
 from msgspec import Meta
 
+from market.protocol.addresses import MAX_URL, AddressRefused, target_of
 from market.protocol.canonical import NotCanonical, canonical, sha256_text
 from market.protocol.money import NotMoney
 from market.protocol.pricing import (
@@ -133,6 +134,9 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         "status", "explain", "redo", "refund",
     )  # fmt: skip
     examples: Annotated[list[Example], Meta(max_length=8)] = []
+    endpoint: Annotated[str, Meta(min_length=1, max_length=MAX_URL)] | None = None
+    """Where the seller's gateway calls the service over HTTP; without it the seller's own program
+    follows its inbox. The market itself never calls it."""
 
     def units_of(self, request: Any) -> int:
         """Return how many units of work a request is: 1 without a measure."""
@@ -196,6 +200,7 @@ def check_manifest(tree: Any) -> Manifest:
     except msgspec.ValidationError as error:
         raise BadManifest(str(error)) from error
     _check_measure(manifest)
+    check_endpoint(manifest, calls_loopback=True)
     for name, schema in (("input", manifest.input), ("output", manifest.output)):
         checker = compile_schema(schema, name)
         for number, example in enumerate(manifest.examples):
@@ -203,6 +208,20 @@ def check_manifest(tree: Any) -> Manifest:
             if not checker.is_valid(value):
                 raise BadManifest(f"examples[{number}]: {explain(checker, value)} (in {name})")
     return manifest
+
+
+def check_endpoint(manifest: Manifest, *, calls_loopback: bool) -> None:
+    """Let pass a manifest whose endpoint, if it has one, is of a form that is called.
+
+    Raises:
+        BadManifest: it is not; without ``calls_loopback`` neither is one on this machine.
+    """
+    if manifest.endpoint is None:
+        return
+    try:
+        target_of(manifest.endpoint, calls_loopback=calls_loopback)
+    except AddressRefused as error:
+        raise BadManifest(f"endpoint: {str(error).rstrip('.')}") from error
 
 
 def _check_measure(manifest: Manifest) -> None:

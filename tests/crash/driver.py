@@ -10,7 +10,14 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Final
 
-from tests.crash.judging import Violation, done_unanswered, examine, overdue, prove
+from tests.crash.judging import (
+    Violation,
+    done_unanswered,
+    examine,
+    overdue,
+    prove,
+    settled_in,
+)
 from tests.crash.people import SETTINGS, People
 from tests.crash.places import Place, Sites, Victim
 
@@ -112,17 +119,19 @@ class Store:
         """Open it, kill it so many times, and stop it; ends early when something is wrong."""
         people, process = self._people, self._place.process
         with process:
-            await people.settle_in(process.url)
-            for _ in range(kills):
-                async with asyncio.timeout(LIMIT_SECONDS):
-                    found = await self._round(figures)
-                figures.add(found)
-                say(self._line(figures))
-                if found:
-                    break
-            await people.disconnect()
+            try:
+                await people.settle_in(process.url)
+                figures.add(settled_in(people))
+                for _ in range(kills):
+                    if figures.violations:
+                        break
+                    async with asyncio.timeout(LIMIT_SECONDS):
+                        figures.add(await self._round(figures))
+                    say(self._line(figures))
+            finally:
+                await people.disconnect()
             if not figures.violations:
-                # Whole also at the end, when everything told since the first day is looked up.
+                # Whole also at the end, when the market was asked to stop.
                 process.stop()
                 figures.add(examine(self._place))
         for person in people.persons.values():

@@ -70,6 +70,16 @@ def done_unanswered(place: Place, people: People) -> int:
         )
 
 
+def settled_in(people: People) -> list[Violation]:
+    """Before the first purchase nothing is refused: each step rests on one acknowledged."""
+    return [
+        Violation("lost", f"{person.witness.handle} {ask.kind}: refused as {ask.refusal}")
+        for person in people.persons.values()
+        for ask in person.witness.asks
+        if ask.refusal
+    ]
+
+
 async def overdue(place: Place) -> list[Violation]:
     """Let the market sweep; return the holds that are open past their time even then."""
     end = time.monotonic() + SWEEP_SECONDS

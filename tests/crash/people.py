@@ -100,7 +100,8 @@ class People:
             session = await self._create(buyer, "session", lambda market, key: market.open_session(
                 "pages", idempotency_key=key
             ))  # fmt: skip
-            self.session_ids[buyer.witness.handle] = session.id
+            if session is not None:
+                self.session_ids[buyer.witness.handle] = session.id
             if buyer.principal_id is not None:
                 await self._allow(boss, buyer)
 
@@ -289,4 +290,5 @@ class People:
         given = await self._create(boss, "mandate", lambda market, key: (
             market.create("/v1/mandates", wire.MandateView, body, key)
         ))  # fmt: skip
-        self.mandate_ids[buyer.witness.handle] = given.id
+        if given is not None:
+            self.mandate_ids[buyer.witness.handle] = given.id

@@ -320,7 +320,7 @@ async def test_pages_follow_each_other_without_gap_or_repeat(store: Store, selle
     assert len(set(whole)) == 7
 
 
-@pytest.mark.parametrize("cursor", ["x", "WzFd", "WyJhIiwiYiJd", "!"])
+@pytest.mark.parametrize("cursor", ["x", "WzFd", "WyJhIiwiYiJd"])
 async def test_a_cursor_of_another_list_is_refused(store: Store, cursor: str):
     with pytest.raises(BadCursor):
         await find(store, cursor=cursor)

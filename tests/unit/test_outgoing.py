@@ -1,6 +1,7 @@
 """The guard before outgoing requests: what it refuses, it sends nothing to."""
 
 import asyncio
+import ipaddress
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,8 +11,9 @@ import httpcore
 import pytest
 
 from market.base import outgoing
-from market.base.outgoing import MAX_ANSWER, AddressRefused, NotDelivered, Outgoing, is_public
+from market.base.outgoing import MAX_ANSWER, AddressRefused, NotDelivered, Outgoing
 from market.base.settings import Settings
+from market.protocol.addresses import is_public
 
 PUBLIC = "93.184.216.34"
 PUBLIC_V6 = "2606:2800:220:1:248:1893:25c8:1946"
@@ -94,6 +96,7 @@ def bracketed(address: str) -> str:
 
 @pytest.mark.parametrize("address", INSIDE)
 async def test_an_address_inside_is_refused_without_a_packet(address: str, wire: Wire):
+    """S1, S16: nothing is dialled, at registration and at each connect."""
     url = f"https://{bracketed(address)}/hook"
 
     for act in (guard().check(url), send(guard(), url)):
@@ -105,6 +108,7 @@ async def test_an_address_inside_is_refused_without_a_packet(address: str, wire:
 
 @pytest.mark.parametrize("url", ODD)
 async def test_an_odd_address_is_refused_without_a_packet(url: str, wire: Wire):
+    """S1, S4, S16: odd numbers, users, dots, schemes, ports, line breaks."""
     for act in (guard().check(url), send(guard(), url)):
         with pytest.raises(AddressRefused):
             await act
@@ -116,6 +120,7 @@ async def test_an_odd_address_is_refused_without_a_packet(url: str, wire: Wire):
 async def test_a_name_that_leads_inside_is_refused_even_among_good_answers(
     address: str, wire: Wire
 ):
+    """S2, S16: all answers must be public."""
     to = guard(PRODUCTION, [PUBLIC, address])
 
     for act in (to.check("https://hooks.example.com/"), send(to, "https://hooks.example.com/")):
@@ -126,6 +131,7 @@ async def test_a_name_that_leads_inside_is_refused_even_among_good_answers(
 
 
 async def test_a_name_that_changes_its_meaning_is_refused_at_the_next_connect(wire: Wire):
+    """S2, S16: it is resolved anew, and checked anew."""
     to = guard(PRODUCTION, [PUBLIC], ["127.0.0.1"])
     await to.check("https://hooks.example.com/")
 
@@ -137,6 +143,7 @@ async def test_a_name_that_changes_its_meaning_is_refused_at_the_next_connect(wi
 
 @pytest.mark.parametrize("address", [PUBLIC, PUBLIC_V6])
 async def test_the_address_that_was_checked_is_the_one_that_is_dialled(address: str, wire: Wire):
+    """S2, S16: the name is asked once."""
     names = Names([address], ["127.0.0.1"])
     to = Outgoing(PRODUCTION, resolve=names)
 
@@ -196,6 +203,7 @@ async def test_a_localhost_that_leads_elsewhere_is_refused(wire: Wire):
 
 
 async def test_a_proxy_of_the_environment_is_not_asked(wire: Wire, monkeypatch: pytest.MonkeyPatch):
+    """S4, S16."""
     for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "HTTP_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:3128")
 
@@ -206,7 +214,7 @@ async def test_a_proxy_of_the_environment_is_not_asked(wire: Wire, monkeypatch: 
 
 
 def test_plain_public_addresses_are_public():
-    assert all(is_public(outgoing.ipaddress.ip_address(text)) for text in (PUBLIC, PUBLIC_V6))
+    assert all(is_public(ipaddress.ip_address(text)) for text in (PUBLIC, PUBLIC_V6))
 
 
 class Receiver:
@@ -248,6 +256,7 @@ async def test_an_answer_comes_back_and_asks_for_no_compression():
 
 
 async def test_a_redirect_is_an_answer_and_is_not_followed():
+    """S3, S16."""
     inner = Receiver(said("200 OK"))
     async with inner as there, Receiver(said("302 Found", b"", f"location: {there}")) as url:
         answer = await send(guard(SANDBOX), url)
@@ -260,12 +269,13 @@ async def test_a_redirect_is_an_answer_and_is_not_followed():
     "answer",
     [
         said("200 OK", b"x" * (MAX_ANSWER + 1)),
-        said("200 OK", b"\x1f\x8b\x08", "content-encoding: gzip"),
+        said("200 OK", b"\x1f\x8b\x08", "Content-Encoding: gzip"),
         b"HTTP/1.1 200 OK\r\ncontent-length: 99999999999\r\n\r\n" + b"x" * (MAX_ANSWER + 1),
     ],
     ids=["long", "compressed", "endless"],
 )
 async def test_a_body_that_is_too_long_or_encoded_is_left_unread(answer: bytes):
+    """S6, S16."""
     async with Receiver(answer) as url:
         assert (await send(guard(SANDBOX), url)).body is None
 
@@ -290,6 +300,7 @@ def impatience(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.mark.usefixtures("impatience")
 @pytest.mark.parametrize("start", [b"", b"HTTP/1.1 200 OK\r\n", said("200 OK", b"x" * 9)[:-1]])
 async def test_a_server_that_takes_its_time_is_left(start: bytes):
+    """S5, S16."""
     async with Receiver(start, stays=True) as url:
         with pytest.raises(NotDelivered):
             await send(guard(SANDBOX), url)
