@@ -12,7 +12,6 @@ from typing import Any, Final
 
 import msgspec
 
-from market.protocol.canonical import canonical
 from market.protocol.ids import AgentId, OrderId
 from market.protocol.signing import BadSignature, SigningKey, VerifyingKey
 from market.protocol.text import Digest, Seconds
@@ -44,7 +43,7 @@ class CallClaims(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 def body_of(tree: dict[str, Any]) -> bytes:
     """Return the body of a call: the same bytes for the same order, as long as it stands alike."""
-    return canonical(tree)
+    return msgspec.json.encode(tree, order="sorted")
 
 
 def headers_of(
