@@ -118,6 +118,16 @@ ROWS: dict[str, list[tuple[str, str, str]]] = {
         ("address, characters", "market.protocol.addresses.MAX_URL", "400 `webhook_url_rejected`"),
         ("webhooks tried at a time", "market.faces.streams.courier.AT_ONCE", "they wait"),
     ],
+    "What a seller's gateway calls (endpoints)": [
+        ("connecting, seconds", "market.protocol.dialling.CONNECT_SECONDS", "the order fails"),
+        ("head of the answer, and each pause in it, seconds",
+         "seller_services.gateway.WAIT_SECONDS", "the order fails"),
+        ("line (chunk) of an answer, bytes", "seller_services.gateway.MAX_LINE", "the order fails"),
+        ("answer, bytes", "seller_services.gateway.MAX_BYTES", "the order fails"),
+        ("failures in a row", "seller_services.breaking.FAILURES",
+         "orders fail at once for a while"),
+        ("that while, seconds", "seller_services.breaking.REST_SECONDS", "then one order tries"),
+    ],
     "Files on the command line": [
         ("TOML file (manifest, scenario), bytes", "market.protocol.toml.MAX_TOML", "refused"),
         ("file beside a scenario, bytes", "scenarios.engine.files.MAX_FILE", "refused"),

@@ -23,6 +23,7 @@ from market.catalog.ranking import (
     match_texts,
     rank,
 )
+from market.catalog.resembling import RESEMBLES, look_alikes
 from market.catalog.tables import services
 from market.protocol.wire import FoundView, Page
 
@@ -123,8 +124,9 @@ def search(snapshot: Snapshot, *, query: SearchQuery, lot: str = "") -> Page[Fou
         place=place,
         limit=query.limit,
     )
+    alike = look_alikes(rows)
     return Page(
-        items=[_view(found, standings.frozen) for found in shown.items],
+        items=[_view(found, _flags(found.row, standings.frozen, alike)) for found in shown.items],
         next=None if shown.next is None else encode_cursor(shown.next),
     )
 
@@ -153,7 +155,12 @@ def _rows(snapshot: Snapshot, query: SearchQuery, words: list[str]) -> list[Any]
     return list(found.values())[:MAX_CANDIDATES]
 
 
-def _view(found: Ranked, frozen: frozenset[str]) -> FoundView:
+def _flags(row: Any, frozen: frozenset[str], alike: frozenset[str]) -> list[str]:
+    noticed = ((FROZEN, row.seller_id in frozen), (RESEMBLES, row.id in alike))
+    return [flag for flag, is_so in noticed if is_so]
+
+
+def _view(found: Ranked, flags: list[str]) -> FoundView:
     row = found.row
     return FoundView(
         service_id=row.id,
@@ -171,5 +178,5 @@ def _view(found: Ranked, frozen: frozenset[str]) -> FoundView:
         trust=found.parts["trust"],
         score=found.score,
         parts=found.parts,
-        flags=[FROZEN] if row.seller_id in frozen else [],
+        flags=flags,
     )

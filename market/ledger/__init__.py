@@ -33,6 +33,7 @@ from market.ledger.bonds import (
     forfeit_bond,
     post_bond,
     release_bond,
+    spendable_bond_minor,
     withhold_bond,
 )
 from market.ledger.errors import (
@@ -85,6 +86,7 @@ __all__ = [
     "post_bond",
     "refund",
     "release_bond",
+    "spendable_bond_minor",
     "spendable_minor",
     "statement",
     "void",

@@ -10,19 +10,19 @@ from typing import Any, Final
 
 from sqlalchemy import ColumnElement, ScalarSelect, bindparam, select
 
-from market.base.sql import Sql
+from market.base.sql import PerDialect, Sql
 from market.base.work import Snapshot, UnitOfWork
 from market.ledger.accounts import open_bond, open_wallet
 from market.ledger.posting import Leg, Transaction, post, was_posted
 from market.ledger.tables import accounts
 
-_BALANCE: Final = Sql(
-    select(accounts.c.id, accounts.c.balance_minor).where(
-        accounts.c.owner_id == bindparam("owner_id"),
-        accounts.c.kind == bindparam("kind"),
-        accounts.c.currency == bindparam("currency"),
-    )
+_balance = select(accounts.c.id, accounts.c.balance_minor).where(
+    accounts.c.owner_id == bindparam("owner_id"),
+    accounts.c.kind == bindparam("kind"),
+    accounts.c.currency == bindparam("currency"),
 )
+_BALANCE: Final = Sql(_balance)
+_LOCK: Final = Sql(PerDialect(_balance, _balance.with_for_update()))
 _OWNER: Final = Sql(
     select(accounts.c.owner_id, accounts.c.currency, accounts.c.balance_minor).where(
         accounts.c.id == bindparam("account_id")
@@ -43,6 +43,12 @@ def earned_by(seller_id: ColumnElement[str], currency: ColumnElement[str]) -> Sc
 def bond_minor(snapshot: Snapshot, *, seller_id: str, currency: str) -> int:
     """Return what a seller's bond holds."""
     row = snapshot.one(_BALANCE, owner_id=seller_id, kind="bond", currency=currency)
+    return 0 if row is None else int(row.balance_minor)
+
+
+def spendable_bond_minor(uow: UnitOfWork, *, seller_id: str, currency: str) -> int:
+    """Return what a seller's bond holds, and keep others from taking it until this work ends."""
+    row = uow.one(_LOCK, owner_id=seller_id, kind="bond", currency=currency)
     return 0 if row is None else int(row.balance_minor)
 
 
@@ -93,7 +99,7 @@ def withhold_bond(
 
     Once per order.
     """
-    wallet = uow.one(_BALANCE, owner_id=seller_id, kind="wallet", currency=currency)
+    wallet = uow.one(_LOCK, owner_id=seller_id, kind="wallet", currency=currency)
     amount_minor = min(most_minor, 0 if wallet is None else wallet.balance_minor)
     if amount_minor <= 0 or was_posted(uow, idempotency_key=f"{order_id}:withhold"):
         return 0
@@ -110,11 +116,20 @@ def withhold_bond(
 
 
 def forfeit_bond(
-    uow: UnitOfWork, *, seller_id: str, currency: str, most_minor: int, order_id: str
+    uow: UnitOfWork,
+    *,
+    seller_id: str,
+    currency: str,
+    most_minor: int,
+    spared_minor: int,
+    order_id: str,
 ) -> int:
-    """Move up to ``most_minor`` from the bond to the house; return how much. Once per order."""
-    bond = uow.one(_BALANCE, owner_id=seller_id, kind="bond", currency=currency)
-    amount_minor = min(most_minor, 0 if bond is None else bond.balance_minor)
+    """Move up to ``most_minor`` from the bond to the house; return how much. Once per order.
+
+    ``spared_minor`` of the bond is not touched.
+    """
+    bond = uow.one(_LOCK, owner_id=seller_id, kind="bond", currency=currency)
+    amount_minor = min(most_minor, 0 if bond is None else bond.balance_minor - spared_minor)
     if amount_minor <= 0 or was_posted(uow, idempotency_key=f"{order_id}:forfeit"):
         return 0
     post(
@@ -139,7 +154,7 @@ def draw_bond(
     if wallet is None or wallet.balance_minor >= needed_minor:
         return 0
     missing_minor = int(needed_minor - wallet.balance_minor)
-    held_minor = bond_minor(uow, seller_id=wallet.owner_id, currency=wallet.currency)
+    held_minor = spendable_bond_minor(uow, seller_id=wallet.owner_id, currency=wallet.currency)
     if held_minor < missing_minor or was_posted(uow, idempotency_key=idempotency_key):
         return 0
     _move(

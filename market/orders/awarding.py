@@ -14,7 +14,7 @@ from market.orders.disputing import Decider
 from market.orders.issuing import issue
 from market.orders.refunds import GivenBack, give_back, refundable_minor
 from market.orders.rows import locked
-from market.orders.settlement import end
+from market.orders.settlement import end, fail_and_refund
 from market.orders.states import move
 from market.orders.tables import orders
 
@@ -65,21 +65,24 @@ def _end_delivered(
         return GivenBack(0, 0)
     due_minor = earned(row, delivered=row.units_delivered, is_accepted=True)
     captured_minor = max(due_minor - refund_minor, row.captured_minor)
-    if refund_minor == stake_of(row):
-        move(row.state, "reject")
-        end(uow, row, ending="failed", captured_minor=captured_minor, reason=reason)
-    else:
-        move(row.state, "accept")
-        end(uow, row, ending="settled", captured_minor=captured_minor, reason=reason)
     voided_minor = due_minor - captured_minor
-    # What the buyer had released before is not in escrow any more.
-    if rest_minor := refund_minor - voided_minor:
-        after = locked(uow, order_id=row.id)
-        given = give_back(
-            uow, after, rest_minor, cause="dispute", reason=reason, dispute_id=found.id
-        )
-        return given._replace(refunded_minor=given.refunded_minor + voided_minor)
-    return GivenBack(voided_minor, 0)
+    if refund_minor == stake_of(row):
+        given = fail_and_refund(uow, row, cause="dispute", reason=reason, dispute_id=found.id)
+    else:
+        given = _settle_rest(uow, row, found, reason, captured_minor, refund_minor - voided_minor)
+    return given._replace(refunded_minor=given.refunded_minor + voided_minor)
+
+
+def _settle_rest(
+    uow: UnitOfWork, row: Any, found: Any, reason: str, captured_minor: int, rest_minor: int
+) -> GivenBack:
+    """Settle what a dispute leaves; return what goes back of what the buyer had released."""
+    move(row.state, "accept")
+    end(uow, row, ending="settled", captured_minor=captured_minor, reason=reason)
+    if not rest_minor:
+        return GivenBack(0, 0)
+    after = locked(uow, order_id=row.id)
+    return give_back(uow, after, rest_minor, cause="dispute", reason=reason, dispute_id=found.id)
 
 
 def _issue_resolved(uow: UnitOfWork, row: Any, reason: str) -> str:

@@ -7,7 +7,6 @@ good. Where the log decides, a dispute is resolved in the moment in which it is 
 from typing import Final, Literal, NamedTuple
 
 from market.orders.errors import WrongDisputeState
-from market.protocol.money import pro_rata
 from market.protocol.wire import DisputeReason, DisputeState
 
 Decider = Literal["policy", "seller", "overseer", "deadline", "buyer"]
@@ -45,11 +44,12 @@ class Part(NamedTuple):
 class Known(NamedTuple):
     """What the market's own records say of a disputed order.
 
+    ``units`` had to come; ``counted_minor`` is what those that came earn by themselves.
     ``is_twin``: the evidence names another order of the buyer for the same input.
     """
 
     stake_minor: int
-    amount_minor: int
+    counted_minor: int
     units: int
     units_delivered: int
     delivered_text: str
@@ -106,10 +106,9 @@ def _incomplete(known: Known) -> Ruling | None:
     missing = known.units - known.units_delivered
     if not missing:
         return None
-    due_minor = pro_rata(known.amount_minor, part=known.units_delivered, whole=known.units)
     words = f"{missing} of {known.units} units are missing"
     # Where only delivered units are paid for, nothing is at stake for those that are missing.
-    return Ruling(max(known.stake_minor - due_minor, 0), words)
+    return Ruling(max(known.stake_minor - known.counted_minor, 0), words)
 
 
 def _schema(known: Known) -> Ruling:

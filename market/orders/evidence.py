@@ -10,6 +10,7 @@ from market.base import streams
 from market.base.clock import spoken
 from market.base.sql import Sql
 from market.base.work import Snapshot
+from market.orders.capturing import earned
 from market.orders.disputing import Known, Part
 from market.orders.errors import BadEvidence
 from market.orders.redoing import redos
@@ -67,8 +68,9 @@ def known_of(
     delivered = f"the last part came at {spoken(last.delivered_at)}" if last else "nothing came"
     known = Known(
         stake_minor=stake_minor,
-        amount_minor=row.amount_minor,
-        units=row.units,
+        counted_minor=earned(row, delivered=row.units_delivered, is_accepted=False),
+        # Of work that is counted as it is delivered, what came is all that had to come.
+        units=row.units_delivered if catalog.read_terms(row).is_cap else row.units,
         units_delivered=row.units_delivered,
         delivered_text=f"{delivered}, the deadline was {spoken(row.deliver_by)}",
     )

@@ -16,11 +16,11 @@ Only orders that are placed under a gate, or fail, cost a statement for this.
 from datetime import timedelta
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import bindparam, func, select
+from sqlalchemy import bindparam, func, literal, select
 
 from market import catalog, inbox, ledger, trust
 from market.base.caller import Caller
-from market.base.sql import Sql
+from market.base.sql import Sql, sum_of
 from market.base.tables import UtcDateTime
 from market.base.work import Snapshot, UnitOfWork
 from market.orders.bonds import seller_limits
@@ -50,6 +50,13 @@ _MIDDLE: Final = Sql(
     .order_by(orders.c.captured_minor)
     .limit(1)
     .offset(bindparam("offset"))
+)
+_OWED: Final = Sql(
+    select(sum_of(orders.c.owed_minor).label("minor")).where(
+        orders.c.seller_id == bindparam("seller_id"),
+        orders.c.currency == bindparam("currency"),
+        orders.c.owed_minor > literal("0"),
+    )
 )
 
 
@@ -99,17 +106,12 @@ def leave_gate(uow: UnitOfWork, row: Any, *, is_good: bool, earned_minor: int) -
     )
 
 
-def count_failure(uow: UnitOfWork, row: Any) -> None:
-    """Do what a failed order means: the seller forfeits of its bond, and may be frozen.
-
-    To be called after trust has been told.
-    """
-    forfeit(uow, row)
-    freeze_if_failing(uow, seller_id=row.seller_id)
-
-
 def forfeit(uow: UnitOfWork, row: Any) -> None:
-    """Let a seller's bond answer for an order that was its fault. Once per order."""
+    """Let a seller's bond answer for an order that was its fault. Once per order.
+
+    To be called behind the buyer's refund; what the seller owes to any buyer stays in the bond.
+    """
+    owed = uow.one(_OWED, seller_id=row.seller_id, currency=row.currency)
     limits = catalog.order_limits_of(uow, currency=row.currency)
     share_minor = 0 if limits is None else -(-limits.bond_minor // STRIKES)
     forfeited_minor = ledger.forfeit_bond(
@@ -117,6 +119,7 @@ def forfeit(uow: UnitOfWork, row: Any) -> None:
         seller_id=row.seller_id,
         currency=row.currency,
         most_minor=max(share_minor, row.amount_minor),
+        spared_minor=owed.minor,
         order_id=row.id,
     )
     if forfeited_minor:

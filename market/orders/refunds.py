@@ -195,7 +195,9 @@ def _is_covered(uow: UnitOfWork, row: Any, amount_minor: int) -> bool:
         needed_minor += parts.referral_minor
     available_minor = ledger.spendable_minor(uow, account_id=wallet_id)
     if available_minor < needed_minor:
-        available_minor += ledger.bond_minor(uow, seller_id=row.seller_id, currency=row.currency)
+        available_minor += ledger.spendable_bond_minor(
+            uow, seller_id=row.seller_id, currency=row.currency
+        )
     return available_minor >= needed_minor
 
 

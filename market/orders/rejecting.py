@@ -13,10 +13,9 @@ from market import sessions
 from market.base.sql import Sql
 from market.base.work import UnitOfWork
 from market.orders.dispute_rows import Resolution, add, close, find
-from market.orders.refunds import give_back, refundable_minor
 from market.orders.rows import locked
-from market.orders.settlement import end
-from market.orders.states import MOVES, move
+from market.orders.settlement import fail_and_refund
+from market.orders.states import MOVES
 from market.orders.tables import orders
 from market.protocol.events import MARKET
 from market.protocol.text import one_line
@@ -63,7 +62,6 @@ def reject(
 
 def _give_up(uow: UnitOfWork, row: Any, reason: DisputeReason, offset: int) -> None:
     """Open the market's own dispute, and resolve it: the log has decided."""
-    move(row.state, "reject")
     dispute_id = uow.new_id("dsp")
     words = f"{MAX_REJECTED} parts of the delivery were refused ({reason})"
     _, head = sessions.head(uow, session_id=row.session_id)
@@ -90,16 +88,9 @@ def _give_up(uow: UnitOfWork, row: Any, reason: DisputeReason, offset: int) -> N
     }
     opened = NewEvent("dispute.opened", MARKET, body, row.id)
     sessions.append(uow, session_id=row.session_id, events=[opened])
-    end(uow, row, ending="failed", captured_minor=0, reason=f"dispute: {words}")
-    returned_minor = row.amount_minor - row.captured_minor
-    resolution = Resolution("policy", words, returned_minor)
-    after = locked(uow, order_id=row.id)
-    # What the buyer had released before is not in escrow any more.
-    if left_minor := refundable_minor(after):
-        given = give_back(
-            uow, after, left_minor, cause="dispute", reason=words, dispute_id=dispute_id
-        )
-        resolution = resolution._replace(
-            refunded_minor=returned_minor + given.refunded_minor, owed_minor=given.owed_minor
-        )
+    given = fail_and_refund(
+        uow, row, cause="dispute", reason=f"dispute: {words}", dispute_id=dispute_id
+    )
+    refunded_minor = row.amount_minor - row.captured_minor + given.refunded_minor
+    resolution = Resolution("policy", words, refunded_minor, given.owed_minor)
     close(uow, row, find(uow, dispute_id=dispute_id), resolution)

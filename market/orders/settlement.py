@@ -13,9 +13,9 @@ from market.base.work import UnitOfWork
 from market.orders.answers import answer_rest
 from market.orders.capturing import capture, earned
 from market.orders.dispute_rows import Resolution, close, find
-from market.orders.gates import count_failure, leave_gate
+from market.orders.gates import forfeit, freeze_if_failing, leave_gate
 from market.orders.issuing import issue
-from market.orders.refunds import give_back, refundable_minor
+from market.orders.refunds import Cause, GivenBack, give_back, refundable_minor
 from market.orders.rows import buyers, locked, view
 from market.orders.states import move
 from market.orders.tables import orders
@@ -86,12 +86,39 @@ def settle(uow: UnitOfWork, row: Any, *, actor_id: str, by: Literal["buyer", "de
     end(uow, row, ending="settled", captured_minor=captured, reason=None)
 
 
+def fail_and_refund(
+    uow: UnitOfWork, row: Any, *, cause: Cause, reason: str, dispute_id: str | None = None
+) -> GivenBack:
+    """End an order as failed, and give back what its buyer had released too; return that part.
+
+    The buyer's refund comes first; what is then left of the bond answers for the failure.
+    """
+    move(row.state, "reject")
+    end(uow, row, ending="failed", captured_minor=0, reason=reason, forfeits=False)
+    given = GivenBack(0, 0)
+    after = locked(uow, order_id=row.id)
+    if left_minor := refundable_minor(after):
+        given = give_back(
+            uow, after, left_minor, cause=cause, reason=reason, dispute_id=dispute_id
+        )
+    if row.redo_of is None:
+        forfeit(uow, after)
+    return given
+
+
 def end(
-    uow: UnitOfWork, row: Any, *, ending: Ending, captured_minor: int, reason: str | None
+    uow: UnitOfWork,
+    row: Any,
+    *,
+    ending: Ending,
+    captured_minor: int,
+    reason: str | None,
+    forfeits: bool = True,
 ) -> None:
     """End an order in one piece: capture, fee, the rest back, receipt, event, fact, messages.
 
-    What the buyer released before stays paid.
+    What the buyer released before stays paid. ``forfeits``: the seller's bond answers for a
+    failure at once.
     """
     captured_minor = max(captured_minor, row.captured_minor)
     paid = capture(uow, row, captured_minor)
@@ -134,6 +161,10 @@ def end(
         return  # The seller has never heard of it.
     if row.redo_of is None:
         _record(uow, row, ending, captured_minor)
+        if ending == "failed":
+            if forfeits:
+                forfeit(uow, row)
+            freeze_if_failing(uow, seller_id=row.seller_id)
     kind = "order.cancelled" if ending == "cancelled" else "receipt.issued"
     inbox.deliver(uow, agent_id=row.seller_id, kind=kind, body=message)
     if row.redo_of is not None:
@@ -155,8 +186,6 @@ def _record(uow: UnitOfWork, row: Any, ending: Ending, captured_minor: int) -> N
         # A delivery is complete by its deadline or refused, so what settles was on time.
         is_on_time=True if ending == "settled" else None,
     )
-    if ending == "failed":
-        count_failure(uow, row)
 
 
 def _after_redo(uow: UnitOfWork, redo: Any, ending: Ending) -> None:
@@ -174,10 +203,8 @@ def _after_redo(uow: UnitOfWork, redo: Any, ending: Ending) -> None:
         return
     reason = "it was to be delivered again, and was not"
     if row.state == "delivered":
-        move(row.state, "reject")
-        end(uow, row, ending="failed", captured_minor=0, reason=reason)
-        row = locked(uow, order_id=row.id)
-    if left_minor := refundable_minor(row):
+        fail_and_refund(uow, row, cause="redo", reason=reason)
+    elif left_minor := refundable_minor(row):
         give_back(uow, row, left_minor, cause="redo", reason=reason)
 
 

@@ -4,6 +4,7 @@ People write TOML; the registry keeps the canonical JSON of it, signed by the se
 by its digest. A published version never changes.
 """
 
+import unicodedata
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
@@ -199,6 +200,7 @@ def check_manifest(tree: Any) -> Manifest:
         raise BadManifest(f"price.{error}") from error
     except msgspec.ValidationError as error:
         raise BadManifest(str(error)) from error
+    _check_texts(manifest)
     _check_measure(manifest)
     check_endpoint(manifest, calls_loopback=True)
     for name, schema in (("input", manifest.input), ("output", manifest.output)):
@@ -222,6 +224,15 @@ def check_endpoint(manifest: Manifest, *, calls_loopback: bool) -> None:
         target_of(manifest.endpoint, calls_loopback=calls_loopback)
     except AddressRefused as error:
         raise BadManifest(f"endpoint: {str(error).rstrip('.')}") from error
+
+
+def _check_texts(manifest: Manifest) -> None:
+    """Let pass texts in their one composed spelling, so that equal ones look and sort alike."""
+    unit = manifest.measure.unit if manifest.measure else ""
+    texts = {"summary": manifest.summary, "description": manifest.description, "unit": unit}
+    for name, text in texts.items():
+        if not unicodedata.is_normalized("NFC", text):
+            raise BadManifest(f"{name}: write letters with their accents as one (Unicode NFC)")
 
 
 def _check_measure(manifest: Manifest) -> None:

@@ -13,9 +13,14 @@ from market.protocol.signing import BadSignature, read_header
 REDACTED: Final = "[redacted]"
 
 _ENTERING: Final = frozenset({ACCESS_TOKEN, ASSERTION})
-_JWS: Final = re.compile(r"eyJ[\w-]{10,}\.[\w-]+\.[\w-]+(?:~[\w.-]*)*")
+_MAX_HEADS: Final = 4
+"""Places in one word at which a header is tried: a word may stand before it without a gap."""
+_HEAD: Final = r"(?<![\w-])(?=[\w-]*?eyJ[\w-]{10})[\w-]++\."
+"""A word in which the header of signed text begins. Every word is looked at once and never taken
+back, or a long one that is none would cost the square of its length."""
+_JWS: Final = re.compile(_HEAD + r"[\w-]++\.[\w-]++(?:~[\w.-]*+)*+")
 _IN_LOGS: Final = re.compile(
-    r"eyJ[\w-]{10,}\.[\w-]*\.?[\w-]*(?:~[\w.-]*)*"  # any signed text, whole or cut short
+    _HEAD + r"[\w-]*+\.?+[\w-]*+(?:~[\w.-]*+)*+"  # any signed text, whole or cut short
     r"|sub_[0-7][0-9a-z]{25}\.\d+\.[\w-]+"  # the token of a wake
     r"|(?i:bearer|basic|dpop)\s+[^\s\"',}]+"
     r"|(?<=\"d\")\s*:\s*\\?\"[^\"]*|(?<='d')\s*:\s*'[^']*"
@@ -48,8 +53,19 @@ def without_secrets(tree: Any) -> Any:
 
 
 def _unless_proof(found: re.Match[str]) -> str:
+    text, start = found[0], -1
+    for _ in range(_MAX_HEADS):
+        start = text.find("eyJ", start + 1)
+        if start < 0:
+            break
+        if _lets_in(text[start:]):
+            return text[:start] + REDACTED
+    return text
+
+
+def _lets_in(token: str) -> bool:
     try:
-        lets_in = read_header(found[0], optional=frozenset({"typ", "kid"})).get("typ") in _ENTERING
+        header = read_header(token.partition("~")[0], optional=frozenset({"typ", "kid"}))
     except BadSignature:
-        return found[0]
-    return REDACTED if lets_in else found[0]
+        return False
+    return header.get("typ") in _ENTERING

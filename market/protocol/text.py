@@ -1,7 +1,7 @@
 """Text from outside: bounded, and free of characters that hide or break things.
 
 msgspec enforces the patterns, so a request with a NUL byte, a control character, a bidirectional
-override or a zero-width sign is answered with the field's name (``security.md`` S14).
+override, a zero-width sign or a tag is answered with the field's name (``security.md`` S14).
 """
 
 import re
@@ -10,9 +10,12 @@ from typing import Annotated, Final
 from msgspec import Meta
 
 _HIDDEN: Final = (
-    r"\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f"
-    r"\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\ud800-\udfff"
+    r"\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\u00ad\u061c\u115f\u1160\u180e"
+    r"\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164\ud800-\udfff\ufeff\uffa0\ufff9-\ufffb"
+    "\U000e0000-\U000e0fff"
 )
+"""The last range (tags, and selectors of variants) as letters: JSON Schema has no escape for it."""
+
 _HIDDEN_LETTER: Final = re.compile(f"[{_HIDDEN}]")
 PLAIN: Final = rf"^[^{_HIDDEN}]*\Z"
 PLAIN_LINE: Final = rf"^[^{_HIDDEN}\n\r\t]*\Z"

@@ -4,9 +4,7 @@ import asyncio
 import gzip
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
 
-import anyio
 import pytest
 
 from buyer_agents import MarketClient
@@ -386,9 +384,10 @@ async def test_one_failing_seller_stalls_no_other(sqlite_settings: Settings):
 
 async def test_what_is_delivered_is_stored_before_it_counts(sqlite_settings: Settings):
     """M21, M22: nothing is captured beyond what the market has, and nothing is shown unpaid."""
-    async with street(
-        sqlite_settings, stopping(headed(NDJSON, CHUNKED) + piece(GOOD) * 2)
-    ) as (town, endpoint):
+    async with street(sqlite_settings, stopping(headed(NDJSON, CHUNKED) + piece(GOOD) * 2)) as (
+        town,
+        endpoint,
+    ):
         service = await town.open(http_seller(town.settings.home, endpoint.url))
         buyer = await town.client("thrifty")
         order = await town.order(buyer, service)

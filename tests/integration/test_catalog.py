@@ -82,6 +82,21 @@ async def test_publishing_the_same_version_again_changes_nothing(seller: Party):
     assert await publish(seller) == first
 
 
+async def test_a_name_that_looks_like_an_older_one_is_flagged(
+    store: Store, seller: Party, rival: Party
+):
+    """S14: with a warning where both are found; a seller's own names have none."""
+    for party, slug in ((seller, "acme-pdf"), (seller, "acme-pdf-1"), (rival, "acrne-pdf")):
+        await publish(party, id=slug)
+    await publish(rival, id="other")
+
+    found = (await find(store, q="pdf")).items
+
+    assert {one.slug: one.flags for one in found if one.flags} == {
+        "acrne-pdf": ["resembles_another"]
+    }
+
+
 async def test_a_higher_version_takes_the_place_of_the_lower(store: Store, seller: Party):
     first = await publish(seller, version="1.9")
 
@@ -104,6 +119,7 @@ async def test_a_version_that_is_not_higher_is_refused(store: Store, seller: Par
 
 
 async def test_an_old_version_cannot_be_played_again(seller: Party):
+    """S8."""
     await publish(seller, version="1")
     await publish(seller, version="2")
 
@@ -112,6 +128,7 @@ async def test_an_old_version_cannot_be_played_again(seller: Party):
 
 
 async def test_another_sellers_id_cannot_be_taken(store: Store, seller: Party, rival: Party):
+    """S8."""
     first = await publish(seller)
 
     with pytest.raises(catalog.ServiceTaken):

@@ -204,6 +204,7 @@ async def test_a_seller_delivers_only_its_own_orders(town: Town):
 
 
 async def test_a_chunk_sent_again_is_answered_again_and_logged_once(town: Town):
+    """S12."""
     order = await town.place()
     first = await town.deliver(order)
 
@@ -214,6 +215,7 @@ async def test_a_chunk_sent_again_is_answered_again_and_logged_once(town: Town):
 
 
 async def test_a_chunk_may_not_skip_or_change(town: Town):
+    """S10, S12: nor is another replayed in its place."""
     order = await town.place()
     await town.deliver(order)
 
@@ -378,6 +380,7 @@ async def test_a_stranger_cannot_intervene_or_look(town: Town):
 async def test_an_undelivered_order_fails_by_its_deadline_and_returns_everything(
     town: Town, clock: ManualClock
 ):
+    """S11."""
     order = await town.place()
     await town.deliver(order, 0, units=2)
     clock.advance(timedelta(seconds=601))

@@ -65,6 +65,9 @@ def test_a_manifest_written_by_people_is_read_with_its_defaults():
         ({"id": "a\u0441me"}, "id"),
         ({"summary": "price \u202e reversed"}, "summary"),
         ({"summary": "zero\u200bwidth"}, "summary"),
+        ({"summary": "tag\U000e0041"}, "summary"),
+        ({"summary": "cafe\u0301"}, "summary"),
+        ({"description": "cafe\u0301"}, "NFC"),
         ({"summary": ""}, "summary"),
         ({"description": "x" * 2_001}, "description"),
         ({"tags": []}, "tags"),
@@ -88,6 +91,7 @@ def test_a_manifest_written_by_people_is_read_with_its_defaults():
     ],
 )
 def test_what_cannot_be_published_is_refused_by_name(changes: dict[str, Any], words: str):
+    """S14: hidden letters and other spellings among it."""
     with pytest.raises(BadManifest, match=words.replace("[", r"\[").replace("^", r"\^")):
         check_manifest(tree(**changes))
 

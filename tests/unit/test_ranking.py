@@ -103,6 +103,7 @@ def test_a_price_without_comparison_is_neither_good_nor_bad():
 
 
 def test_saying_a_word_more_often_gains_nothing():
+    """S17: stuffing a text."""
     honest = service("svc_a")
     stuffed = service("svc_b", named_words="pdf tables pdfs pdfx pdfy", prose_words="pdf " * 300)
 
@@ -112,6 +113,7 @@ def test_saying_a_word_more_often_gains_nothing():
 
 
 def test_perfect_words_do_not_outrank_trust_and_price():
+    """S17: prose never outweighs."""
     stuffed = service("svc_a", "stuffer", amount_minor=1_000)
     proven = service("svc_b", "proven", named_words="documents", amount_minor=100)
 

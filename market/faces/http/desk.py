@@ -25,21 +25,22 @@ from market.sessions import Folds
 
 
 class StreamGate:
-    """Counts live streams, of each agent and in all; ``patrol`` cuts those that are stuck."""
+    """Counts live streams, of each agent and in all; ``patrol`` cuts those that are stuck.
+
+    ``open_streams`` says how many there are.
+    """
 
     def __init__(self) -> None:
         self._open: Counter[str] = Counter()
+        self.open_streams = 0
         self._changed = asyncio.Event()
         self._is_shut = False
         self.patrol = Patrol(lambda: limits.STALL_SECONDS)
 
-    @property
-    def open_streams(self) -> int:
-        """How many streams are open."""
-        return self._open.total()
+    def enter(self, agent_id: str, *, is_delegate: bool = False) -> None:
+        """Count one more stream of an agent, or of one of its sub-agents.
 
-    def enter(self, agent_id: str) -> None:
-        """Count one more stream; every ``enter`` is followed by one ``leave``.
+        Every ``enter`` is followed by one ``leave``.
 
         Raises:
             TooManyStreams: the agent, or the market, has as many as it may.
@@ -47,23 +48,26 @@ class StreamGate:
         """
         if self._is_shut:
             raise Overloaded("The market is shutting down.", retry_after_seconds=1)
-        if self._open[agent_id] >= limits.STREAMS_PER_AGENT:
+        most = limits.STREAMS_PER_AGENT - (limits.STREAMS_KEPT if is_delegate else 0)
+        if self._open[agent_id] >= most:
             raise TooManyStreams(
                 "Close a stream before opening another.",
-                limit=limits.STREAMS_PER_AGENT,
+                limit=most,
                 retry_after_seconds=1,
             )
-        if self._open.total() >= limits.STREAMS:
+        if self.open_streams >= limits.STREAMS:
             raise TooManyStreams(
                 "The market serves as many streams as it can; read page by page.",
                 limit=limits.STREAMS,
                 retry_after_seconds=10,
             )
         self._open[agent_id] += 1
+        self.open_streams += 1
         self._changed.set()
 
     def leave(self, agent_id: str) -> None:
         """Count one stream less."""
+        self.open_streams -= 1
         self._open[agent_id] -= 1
         if not self._open[agent_id]:
             del self._open[agent_id]

@@ -7,6 +7,8 @@ in this process. A sub-agent passes only where its session is: who does not ask 
 does not get them.
 """
 
+import time
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
@@ -31,19 +33,40 @@ class Visitor(NamedTuple):
     expires_at: datetime
 
 
+class Payer(NamedTuple):
+    """The agent for which a request with a known token counts, and whether a sub-agent sends it.
+
+    After ``until``, in seconds of the doors' clock for rates, the token is worth nothing: who has
+    an old one can no longer use up what its agent may ask.
+    """
+
+    agent_id: str
+    is_delegate: bool
+    until: float
+
+
 class _Pass(NamedTuple):
     visitor: Visitor
     claims: AccessClaims
     fresh_until: datetime
+    payer: Payer
 
 
 class Doorkeeper:
     """Lets callers in by their tokens. One event loop uses it."""
 
-    def __init__(self, store: Store, clock: Clock, *, audience: str) -> None:
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        *,
+        audience: str,
+        seconds: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._store = store
         self._clock = clock
         self._audience = audience
+        self._seconds = seconds
         self._passes: dict[bytes, _Pass] = {}
         self._headers_of: dict[str, set[bytes]] = {}
 
@@ -52,10 +75,12 @@ class Doorkeeper:
         """How many tokens are remembered."""
         return len(self._passes)
 
-    def payer(self, authorization: bytes | None) -> str | None:
-        """Return the agent that requests with a known token count for; None for any other."""
-        known = self._passes.get(authorization) if authorization is not None else None
-        return None if known is None else known.claims.sub
+    def payer(self, authorization: bytes, now: float) -> Payer | None:
+        """Return for whom requests with a known token count; None with any other."""
+        known = self._passes.get(authorization)
+        if known is None or known.payer.until <= now:
+            return None
+        return known.payer
 
     async def admit(self, authorization: bytes | None, *, delegates: bool = False) -> Visitor:
         """Return who sends this ``Authorization`` header; sub-agents only if they may come here.
@@ -134,7 +159,13 @@ class Doorkeeper:
         self._drop(authorization)
         if len(self._passes) >= limits.CALLERS:
             self._drop(next(iter(self._passes)))
-        self._passes[authorization] = _Pass(visitor, claims, min(expires_at, now + RECHECK))
+        until = self._seconds() + (expires_at - now).total_seconds()
+        self._passes[authorization] = _Pass(
+            visitor,
+            claims,
+            min(expires_at, now + RECHECK),
+            Payer(payer_of(caller), caller.delegation is not None, until),
+        )
         # The subject of a sub-agent's token is its delegator, on whose standing it rests, too.
         for agent_id in {claims.sub, claims.client_id}:
             self._headers_of.setdefault(agent_id, set()).add(authorization)

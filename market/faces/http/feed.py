@@ -114,7 +114,6 @@ class FeedController(Controller):
         feed = Feed(store, caller)
         await feed.follow(dict(cursors.resume(last_event_id or "")))
         desk = call.desk
-        desk.gate.enter(caller.agent_id)
         sequence = steps(_frames(feed, cursors), doors=desk.doors, visitor=call.visitor, after=-1)
         return EventStream(_event_frames(sequence), gate=desk.gate, call=call)
 

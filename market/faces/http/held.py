@@ -18,20 +18,25 @@ class Held:
         self.total = 0
         self._of: Counter[str] = Counter()
 
+    def __len__(self) -> int:
+        return len(self._of)
+
     def lease(self, sender: str) -> "Lease":
         """Return the account of one more request of ``sender``; nothing is held yet."""
         return Lease(self, sender)
 
-    def take(self, sender: str, size: int) -> None:
-        """Hold more.
+    def take(self, sender: str, size: int, *, spared: int = 0) -> None:
+        """Hold more, and leave ``spared`` bytes to others.
 
         Raises:
             Overloaded: the market holds as much as it may.
             TooManyRequests: the sender does.
         """
-        if self.total + size > limits.HELD:
+        if not size:
+            return  # A name that holds nothing is not kept.
+        if self.total + size > limits.HELD - spared:
             raise Overloaded("Too much waits to be written.", retry_after_seconds=1)
-        if self._of[sender] + size > limits.HELD_PER_SENDER:
+        if self._of[sender] + size > limits.HELD_PER_SENDER - spared:
             raise TooManyRequests(
                 "Wait for the answers to what is under way before sending more.",
                 limit_bytes=limits.HELD_PER_SENDER,
@@ -64,7 +69,8 @@ class Lease:
         Raises:
             Overloaded, TooManyRequests: as ``Held.take``.
         """
-        self._held.take(self.sender, size)
+        is_small = self.size + size <= limits.BODY
+        self._held.take(self.sender, size, spared=0 if is_small else limits.HELD_FOR_SMALL)
         self.size += size
 
     def end(self) -> None:

@@ -105,7 +105,7 @@ class Line(ABC):
         try:
             authorization = self.visitor.authorization
             visitor = await self.desk.doors.admit(authorization, delegates=True)
-            self.desk.rates.count(payer_of(visitor.caller), is_write=True)
+            self.desk.rates.count_frame(visitor.caller)
             return await self.act(frame, visitor)
         except Exception as error:
             # The edge: as for any request, a bug is reported, and answered without detail.
@@ -121,7 +121,8 @@ async def serve_line(socket: Socket, open_line: Callable[[Desk, Visitor], Awaita
     try:
         visitor = await _admit(desk, socket.scope)
         line = await open_line(desk, visitor)
-        desk.gate.enter(visitor.caller.agent_id)
+        caller = visitor.caller
+        desk.gate.enter(payer_of(caller), is_delegate=caller.delegation is not None)
     except MarketError as refusal:
         issuer = desk.settings.issuer
         await refuse_handshake(
@@ -131,7 +132,7 @@ async def serve_line(socket: Socket, open_line: Callable[[Desk, Visitor], Awaita
     try:
         await line.serve()
     finally:
-        desk.gate.leave(visitor.caller.agent_id)
+        desk.gate.leave(payer_of(caller))
 
 
 def decode_frame(decoder: msgspec.json.Decoder[Any], frame: bytes) -> Any:

@@ -48,7 +48,9 @@ class Patrol:
                 raise TimeoutError("it takes too long") from None
             raise
         finally:
-            self._under_way.pop(task, None)
+            # One that was cut, and ended all the same, was not.
+            if self._under_way.pop(task, None) is None:
+                self._was_cut(task)
 
     def _begin(self) -> "asyncio.Task[Any]":
         loop = asyncio.get_running_loop()

@@ -6,9 +6,9 @@ too much at once. The sender is the agent of a token that is known, or else the 
 what a header says about addresses (``X-Forwarded-For``) is not believed.
 """
 
-from collections import Counter
 from ipaddress import ip_address
-from typing import Final
+from collections.abc import Sequence
+from typing import Final, cast
 from urllib.parse import urlsplit
 
 from litestar.enums import ScopeType
@@ -20,6 +20,7 @@ from market.faces.http import limits
 from market.faces.http.answers import Header, encode
 from market.faces.http.call import address_of
 from market.faces.http.desk import Desk
+from market.faces.http.doors import Payer
 from market.faces.http.problems import (
     HeadersTooLarge,
     Malformed,
@@ -33,42 +34,53 @@ from market.faces.http.problems import (
 
 READS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _MAX_KNOWN: Final = 1_000
+_MAX_HOST: Final = 300
+"""Bytes of a ``Host`` that may be a name: 253, and a port."""
 
 
 class Hosts:
-    """The names under which a market is asked for."""
+    """The names under which a market is asked for; ``known`` are some of those that were heard."""
 
     def __init__(self, settings: Settings) -> None:
         issuer = urlsplit(settings.issuer).hostname or ""
         names = (issuer, settings.host, "localhost", *settings.allowed_hosts)
-        self._names = frozenset(name.lower() for name in names)
-        self._known: set[bytes] = set()
+        self._names = frozenset(_name_of(name) for name in names) - {""}
+        self.known: set[bytes | None] = set()
 
     def know(self, host: bytes) -> bool:
         """Whether a ``Host`` header is this market's.
 
         An address always is: to bind a name anew is to lie about a name.
         """
-        if host in self._known:
+        if host in self.known:
             return True
         name = _name_of(host.decode("latin-1"))
-        if name not in self._names and not _is_address(name):
+        if len(host) > _MAX_HOST or (name not in self._names and not _is_address(name)):
             return False
-        if len(self._known) >= _MAX_KNOWN:
-            self._known.clear()
-        self._known.add(host)
+        if len(self.known) >= _MAX_KNOWN:
+            self.known.clear()
+        self.known.add(host)
         return True
 
 
 class Porch:
     """Lets requests in, or turns them away. One event loop uses it."""
 
-    def __init__(self, settings: Settings, *, open_path: str, shared: tuple[Header, ...]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        open_path: str,
+        shared: tuple[Header, ...],
+        freeing: frozenset[str] = frozenset(),
+    ) -> None:
         # Under the open path nobody needs a token if streams are open to all; and browsers of
-        # other sites read its answers, which carry the shared headers.
+        # other sites read its answers, which carry the shared headers. ``freeing`` are the last
+        # words of the paths where something is ended, cancelled, or a token got.
         self._hosts = Hosts(settings)
         self._most = settings.requests_at_once
-        self._under_way: Counter[str] = Counter()
+        self._under_way: dict[str, int] = {}
+        self._freeing = freeing
         self._open_path = open_path
         self._shared = shared
 
@@ -77,50 +89,69 @@ class Porch:
     ) -> None:
         """Have ``app`` serve a request or a socket, if it may come in."""
         address = address_of(scope)
-        self._under_way[address] += 1
+        under_way = self._under_way
+        under_way[address] = count = under_way.get(address, 0) + 1
         try:
             try:
+                if count > self._most:
+                    self._check_spare(count, scope)
                 self._check(desk, address, scope)
             except MarketError as refusal:
                 await self._turn_away(desk, refusal, scope, receive, send)
             else:
                 await app(scope, receive, send)
         finally:
-            self._under_way[address] -= 1
-            if not self._under_way[address]:
-                del self._under_way[address]
+            if under_way[address] == 1:
+                del under_way[address]
+            else:
+                under_way[address] -= 1
 
-    def _check(self, desk: Desk, address: str, scope: Scope) -> None:
-        authorization = self._read_headers(scope)
-        if self._under_way[address] > self._most:
+    def _check_spare(self, count: int, scope: Scope) -> None:
+        if count > self._most + limits.SPARE or not self._frees(scope):
             raise TooManyRequests(
                 "Too many requests from this address are under way.",
                 limit=self._most,
                 retry_after_seconds=1,
             )
-        agent_id = desk.doors.payer(authorization)
-        if agent_id is not None:
-            is_write = scope.get("method", "GET") not in READS
-            desk.rates.count(agent_id, is_write=is_write)
-        elif authorization is not None or not self._is_open(desk, scope):
-            desk.rates.count_visit(address)
 
-    def _read_headers(self, scope: Scope) -> bytes | None:
-        """Return what the request shows at the door, if it is for this market."""
-        authorization, host, count = None, None, 0
-        for name, value in scope["headers"]:
-            count += 1
-            if name == b"host":
-                if host is not None:
-                    raise Malformed("A request has one Host.")
-                host = value
-            elif name == b"authorization":
-                authorization = value
-        if count > limits.HEADERS:
+    def _check(self, desk: Desk, address: str, scope: Scope) -> None:
+        pairs = cast("list[Header]", scope["headers"])
+        headers = dict(pairs)
+        host = headers.get(b"host")
+        if host not in self._hosts.known or len(headers) != len(pairs):
+            self._check_odd(pairs, host)
+        if len(pairs) > limits.HEADERS:
             raise HeadersTooLarge(f"At most {limits.HEADERS} headers are read.")
+        authorization, now = headers.get(b"authorization"), desk.rates.now()
+        payer = None if authorization is None else desk.doors.payer(authorization, now)
+        if payer is not None:
+            self._count(desk, payer, now, scope)
+        elif authorization is not None or not self._is_open(desk, scope):
+            desk.rates.count_visit(address, now, gets_token=scope["path"] == _TOKENS)
+
+    def _count(self, desk: Desk, payer: Payer, now: float, scope: Scope) -> None:
+        is_write = scope.get("method", "GET") not in READS
+        try:
+            if payer.is_delegate:
+                desk.rates.count_delegate(payer.agent_id, now, is_write=is_write)
+            else:
+                desk.rates.count(payer.agent_id, now, is_write=is_write)
+        except TooManyRequests:
+            if payer.is_delegate or not self._frees(scope):
+                raise
+            desk.rates.count_ending(payer.agent_id, now)
+
+    def _check_odd(self, pairs: Sequence[Header], host: bytes | None) -> None:
+        """Look closer at a request with a header that stands twice, or for a new host."""
+        if sum(name == b"host" for name, _ in pairs) > 1:
+            raise Malformed("A request has one Host.")
         if host is None or not self._hosts.know(host):
             raise Misdirected("Ask for this market by the name of its issuer, or by its address.")
-        return authorization
+
+    def _frees(self, scope: Scope) -> bool:
+        method = scope.get("method")
+        last = scope["path"].rpartition("/")[2]
+        return method == "DELETE" or (method == "POST" and last in self._freeing)
 
     def _is_open(self, desk: Desk, scope: Scope) -> bool:
         return desk.settings.open_streams and scope["path"].startswith(self._open_path)

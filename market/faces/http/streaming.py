@@ -19,7 +19,7 @@ from market.faces.http import limits
 from market.faces.http.answers import PRIVATE, Header, fixed_headers
 from market.faces.http.call import Call
 from market.faces.http.desk import StreamGate
-from market.faces.http.doors import Doorkeeper, Visitor
+from market.faces.http.doors import Doorkeeper, Visitor, payer_of
 from market.sessions import Page
 
 log: Final = structlog.get_logger("market.http")
@@ -134,17 +134,23 @@ def snapshot_frame(json: bytes, offset: int) -> bytes:
 
 
 class EventStream(ASGIStreamingResponse):
-    """An answer that goes on until its log or its reader ends. It counts as open meanwhile."""
+    """An answer that goes on until its log or its reader ends. It counts as open from now on.
 
-    __slots__ = ("_agent_id", "_fixed", "_frames", "_gate")
+    Raises:
+        TooManyStreams: the caller, or the market, has as many as it may.
+    """
+
+    __slots__ = ("_fixed", "_frames", "_gate", "_payer_id")
 
     def __init__(
         self, frames: AsyncGenerator[bytes, None], *, gate: StreamGate, call: Call
     ) -> None:
+        caller = call.visitor.caller
+        gate.enter(payer_of(caller), is_delegate=caller.delegation is not None)
         super().__init__(iterator=frames)
         self._frames = frames
         self._gate = gate
-        self._agent_id = call.visitor.caller.agent_id
+        self._payer_id = payer_of(caller)
         self._fixed = [*_EVENT_STREAM, (b"x-request-id", call.request_id.encode())]
 
     def encode_headers(self) -> list[Header]:
@@ -156,16 +162,16 @@ class EventStream(ASGIStreamingResponse):
         try:
             await super().__call__(scope, receive, self._gate.patrol.watch(send))
         except* TimeoutError:
-            log.info("stream.stalled", agent_id=self._agent_id)
+            log.info("stream.stalled", agent_id=self._payer_id)
         except* OSError:
             pass  # The reader has left. That is no cancel: the log waits for it.
         except* Exception:
             # The edge: what follows the first byte can no longer become a problem document.
-            log.exception("stream.failed", agent_id=self._agent_id)
+            log.exception("stream.failed", agent_id=self._payer_id)
         finally:
             # A reader that was cut has left the hub, too, and not only when memory is tidied up.
             await self._frames.aclose()
-            self._gate.leave(self._agent_id)
+            self._gate.leave(self._payer_id)
 
 
 def open_stream(
@@ -177,6 +183,5 @@ def open_stream(
         TooManyStreams: the caller, or the market, has as many as it may.
     """
     desk = call.desk
-    desk.gate.enter(call.visitor.caller.agent_id)
     sequence = steps(batches, doors=desk.doors, visitor=call.visitor, after=after)
     return EventStream(event_frames(sequence, first), gate=desk.gate, call=call)

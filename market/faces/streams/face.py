@@ -249,10 +249,7 @@ async def _admit(desk: Desk, headers: dict[bytes, bytes]) -> Visitor | None:
 
 
 def _client(ask: _Ask, scope: Scope) -> str:
-    if ask.visitor is not None:
-        return ask.visitor.caller.agent_id
-    address = scope.get("client")
-    return address[0] if address else ""
+    return address_of(scope) if ask.visitor is None else ask.visitor.caller.agent_id
 
 
 def _writer(ask: _Ask) -> Caller | None:
