@@ -50,7 +50,12 @@ class Market(Litestar):
     def __init__(self, settings: Settings, **options: Any) -> None:
         super().__init__(**options)
         self._streams = streams.StreamFace(self.state)
-        self._porch = http.Porch(settings, open_path=streams.PREFIX, shared=streams.SHARED)
+        self._porch = http.Porch(
+            settings,
+            open_path=streams.PREFIX,
+            shared=streams.SHARED,
+            freeing=http.freeing(self.routes),
+        )
 
     async def __call__(
         self,

@@ -5,8 +5,8 @@ verb that acts on it looks again. A chore that fails is reported and tried again
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Final, NamedTuple
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final, NamedTuple, TypeVar
 
 import structlog
 
@@ -26,6 +26,7 @@ MAX_SLICES: Final = 50
 """Slices of streams that are gone which one turn removes; others write between any two."""
 
 Pause = Callable[[float], Awaitable[None]]
+T = TypeVar("T")
 log: Final = structlog.get_logger("market.chores")
 
 
@@ -41,16 +42,10 @@ async def expire_orders(store: Store) -> int:
     """Do what passed deadlines mean: warn, cancel, fail, accept; each order in its own unit."""
     await store.write(orders.follow_leases)
     due = await store.scan(orders.due)
-    happened = await asyncio.gather(
-        *(store.write(orders.expire, order_id=order_id) for order_id in due[:MAX_EXPIRED]),
-        return_exceptions=True,
+    happened = await _each(
+        "order.not_expired",
+        [store.write(orders.expire, order_id=order_id) for order_id in due[:MAX_EXPIRED]],
     )
-    for what in happened:
-        # One order's refusal must not keep the others waiting; its turn comes again.
-        if isinstance(what, MarketError):
-            log.warning("order.not_expired", code=what.code, detail=what.detail)
-        elif isinstance(what, BaseException):
-            raise what
     return sum(what != "nothing" for what in happened)
 
 
@@ -68,10 +63,11 @@ async def finish_suspensions(store: Store) -> int:
 
 async def expire_disputes(store: Store) -> int:
     """Do what passed deadlines of disputes mean; each dispute in its own unit."""
-    happened = [
-        await store.write(orders.expire_dispute, dispute_id=dispute_id)
-        for dispute_id in await store.scan(orders.due_disputes)
-    ]
+    due = await store.scan(orders.due_disputes)
+    happened = await _each(
+        "dispute.not_expired",
+        [store.write(orders.expire_dispute, dispute_id=dispute_id) for dispute_id in due],
+    )
     return sum(what != "nothing" for what in happened)
 
 
@@ -79,8 +75,12 @@ async def pay_owed_refunds(store: Store) -> int:
     """Pay refunds that sellers owe, where their wallets cover them by now."""
     paid, after = 0, ""
     while owed := await store.scan(orders.owed, after=after):
-        for order_id in owed:
-            paid += await store.write(orders.pay_owed, order_id=order_id)
+        paid += sum(
+            await _each(
+                "refund.not_paid",
+                [store.write(orders.pay_owed, order_id=order_id) for order_id in owed],
+            )
+        )
         after = owed[-1]
     return paid
 
@@ -138,7 +138,11 @@ async def forget_quotes(store: Store) -> int:
 async def expire_counters(store: Store) -> int:
     """End the counter-offers that no seller answered in time."""
     due = await store.scan(catalog.counters_due)
-    return sum([await store.write(orders.expire_counter, counter_id=one) for one in due])
+    ended = await _each(
+        "counter.not_expired",
+        [store.write(orders.expire_counter, counter_id=counter_id) for counter_id in due],
+    )
+    return sum(ended)
 
 
 async def sign_logs(store: Store) -> int:
@@ -219,6 +223,22 @@ async def keep_house(store: Store, *, pause: Pause = asyncio.sleep) -> None:
         for chore in CHORES:
             if turn % chore.every_turns == 0:
                 await _try(chore, store)
+
+
+async def _each(refused: str, units: Sequence[Awaitable[T]]) -> list[T]:
+    """Wait for units of work; return what became of those that were not refused.
+
+    A refusal is logged as ``refused`` and keeps no other waiting; its turn comes again.
+    """
+    done = []
+    for what in await asyncio.gather(*units, return_exceptions=True):
+        if isinstance(what, MarketError):
+            log.warning(refused, code=what.code, detail=what.detail)
+        elif isinstance(what, BaseException):
+            raise what
+        else:
+            done.append(what)
+    return done
 
 
 async def _try(chore: Chore, store: Store) -> None:

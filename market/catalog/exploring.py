@@ -3,15 +3,16 @@
 The best-ranked sellers get the orders, and whoever gets orders is ranked: a newcomer would never
 be tried. So of a page that cannot show everything, ``SHARE`` percent of the places go to newcomers
 from further down, drawn by lot; a service that is shown for that has ``explored: 1`` among its
-parts. Services of the same score stand in an order drawn by lot too, since neither an old id nor
-a quick reply is a merit.
+parts. A seller has one lot however much it lists: a hundred services are no hundred chances.
+Services of the same score stand in an order drawn by lot too, since neither an old id nor a quick
+reply is a merit.
 
 All lots come from a *seed*: the words and filters, who asks (or its session), and the day. So
 pages do not jump while somebody turns them. A *place* in the list is the last service shown by
 rank, and the last lot drawn: a newcomer further down whose lot is not above it has been shown.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from hashlib import blake2b
 from typing import Any, Final, NamedTuple
 
@@ -61,13 +62,14 @@ def page_of_ranked(
     """
     lots = _lots([*seed, day])
     after = place or Place(day, float("inf"), 0, "", 0)
-    rest = _rest(ranked, newcomers, lots, after)
+    draws = _draws(ranked, newcomers, lots)
+    rest = _rest(ranked, draws, lots, after)
     if len(rest) <= limit:
         return Shown(rest, None)
     by_rank = limit - _slots(limit, lots("slots"))
     chosen = sorted(
-        (found for found in rest[by_rank:] if found.row.seller_id in newcomers),
-        key=lambda found: _draw(found, lots),
+        (found for found in rest[by_rank:] if found.row.id in draws),
+        key=lambda found: draws[found.row.id],
     )[: limit - by_rank]
     taken = {found.row.id for found in chosen}
     ordinary = [found for found in rest if found.row.id not in taken][: limit - len(chosen)]
@@ -77,13 +79,13 @@ def page_of_ranked(
         score=last.score,
         lot=_tie(last, lots),
         service_id=last.row.id,
-        drawn=max([after.drawn, *(_draw(found, lots) for found in chosen)]),
+        drawn=max([after.drawn, *(draws[found.row.id] for found in chosen)]),
     )
     return Shown(_woven(ordinary, chosen, lots), after)
 
 
 def _rest(
-    ranked: Sequence[Ranked], newcomers: frozenset[str], lots: Callable[[str], int], after: Place
+    ranked: Sequence[Ranked], draws: Mapping[str, int], lots: Callable[[str], int], after: Place
 ) -> list[Ranked]:
     """What was not shown before, best first."""
     start = (-after.score, after.lot, after.service_id)
@@ -91,8 +93,7 @@ def _rest(
     return [
         found
         for key, found in placed
-        if key > start
-        and not (found.row.seller_id in newcomers and _draw(found, lots) <= after.drawn)
+        if key > start and (found.row.id not in draws or draws[found.row.id] > after.drawn)
     ]
 
 
@@ -119,9 +120,19 @@ def _tie(found: Ranked, lots: Callable[[str], int]) -> int:
     return lots(f"tie {found.row.id}")
 
 
-def _draw(found: Ranked, lots: Callable[[str], int]) -> int:
-    """The lot of a newcomer, above 0."""
-    return 1 + lots(f"draw {found.row.id}")
+def _draws(
+    ranked: Sequence[Ranked], newcomers: frozenset[str], lots: Callable[[str], int]
+) -> dict[str, int]:
+    """The lots of newcomers, above 0, each by the one of its services whose turn it is."""
+    chosen: dict[str, tuple[int, str]] = {}
+    for found in ranked:
+        if found.row.seller_id in newcomers:
+            turn = lots(f"turn {found.row.id}"), found.row.id
+            chosen[found.row.seller_id] = min(turn, chosen.get(found.row.seller_id, turn))
+    # The lot is the seller's: the lowest of many would be a low one.
+    return {
+        service_id: 1 + lots(f"draw {seller_id}") for seller_id, (_, service_id) in chosen.items()
+    }
 
 
 def _lots(seed: Sequence[Any]) -> Callable[[str], int]:

@@ -1,8 +1,9 @@
 """Freezing: a seller that fails again and again gets only small orders until it does well.
 
 A *frozen* seller takes ``SMALL_ORDERS`` orders at a time, none above one typical order. When so
-many that were placed meanwhile have ended well, and none badly in between, it is frozen no more;
-an overseer may lift it before. When to freeze is decided above, by the short memory of trust.
+many that were placed meanwhile have ended well, and none badly in between, and it has recovered, it
+is frozen no more; an overseer may lift it before. When to freeze, and what is recovered, is decided
+above, by the short memory of trust.
 """
 
 from typing import Any, Final
@@ -22,7 +23,7 @@ FROZEN: Final = "frozen"
 """The flag that a frozen seller has in search and in its trust report."""
 
 SMALL_ORDERS: Final = 3
-"""Good orders, one after another, that end a freeze; and how many a frozen seller has at once."""
+"""Good orders, one after another, without which no freeze ends; and how many there are at once."""
 
 _now = bindparam("now", type_=UtcDateTime())
 _THE_SELLER = update(frozen_sellers).where(frozen_sellers.c.seller_id == bindparam("seller"))
@@ -109,14 +110,15 @@ def begin_small_order(uow: UnitOfWork, *, seller_id: str) -> None:
         )
 
 
-def end_small_order(uow: UnitOfWork, *, seller_id: str, is_good: bool) -> bool:
+def end_small_order(uow: UnitOfWork, *, seller_id: str, is_good: bool, has_recovered: bool) -> bool:
     """Count the end of an order that began while the seller was frozen; return if it is free now.
 
-    To be called once for each that ``begin_small_order`` counted.
+    To be called once for each that ``begin_small_order`` counted. Good orders free nobody who has
+    not recovered: three that cost next to nothing say next to nothing.
     """
     uow.run(_END, seller=seller_id, good=int(is_good))
     reason = f"{SMALL_ORDERS} orders in a row ended well"
-    return is_good and bool(
+    return has_recovered and bool(
         uow.run(_CLEAR, seller=seller_id, now=uow.now, enough=SMALL_ORDERS, by=MARKET, why=reason)
     )
 

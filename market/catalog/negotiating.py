@@ -7,7 +7,7 @@ quoted amount ends the bargaining: the manifest's price is signed, and nobody pa
 """
 
 from datetime import timedelta
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
 from sqlalchemy import bindparam, case, func, select, update
@@ -90,6 +90,13 @@ _END: Final = Sql(
 )
 
 
+class Ended(NamedTuple):
+    """A counter-offer that has its end; ``is_repeat``: it had this one before."""
+
+    counter: CounterView
+    is_repeat: bool
+
+
 def make_counter(
     uow: UnitOfWork, *, caller: Caller, quote_id: str, request: MakeCounter
 ) -> CounterView:
@@ -147,7 +154,7 @@ def make_counter(
 
 def answer_counter(
     uow: UnitOfWork, *, caller: Caller, counter_id: str, signed: Signed[OfferClaims]
-) -> CounterView:
+) -> Ended:
     """Answer a counter-offer as its seller: the buyer gets a new quote at the signed amount.
 
     One above the quoted amount is recorded as ``refused``, with a fact against the seller. The
@@ -162,19 +169,18 @@ def answer_counter(
     caller.need("order")
     row = _sellers(uow, caller, counter_id)
     if row.offer == signed.token:
-        return view(row)
+        return Ended(view(row), is_repeat=True)
     _check_open(uow, row)
     quote = uow.one(_QUOTE, quote_id=row.quote_id)
     until = _check_offer(uow, signed.claims, row, quote)
     if signed.claims.amount_minor > quote.amount_minor:
-        return _refuse(uow, row, signed)
-    new_quote_id = _requote(uow, quote, signed, until)
-    return _end(uow, row, "answered", detail="", offer=signed.token, answer_quote_id=new_quote_id)
+        return Ended(_refuse(uow, row, signed), is_repeat=False)
+    quote_id = _requote(uow, quote, signed, until)
+    ended = _end(uow, row, "answered", detail="", offer=signed.token, answer_quote_id=quote_id)
+    return Ended(ended, is_repeat=False)
 
 
-def decline_counter(
-    uow: UnitOfWork, *, caller: Caller, counter_id: str, reason: str
-) -> CounterView:
+def decline_counter(uow: UnitOfWork, *, caller: Caller, counter_id: str, reason: str) -> Ended:
     """Say no to a counter-offer as its seller; the quote stands. A repeat changes nothing.
 
     Raises:
@@ -184,9 +190,9 @@ def decline_counter(
     caller.need("order")
     row = _sellers(uow, caller, counter_id)
     if row.state == "declined":
-        return view(row)
+        return Ended(view(row), is_repeat=True)
     _check_open(uow, row)
-    return _end(uow, row, "declined", detail=reason)
+    return Ended(_end(uow, row, "declined", detail=reason), is_repeat=False)
 
 
 def expire_counter(uow: UnitOfWork, *, counter_id: str) -> CounterView | None:

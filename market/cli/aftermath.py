@@ -1,4 +1,4 @@
-"""Lines of a timeline about what follows a delivery: support, refunds, disputes."""
+"""Lines of a timeline about support, refunds, disputes, and mandates that end."""
 
 from collections.abc import Callable
 from typing import Final, Protocol
@@ -43,6 +43,11 @@ def _resolved(teller: Teller, event: Event) -> tuple[str, str]:
     return "resolved", f"by {body['decided_by']}: {back} back; {body['decision']}"
 
 
+def _revoked(teller: Teller, event: Event) -> tuple[str, str]:
+    body = event.body
+    return "revoked", f"{body['mandate_id']}, by {teller.name(event.actor_id)}: {body['reason']}"
+
+
 def _supported(teller: Teller, event: Event) -> tuple[str, str]:
     answer = event.body.get("answer")
     return "support", event.body["action"] + (f": {answer}" if answer else "")
@@ -54,6 +59,7 @@ WORDS: Final[dict[str, Callable[[Teller, Event], tuple[str, str]]]] = {
     "dispute.opened": _opened,
     "dispute.answered": _answered,
     "dispute.resolved": _resolved,
+    "mandate.revoked": _revoked,
     "support.asked": _supported,
     "support.answered": _supported,
 }

@@ -62,6 +62,8 @@ def _moved(
         amount_minor = parse_amount(amount, currency)
     except NotMoney as error:
         raise Failure(str(error), code="not_money") from error
+    if not amount_minor:
+        raise Failure("a bond moves by an amount above zero", code="not_money")
     return with_client(url, key_file, lambda market: move(market, amount_minor, currency))
 
 

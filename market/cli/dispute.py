@@ -7,18 +7,24 @@ import rich_click as click
 
 from buyer_agents import MarketClient
 from market.cli.failures import Failure, reported
-from market.cli.options import client_options, limit_option, with_client
+from market.cli.options import (
+    DISPUTE_ID,
+    ORDER_ID,
+    client_options,
+    limit_option,
+    with_client,
+)
 from market.cli.output import CLIENT, emit, facts, hint, marked, say, table
 from market.protocol.money import Money, NotMoney, parse_amount
 from market.protocol.wire import DisputeState, DisputeView
 
-dispute_argument = click.argument("dispute_id", metavar="DISPUTE")
+dispute_argument = click.argument("dispute_id", metavar="DISPUTE", type=DISPUTE_ID)
 detail_option = click.option("--detail", default="", help="Why, in your own words.")
 
 
 @click.command(name="list")
 @click.option("--state", type=click.Choice(list(get_args(DisputeState))), help="Only these.")
-@click.option("--order", "order_id", help="Of one order only.")
+@click.option("--order", "order_id", type=ORDER_ID, help="Of one order only.")
 @click.option("--cursor", help="Go on with an earlier list.")
 @limit_option
 @client_options

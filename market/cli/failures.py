@@ -35,6 +35,7 @@ _BY_STATUS: Final = {
     503: UNREACHABLE,
 }
 _HINTS: Final = {
+    "insufficient_scope": "this key's agent may not; name another's with --key FILE",
     "invalid_client": "is this agent registered here? market identity new KEY --handle NAME",
 }
 

@@ -9,9 +9,9 @@ import rich_click as click
 from buyer_agents import MarketClient
 from market.cli.failures import Failure, reported
 from market.cli.options import (
-    agent_called,
+    MANDATE_ID,
+    agent_known_as,
     client_options,
-    is_handle,
     limit_option,
     reason_option,
     with_client,
@@ -67,11 +67,11 @@ def _give(
     """Let BUYER (a name or an id) spend for you, within these limits."""
 
     async def act(market: MarketClient) -> MandateView:
-        agent = await _agent(market, buyer)
-        sellers = [(await _agent(market, name)).id for name in terms["sellers"]]
+        agent = await agent_known_as(market, buyer)
+        sellers = [(await agent_known_as(market, name)).id for name in terms["sellers"]]
         if ap2:
             return await _give_ap2(market, agent, sellers, terms)
-        denied = [(await _agent(market, name)).id for name in terms["denied"]]
+        denied = [(await agent_known_as(market, name)).id for name in terms["denied"]]
         if terms["every"]:
             raise Failure("--every is AP2's; say --period and --period-orders", code="not_in_ap2")
         limits = _limits(terms, sellers, denied)
@@ -133,7 +133,7 @@ def list_mandates(
 
 
 @click.command()
-@click.argument("mandate_id", metavar="MANDATE")
+@click.argument("mandate_id", metavar="MANDATE", type=MANDATE_ID)
 @client_options
 @reported
 def show(mandate_id: str, url: str, key_file: Path | None, as_json: bool) -> None:
@@ -148,7 +148,7 @@ def show(mandate_id: str, url: str, key_file: Path | None, as_json: bool) -> Non
 
 
 @click.command()
-@click.argument("mandate_id", metavar="MANDATE")
+@click.argument("mandate_id", metavar="MANDATE", type=MANDATE_ID)
 @reason_option
 @yes_option
 @client_options
@@ -168,12 +168,13 @@ def revoke(
     hint("market mandate list", carry=CLIENT)
 
 
-async def _agent(market: MarketClient, name: str) -> AgentView:
-    return await agent_called(market, name) if is_handle(name) else await market.agent(name)
-
-
 def _limits(terms: dict[str, Any], sellers: Sequence[str], denied: Sequence[str]) -> Limits:
     period = terms["period"]
+    is_limited = terms["period_budget"] or terms["period_orders"]
+    if (period is not None) != bool(is_limited):
+        raise Failure(
+            "--period goes together with --period-budget, --period-orders or both", code="period"
+        )
     return Limits(
         min_price_minor=_minor(terms, "min_price"),
         max_price_minor=_minor(terms, "max_price"),
@@ -198,6 +199,8 @@ async def _give_ap2(
         raise Failure(f"AP2 has no constraint for {', '.join(unsaid)}", code="not_in_ap2")
     if terms["min_price"] is not None and terms["max_price"] is None:
         raise Failure("AP2 has no --min-price without a --max-price", code="not_in_ap2")
+    if terms["every"] and terms["max_price"] is None and terms["budget"] is None:
+        raise Failure("with --ap2, --every needs --max-price or --budget", code="not_in_ap2")
     if terms["orders"] is not None and not terms["every"]:
         raise Failure("with --ap2, --orders needs --every", code="not_in_ap2")
     if market.key.public.algorithm != "ES256":

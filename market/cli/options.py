@@ -15,7 +15,7 @@ from buyer_agents import MarketClient
 from market.cli.failures import Failure
 from market.cli.keyfile import Identity, load
 from market.cli.output import silence
-from market.protocol.ids import SessionId
+from market.protocol.ids import DisputeId, MandateId, OrderId, SessionId
 from market.protocol.text import Slug
 from market.protocol.wire import AgentView
 
@@ -30,19 +30,25 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 Answer = TypeVar("Answer")
 
 
-class SessionIdParam(click.ParamType[str]):
-    """An argument that is a session's id by its form."""
+class IdParam(click.ParamType[str]):
+    """An argument that is an id of one kind by its form; ``where`` says where ids are found."""
 
-    name = "session"
+    def __init__(self, name: str, form: Any, where: str) -> None:
+        self.name = name
+        self._form = form
+        self._where = where
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         try:
-            return msgspec.convert(value, SessionId)
+            return str(msgspec.convert(value, self._form))
         except msgspec.ValidationError:
-            self.fail(f"{value!r} is no session id; see market session list", param, ctx)
+            self.fail(f"{value!r} is no {self.name} id; see {self._where}", param, ctx)
 
 
-SESSION_ID: Final = SessionIdParam()
+SESSION_ID: Final = IdParam("session", SessionId, "market session list")
+ORDER_ID: Final = IdParam("order", OrderId, "market session events: it begins with ord_")
+DISPUTE_ID: Final = IdParam("dispute", DisputeId, "market dispute list")
+MANDATE_ID: Final = IdParam("mandate", MandateId, "market mandate list")
 
 
 def http_address(_ctx: click.Context, _param: click.Parameter, given: str | None) -> str | None:
@@ -133,6 +139,16 @@ async def agent_called(market: MarketClient, name: str) -> AgentView:
     if found is None:
         raise Failure(f"no agent is called {name!r}", code="agent_not_found")
     return found
+
+
+async def agent_known_as(market: MarketClient, name: str) -> AgentView:
+    """Return the agent with a handle or an id.
+
+    Raises:
+        Failure: no agent has this handle.
+        Refused: no agent has this id.
+    """
+    return await agent_called(market, name) if is_handle(name) else await market.agent(name)
 
 
 def with_client(

@@ -8,7 +8,14 @@ import rich_click as click
 from buyer_agents import MarketClient
 from market.cli.dispute import tell
 from market.cli.failures import WRONG_STATE, Failure, reported
-from market.cli.options import client_options, confirm, reason_option, with_client, yes_option
+from market.cli.options import (
+    ORDER_ID,
+    client_options,
+    confirm,
+    reason_option,
+    with_client,
+    yes_option,
+)
 from market.cli.output import CLIENT, emit, facts, hint, marked, say, table
 from market.protocol.money import Money, NotMoney, parse_amount
 from market.protocol.wire import (
@@ -20,7 +27,7 @@ from market.protocol.wire import (
     SupportView,
 )
 
-order_argument = click.argument("order_id", metavar="ORDER")
+order_argument = click.argument("order_id", metavar="ORDER", type=ORDER_ID)
 amount_option = click.option("--amount", help="A part, such as 0.10. [default: all that is left]")
 
 

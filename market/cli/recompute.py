@@ -89,8 +89,12 @@ def _gathered(
 
 
 def _exported(folder: Path) -> Gathered:
+    try:
+        exported = analytics.open(folder)
+    except analytics.NoFacts as error:
+        raise Failure(str(error), code="no_facts") from error
     facts, standings, made = (
-        analytics.open(folder)[name].collect().to_dicts()
+        exported[name].collect().to_dicts()
         for name in ("trust_facts", "trust_standings", "trust_batches")
     )
     return gathered_of(facts, standings, max(made, key=itemgetter("number"), default={}))

@@ -210,7 +210,9 @@ def _weighed(report: TrustView) -> str:
 
 
 def _voices(voices: VoicesView) -> str:
-    return f"{voices.voices} voices that weigh {voices.weight:.2f}"
+    count = voices.voices
+    said = "voice that weighs" if count == 1 else "voices that weigh"
+    return f"{count} {said} {voices.weight:.2f}"
 
 
 def _basis(report: TrustView) -> str:

@@ -11,6 +11,7 @@ from market.base.work import UnitOfWork
 from market.orders.capturing import earned
 from market.orders.dispute_rows import Resolution, close
 from market.orders.disputing import Decider
+from market.orders.gates import forfeit
 from market.orders.issuing import issue
 from market.orders.refunds import GivenBack, give_back, refundable_minor
 from market.orders.rows import locked
@@ -70,6 +71,8 @@ def _end_delivered(
         given = fail_and_refund(uow, row, cause="dispute", reason=reason, dispute_id=found.id)
     else:
         given = _settle_rest(uow, row, found, reason, captured_minor, refund_minor - voided_minor)
+        if refund_minor:
+            forfeit(uow, row)
     return given._replace(refunded_minor=given.refunded_minor + voided_minor)
 
 

@@ -44,12 +44,13 @@ def answer_counter(
     Raises:
         catalog's refusals: it is none of the caller's, has ended, or the offer does not fit it.
     """
-    before = catalog.counter_offer(uow, caller=caller, counter_id=counter_id)
-    after = catalog.answer_counter(uow, caller=caller, counter_id=counter_id, signed=signed)
-    if before.state == "open":
-        body = {"answered_minor": signed.claims.amount_minor, "quote_id": after.answer_quote_id}
-        _tell(uow, after, caller.agent_id, body)
-    return catalog.shown_to(after, caller)
+    ended, is_repeat = catalog.answer_counter(
+        uow, caller=caller, counter_id=counter_id, signed=signed
+    )
+    if not is_repeat:
+        body = {"answered_minor": signed.claims.amount_minor, "quote_id": ended.answer_quote_id}
+        _tell(uow, ended, caller.agent_id, body)
+    return catalog.shown_to(ended, caller)
 
 
 def decline_counter(
@@ -60,13 +61,12 @@ def decline_counter(
     Raises:
         catalog's refusals: it is none of the caller's, or has another end.
     """
-    before = catalog.counter_offer(uow, caller=caller, counter_id=counter_id)
-    after = catalog.decline_counter(
+    ended, is_repeat = catalog.decline_counter(
         uow, caller=caller, counter_id=counter_id, reason=request.reason
     )
-    if before.state == "open":
-        _tell(uow, after, caller.agent_id, {})
-    return catalog.shown_to(after, caller)
+    if not is_repeat:
+        _tell(uow, ended, caller.agent_id, {})
+    return catalog.shown_to(ended, caller)
 
 
 def expire_counter(uow: UnitOfWork, *, counter_id: str) -> bool:

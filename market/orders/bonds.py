@@ -117,10 +117,10 @@ def _check_free(uow: UnitOfWork, seller_id: str) -> None:
     if order is None:
         return
     if order.ended_at is None:
-        detail = "The order is open."
+        detail = f"{order.id} is open."
     elif order.owed_minor or order.dispute_id is not None:
-        detail = "The order is disputed, or a refund of it is owed."
+        detail = f"{order.id} is disputed, or a refund of it is owed."
     else:
         free_at = rfc3339(order.ended_at + cool_off)
-        detail = f"The order ended less than {cool_off.total_seconds():.0f} s ago: until {free_at}."
+        detail = f"{order.id} ended not long ago; the bond answers for it until {free_at}."
     raise BondNeeded(detail, order_id=order.id)

@@ -27,6 +27,7 @@ from market.orders.errors import (
     OrderNotFound,
     RedoUnderWay,
     TooManyDisputes,
+    WrongDisputeState,
 )
 from market.orders.evidence import gather, known_of, refer
 from market.orders.issuing import note
@@ -35,6 +36,7 @@ from market.orders.refunds import exceeded
 from market.orders.rows import buyers, locked, sellers
 from market.orders.states import move as move_order
 from market.orders.tables import disputes, orders
+from market.protocol.money import Money
 from market.protocol.wire import AnswerDispute, DisputeView, OpenDispute, ResolveDispute
 from market.sessions import NewEvent
 
@@ -86,7 +88,7 @@ def open_dispute(
     claim_minor = request.claim_minor or stake_minor
     if claim_minor > stake_minor:
         raise ClaimTooLarge(
-            f"{stake_minor} minor units are at stake.",
+            f"{Money(stake_minor, row.currency)} is at stake.",
             claim_minor=claim_minor,
             stake_minor=stake_minor,
         )
@@ -110,17 +112,19 @@ def answer_dispute(
 
     Raises:
         DisputeNotFound: the caller delivered no such order.
-        WrongDisputeState: it was answered, or resolved.
+        WrongDisputeState: it was answered, or resolved, or the time to answer is over.
         ClaimTooLarge: more is conceded than was claimed.
         BadEvidence: the log has no such offset.
     """
     caller.need("order")
     row, found = _own(uow, caller, dispute_id, is_seller=True)
     move(found.state, request.answer)
+    if found.due_at <= uow.now:
+        raise WrongDisputeState("The time to answer is over.", state=found.state)
     conceded = request.concede_minor or (found.claim_minor if request.answer == "concede" else 0)
     if conceded > found.claim_minor:
         raise ClaimTooLarge(
-            f"{found.claim_minor} minor units are claimed.", claim_minor=found.claim_minor
+            f"{Money(found.claim_minor, row.currency)} is claimed.", claim_minor=found.claim_minor
         )
     events = gather(uow, session_id=row.session_id, offsets=request.evidence)
     due = uow.now + timedelta(seconds=uow.settings.dispute_decide_seconds)
@@ -163,7 +167,7 @@ def resolve_dispute(
     found = find(uow, dispute_id=dispute_id)
     move(found.state, "decide")
     if request.refund_minor > (stake_minor := stake_of(row)):
-        raise exceeded(request.refund_minor, stake_minor)
+        raise exceeded(row, request.refund_minor, stake_minor)
     award(uow, row, found, "overseer", request.reason, request.refund_minor)
     return view(find(uow, dispute_id=dispute_id))
 

@@ -16,7 +16,7 @@ Only orders that are placed under a gate, or fail, cost a statement for this.
 from datetime import timedelta
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import bindparam, func, literal, select
+from sqlalchemy import bindparam, func, select
 
 from market import catalog, inbox, ledger, trust
 from market.base.caller import Caller
@@ -55,7 +55,7 @@ _OWED: Final = Sql(
     select(sum_of(orders.c.owed_minor).label("minor")).where(
         orders.c.seller_id == bindparam("seller_id"),
         orders.c.currency == bindparam("currency"),
-        orders.c.owed_minor > literal("0"),
+        orders.c.owed_minor > 0,
     )
 )
 
@@ -87,12 +87,11 @@ def typical_order(snapshot: Snapshot) -> Typical | None:
 def leave_gate(uow: UnitOfWork, row: Any, *, is_good: bool, earned_minor: int) -> None:
     """Do what the end of an order means that was placed under a gate.
 
-    ``is_good``: it settled. ``earned_minor`` is what the seller has just got for it.
+    ``is_good``: it settled. ``earned_minor`` is what the seller has just got for it. To be called
+    after trust has been told.
     """
-    if row.gate == "frozen" and catalog.end_small_order(
-        uow, seller_id=row.seller_id, is_good=is_good
-    ):
-        _tell(uow, row.seller_id, "seller.unfrozen", {"reason": "enough orders ended well"})
+    if row.gate == "frozen":
+        _end_small(uow, row.seller_id, is_good)
     limits = catalog.order_limits_of(uow, currency=row.currency)
     if limits is None or earned_minor <= 0:
         return
@@ -133,7 +132,7 @@ def forfeit(uow: UnitOfWork, row: Any) -> None:
 
 def freeze_if_failing(uow: UnitOfWork, *, seller_id: str) -> bool:
     """Freeze a seller whose short memory is below ``FREEZE_BELOW``; return whether it is so."""
-    recent = trust.score_of(trust.memory_of(trust.standing(uow, seller_id=seller_id))).short
+    recent = _short_memory(uow, seller_id)
     if recent >= FREEZE_BELOW:
         return False
     reason = f"its last orders went badly: short memory {recent:.2f} is below {FREEZE_BELOW}"
@@ -153,6 +152,18 @@ def unfreeze(uow: UnitOfWork, *, caller: Caller, seller_id: str, reason: str) ->
     catalog.unfreeze(uow, caller=caller, seller_id=seller_id, reason=reason)
     _tell(uow, seller_id, "seller.unfrozen", {"reason": reason})
     return seller_limits(uow, seller_id=seller_id)
+
+
+def _end_small(uow: UnitOfWork, seller_id: str, is_good: bool) -> None:
+    has_recovered = is_good and _short_memory(uow, seller_id) >= FREEZE_BELOW
+    if catalog.end_small_order(
+        uow, seller_id=seller_id, is_good=is_good, has_recovered=has_recovered
+    ):
+        _tell(uow, seller_id, "seller.unfrozen", {"reason": "enough orders ended well"})
+
+
+def _short_memory(snapshot: Snapshot, seller_id: str) -> float:
+    return trust.score_of(trust.memory_of(trust.standing(snapshot, seller_id=seller_id))).short
 
 
 def _tell(uow: UnitOfWork, seller_id: str, kind: str, body: dict[str, Any]) -> None:

@@ -37,10 +37,11 @@ def policies_of(snapshot: Snapshot, row: Any) -> list[TermView]:
     manifest = catalog.manifest_of(snapshot, manifest_digest=row.manifest_digest)
     policies = manifest.policies
     found = [_refund_policy(row, is_offered="refund" in manifest.support)]
-    redo = "the service redoes nothing"
     if policies.redo and "redo" in manifest.support:
         redo = f"it is delivered again at no price, at most {times(policies.redo)}"
-    found.append(_term("redo", redo_until(row, policies), redo, says_when=False))
+        found.append(_term("redo", redo_until(row, policies), redo, says_when=False))
+    else:
+        found.append(_term("redo", None, "the service redoes nothing"))
     if row.state in ("delivered", "settled") and row.redo_of is None:
         words = f"it may be disputed, at most {times(MAX_DISPUTES)}"
         found.append(_term("dispute", dispute_until(snapshot, row), words, says_when=False))

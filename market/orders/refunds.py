@@ -20,6 +20,7 @@ from market.orders.issuing import issue, note
 from market.orders.rows import locked, sellers, view
 from market.orders.tables import orders, refunds
 from market.protocol.events import MARKET
+from market.protocol.money import Money
 from market.protocol.pricing import Split, given_back
 from market.protocol.wire import GiveRefund, OrderView
 from market.sessions import NewEvent
@@ -123,7 +124,7 @@ def give_back(
             forfeit(uow, row)
         return GivenBack(amount_minor, 0)
     if not uow.run(_OWE, order_id=row.id, part=amount_minor):
-        raise exceeded(amount_minor, refundable_minor(row))
+        raise exceeded(row, amount_minor, refundable_minor(row))
     body = {"owed_minor": amount_minor, "currency": row.currency, "reason": reason}
     note(uow, row, NewEvent("refund.owed", MARKET, body, row.id))
     message = {"order_id": row.id, "session_id": row.session_id, **body}
@@ -167,13 +168,13 @@ def check_left(row: Any, amount_minor: int) -> None:
         RefundExceeded: it is not.
     """
     if not 0 < amount_minor <= refundable_minor(row):
-        raise exceeded(amount_minor, refundable_minor(row))
+        raise exceeded(row, amount_minor, refundable_minor(row))
 
 
-def exceeded(amount_minor: int, left_minor: int) -> ledger.RefundExceeded:
+def exceeded(row: Any, amount_minor: int, left_minor: int) -> ledger.RefundExceeded:
     """Return the refusal of a refund that is more than what is left."""
     return ledger.RefundExceeded(
-        f"{left_minor} minor units are left of the payment.",
+        f"{Money(left_minor, row.currency)} of the payment is left.",
         amount_minor=amount_minor,
         refundable_minor=left_minor,
     )
@@ -243,7 +244,7 @@ def _pay(
         owed_part=owed_minor,
         new_receipt_id=receipt_id,
     ):
-        raise exceeded(amount_minor, refundable_minor(row))
+        raise exceeded(row, amount_minor, refundable_minor(row))
     uow.run(
         _ADD,
         order_id=row.id,

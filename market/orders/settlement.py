@@ -98,9 +98,7 @@ def fail_and_refund(
     given = GivenBack(0, 0)
     after = locked(uow, order_id=row.id)
     if left_minor := refundable_minor(after):
-        given = give_back(
-            uow, after, left_minor, cause=cause, reason=reason, dispute_id=dispute_id
-        )
+        given = give_back(uow, after, left_minor, cause=cause, reason=reason, dispute_id=dispute_id)
     if row.redo_of is None:
         forfeit(uow, after)
     return given
@@ -155,16 +153,17 @@ def end(
     answer_rest(uow, session_id=row.session_id, order_id=row.id)
     message = {"order_id": row.id, "session_id": row.session_id, "outcome": ending, **body}
     inbox.deliver(uow, agent_id=row.buyer_id, kind="receipt.issued", body=message)
-    if row.gate is not None:
-        leave_gate(uow, row, is_good=ending == "settled", earned_minor=paid.seller_minor)
-    if row.state == "awaiting_approval":
-        return  # The seller has never heard of it.
-    if row.redo_of is None:
+    was_heard_of = row.state != "awaiting_approval"  # by the seller
+    if was_heard_of and row.redo_of is None:
         _record(uow, row, ending, captured_minor)
         if ending == "failed":
             if forfeits:
                 forfeit(uow, row)
             freeze_if_failing(uow, seller_id=row.seller_id)
+    if row.gate is not None:
+        leave_gate(uow, row, is_good=ending == "settled", earned_minor=paid.seller_minor)
+    if not was_heard_of:
+        return
     kind = "order.cancelled" if ending == "cancelled" else "receipt.issued"
     inbox.deliver(uow, agent_id=row.seller_id, kind=kind, body=message)
     if row.redo_of is not None:

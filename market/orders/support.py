@@ -17,6 +17,7 @@ from market.orders.redoing import redo
 from market.orders.refunds import check_left, check_number, give_back, refundable_minor
 from market.orders.rows import buyers, locked, view
 from market.protocol.events import MARKET
+from market.protocol.money import Money
 from market.protocol.wire import AskSupport, ExplainView, SupportView
 from market.sessions import NewEvent
 
@@ -82,7 +83,8 @@ def _refund(uow: UnitOfWork, row: Any, request: AskSupport) -> _Answer:
     if given.owed_minor:
         return _Answer("owed", "The seller cannot cover it now; it goes back as soon as it can.")
     if amount_minor < row.captured_minor:
-        return _Answer("done", f"{amount_minor} of {row.captured_minor} minor units went back.")
+        part, whole = (Money(minor, row.currency) for minor in (amount_minor, row.captured_minor))
+        return _Answer("done", f"{part} of {whole} went back.")
     return _Answer("done", "What was captured went back to the buyer.")
 
 

@@ -23,7 +23,7 @@ AmountText = Annotated[
 ]
 Currency = Annotated[str, Meta(pattern=r"^[A-Z]{3}\Z", description="ISO 4217 code")]
 
-_DECIMAL: Final = re.compile(r"[0-9]{1,10}(\.[0-9]{1,6})?")
+_DECIMAL: Final = re.compile(r"[0-9]{1,10}(\.[0-9]{1,18})?")
 
 
 class NotMoney(ValueError):

@@ -514,8 +514,9 @@ class TrustBatchView(View, frozen=True, kw_only=True):
 
 
 class TrustFactView(View, frozen=True, kw_only=True):
-    """One fact. For overseers it is as it was recorded. For others ``order`` and ``buyer`` are
-    names made for this batch and this seller alone, and ``recorded_at`` tells the day only;
+    """One fact: for overseers, as it was recorded.
+
+    For others ``order`` and ``buyer`` are names made for this batch and this seller alone, and ``recorded_at`` tells the day only;
     ``vouched_micro`` and ``crowd_micro`` are what the buyer's word weighs.
     """
 

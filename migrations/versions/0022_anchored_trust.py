@@ -23,6 +23,12 @@ _SELLER_COUNTERS = ("on_time", "distinct_buyers", "price_changes", "price_raises
 _APPEND_ONLY = ("trust_facts", "trust_anchors", "review_versions")
 _BATCHED = ("trust_sellers", "trust_buyers", "trust_batches", "trust_parameters", "trust_rings")
 _SUMS = ("trust_standings", "trust_pairs")
+_LAST_REFUND = (
+    "kind = 'order.refunded' AND version = (SELECT MAX(other.version) FROM trust_facts AS other "
+    "WHERE other.subject_id = trust_facts.subject_id AND other.kind = trust_facts.kind)"
+)
+"""Of refunds the version is how much went back in all: there need not be a first."""
+
 _KEPT = "subject_id, kind, seller_id, service_id, buyer_id, amount_minor, is_on_time, recorded_at"
 
 
@@ -54,9 +60,10 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Go back to facts without versions; of every review and refund the first is kept."""
+    """Go back to facts without versions; the first of reviews and the last of refunds is kept."""
     op.execute(
-        f"CREATE TEMPORARY TABLE kept_facts AS SELECT {_KEPT} FROM trust_facts WHERE version = 1"
+        f"CREATE TEMPORARY TABLE kept_facts AS SELECT {_KEPT} FROM trust_facts "
+        f"WHERE version = 1 AND kind <> 'order.refunded' OR {_LAST_REFUND}"
     )
     for table in (*_APPEND_ONLY, *_BATCHED, *_SUMS):
         op.drop_table(table)

@@ -2,6 +2,7 @@
 
 import io
 import json
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import redirect_stderr
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 import structlog
 
 from market.app import configure_logging
+from market.protocol.commitments import ACCESS_TOKEN
 from market.protocol.secrets import REDACTED, in_log, may_hold_secret, without_secrets
 from market.protocol.signing import SigningKey
 from tests.contract.agents import Agent

@@ -294,7 +294,7 @@ async def test_a_hostile_endpoint_fails_its_order_and_nothing_else(
     """S3, S5, S6, S7, S10: failed, voided, with a receipt; the gateway serves the next order."""
     answering, words = HOSTILE[name]
     if name.startswith("S5"):
-        monkeypatch.setattr(gateway, "WAIT_SECONDS", 0.3)
+        monkeypatch.setattr(gateway, "WAIT_SECONDS", 1.0)
     async with street(sqlite_settings, answering) as (town, endpoint):
         service = await town.open(http_seller(town.settings.home, endpoint.url))
         buyer = await town.client("thrifty")

@@ -1,5 +1,6 @@
 """Bargaining: a buyer names a price, the seller signs another, and the market keeps both honest."""
 
+import asyncio
 import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -8,8 +9,9 @@ import pytest
 
 from market import catalog, identity, inbox, orders, sessions
 from market.audit import audit
-from market.base.caller import BadCommitment
+from market.base.caller import BadCommitment, Signed
 from market.base.clock import ManualClock, seconds_of
+from market.base.settings import Settings
 from market.base.store import Store
 from market.chores import run_chores
 from market.protocol.commitments import (
@@ -28,6 +30,7 @@ from market.protocol.wire import (
     SessionView,
 )
 from tests.factories import Party, Town, build_town, enter, manifest, race
+from tests.workers import Hold, somebody_waits, two_workers
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 PRICE = 400_000
@@ -58,18 +61,25 @@ async def answer(
     town: Town, one: CounterView, minor: int, by: Party | None = None, **said: Any
 ) -> CounterView:
     party = by or town.seller
+    return await town.store.write(
+        orders.answer_counter,
+        caller=party.caller,
+        counter_id=one.id,
+        signed=offer(party, one, minor, **said),
+    )
+
+
+def offer(party: Party, one: CounterView, minor: int, **said: Any) -> Signed[OfferClaims]:
+    """What a seller signs of an amount for a counter-offer."""
     members = {
-        "exp": seconds_of(town.store.clock.now()) + 120,
+        "exp": seconds_of(party.store.clock.now()) + 120,
         "counter_id": one.id,
         "quote_id": one.quote_id,
         "quote_digest": one.quote_digest,
         "amount_minor": minor,
         "currency": one.currency,
     } | said
-    signed = party.signs(OfferClaims, **members)
-    return await town.store.write(
-        orders.answer_counter, caller=party.caller, counter_id=one.id, signed=signed
-    )
+    return party.signs(OfferClaims, **members)
 
 
 async def decline(town: Town, one: CounterView, by: Party | None = None) -> CounterView:
@@ -411,3 +421,22 @@ async def test_a_used_or_expired_quote_is_not_bargained_over(town: Town, clock: 
     with pytest.raises(catalog.QuoteExpired):
         await counter(town, late, 300_000)
     assert await town.store.read(identity.agent, agent_id=town.seller.id)
+
+
+async def test_two_workers_tell_of_one_answer_once(postgres_settings: Settings):
+    """M16: the same answer that comes twice at the same moment is one answer."""
+    with two_workers(postgres_settings, clock=ManualClock(NOON)) as (left, right):
+        town = await build_town(left)
+        one = await counter(town, await town.quote(), 300_000)
+        signed = offer(town.seller, one, 350_000)
+        said = {"caller": town.seller.caller, "counter_id": one.id, "signed": signed}
+        first = Hold(orders.answer_counter)
+        answering = asyncio.create_task(left.write(first, **said))
+        await first.has_worked()
+        too = asyncio.create_task(right.write(orders.answer_counter, **said))
+        await somebody_waits(postgres_settings)
+        first.let_go()
+
+        assert await answering == await too
+
+        assert len(await messages(town.buyer, "quote.answered")) == 1

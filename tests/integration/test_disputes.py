@@ -1,6 +1,7 @@
 """Disputes: who may open one, what decides it, and where the money goes then."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -8,7 +9,9 @@ from market import identity, ledger, orders, trust
 from market.base.clock import ManualClock
 from market.base.errors import InsufficientScope
 from market.base.store import Store
+from market.chores import expire_disputes
 from market.protocol.commitments import DeliveryClaims
+from market.protocol.money import MAX_MINOR
 from market.protocol.wire import Chunk
 from tests.aftermath import (
     FEE,
@@ -27,7 +30,7 @@ from tests.aftermath import (
     resolve,
     sweep,
 )
-from tests.factories import Town, build_town, digest_of, enter, mandate, output
+from tests.factories import Party, Town, build_town, digest_of, enter, mandate, output
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -518,3 +521,90 @@ async def test_an_overseer_has_a_queue_of_what_is_not_resolved(town: Town):
     )
 
     assert [one.id for one in queue.items] == [waiting.id]
+
+
+async def mint(party: Party, minor: int) -> None:
+    await party.store.write(
+        ledger.mint, agent_id=party.id, amount_minor=minor, currency="XTS", idempotency_key="more"
+    )
+
+
+# What is counted as it is delivered
+
+
+@pytest.mark.parametrize(
+    "price",
+    [
+        {"per": "flat", "amount": "0.50", "includes": 2, "beyond": "0.05", "currency": "XTS"},
+        {"per": "flat", "amount": "0.50", "includes": 20, "beyond": "0.05", "currency": "XTS"},
+        {
+            "per": "tiers",
+            "tiers": [{"up_to": 2, "amount": "0.30"}, {"amount": "0.10"}],
+            "currency": "XTS",
+        },
+    ],
+)
+async def test_of_metered_work_no_unit_is_missing_below_the_cap(
+    store: Store, price: dict[str, Any]
+):
+    """A cap is the most that may come; what came is no part of what had to come."""
+    measure = {"unit": "token", "counts": "delivered", "at_most": 40}
+    town = await build_town(store, price=price, measure=measure)
+    order = await delivered(town)
+
+    dispute = await open_dispute(town, order, "incomplete")
+
+    assert (dispute.state, dispute.refund_minor) == ("open", 0)
+
+
+@pytest.mark.parametrize("last", ["0.10", "0.90"])
+async def test_of_tiers_the_delivered_units_cost_what_their_tiers_say(store: Store, last: str):
+    tiers = [{"up_to": 2, "amount": "0.30"}, {"amount": last}]
+    town = await build_town(store, price={"per": "tiers", "tiers": tiers, "currency": "XTS"})
+    order = await delivered(town, units=2)
+
+    dispute = await open_dispute(town, order, "incomplete")
+
+    assert (dispute.state, dispute.decided_by, dispute.refund_minor) == ("resolved", "policy", 0)
+    await nothing_is_wrong(store)
+
+
+async def test_of_a_flat_price_the_missing_part_of_what_it_covers_goes_back(store: Store):
+    price = {"per": "flat", "amount": "0.50", "includes": 20, "beyond": "0.05", "currency": "XTS"}
+    town = await build_town(store, price=price)
+    order = await delivered(town, units=2)
+
+    dispute = await open_dispute(town, order, "incomplete")
+
+    assert (dispute.decided_by, dispute.refunded_minor) == ("policy", 250_000)
+    await nothing_is_wrong(store)
+
+
+# Deadlines
+
+
+async def test_a_seller_that_answers_behind_its_time_has_conceded(town: Town, clock: ManualClock):
+    order = await delivered(town)
+    dispute = await open_dispute(town, order)
+    clock.advance(HOUR)
+
+    with pytest.raises(orders.WrongDisputeState, match="time to answer"):
+        await answer(town, dispute, "contest")
+
+    await sweep(town.store)
+    assert (await read(town, dispute)).refund_minor == PRICE
+
+
+async def test_a_dispute_that_cannot_end_keeps_no_other_open(town: Town, clock: ManualClock):
+    """M15: a wallet that is full to the brim takes nothing back; the next buyer's does."""
+    other = town._replace(buyer=await enter(town.store, "ann", "buyer"))
+    await mint(other.buyer, PRICE)
+    first = await open_dispute(town, await town.settled())
+    second = await open_dispute(other, await other.settled())
+    await mint(town.buyer, MAX_MINOR - await town.available(town.buyer))
+    clock.advance(HOUR)
+
+    assert await expire_disputes(town.store) == 1
+
+    assert (await read(town, first)).state == "open"
+    assert (await read(other, second)).refunded_minor == PRICE

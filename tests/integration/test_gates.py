@@ -1,5 +1,6 @@
 """Gates: bonds, order caps and freezes, as orders go well and badly."""
 
+import asyncio
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -15,15 +16,17 @@ from market.base.settings import Settings
 from market.base.store import Store
 from market.protocol.commitments import ManifestClaims, ReviewClaims
 from market.protocol.wire import (
-    AnswerDispute,
+    Chunk,
     GiveRefund,
     MoveBond,
-    OpenDispute,
     OrderView,
+    ReleasePayment,
     SellerLimitsView,
 )
 from market.trust import batches
+from tests.aftermath import answer, empty, open_dispute, support
 from tests.factories import Party, Town, build_town, enter, mandate, manifest, race
+from tests.workers import Hold, somebody_waits, two_workers
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 PRICE = 400_000
@@ -57,6 +60,12 @@ async def typical(store: Store, minor: int = PRICE) -> None:
     await store.write(catalog.set_order_limits, currency="XTS", typical_minor=minor, orders=100)
 
 
+async def batch(store: Store) -> None:
+    """Let trust weigh everything now."""
+    prepared = await store.scan(batches.prepare)
+    assert await store.write(batches.put, prepared=prepared)
+
+
 async def limits(town: Town, seller: Party | None = None) -> SellerLimitsView:
     return await town.store.read(orders.seller_limits, seller_id=(seller or town.seller).id)
 
@@ -72,9 +81,9 @@ async def move(
     )
 
 
-async def give(store: Store, party: Party, minor: int) -> None:
+async def give(store: Store, party: Party, minor: int, *, key: str = "given") -> None:
     await store.write(
-        ledger.mint, agent_id=party.id, amount_minor=minor, currency="XTS", idempotency_key="given"
+        ledger.mint, agent_id=party.id, amount_minor=minor, currency="XTS", idempotency_key=key
     )
 
 
@@ -462,6 +471,29 @@ async def test_a_failure_in_between_begins_the_count_anew(town: Town):
     assert (await limits(town)).frozen_since is not None
 
 
+async def test_orders_for_next_to_nothing_end_no_freeze(town: Town):
+    """T5: a seller that buys three trifles of itself has not recovered; three real orders do it."""
+    await town.settled()
+    await batch(town.store)
+    await typical(town.store)
+    for _ in range(3):
+        await failed(town)
+    assert (await limits(town)).frozen_since is not None
+    trifle = {"per": "call", "amount": "0.000004", "currency": "XTS"}
+    signed = town.seller.signs(ManifestClaims, manifest=manifest(id="trifle", price=trifle))
+    service = await town.store.write(catalog.publish, caller=town.seller.caller, signed=signed)
+    for number in range(4):
+        fake = await enter(town.store, f"fake-{number}", "buyer")
+        await give(town.store, fake, 100)
+        await town._replace(buyer=fake, service=service).settled()
+    assert (await limits(town)).frozen_since is not None
+
+    for _ in range(3):
+        await town.settled()
+
+    assert (await limits(town)).frozen_since is None
+
+
 async def test_an_order_that_is_never_approved_gives_its_place_back(
     store: Store, clock: ManualClock
 ):
@@ -594,8 +626,7 @@ async def test_bad_words_of_the_crowd_freeze_nobody(town: Town):
     """T3: the short memory is deaf to reviews of buyers whom nobody vouches for."""
     for _ in range(4):
         await review(town, await town.settled(), "bad")
-    prepared = await town.store.scan(batches.prepare)
-    await town.store.write(batches.put, prepared=prepared)
+    await batch(town.store)
 
     await review(town, await town.settled(), "bad")
 
@@ -620,20 +651,134 @@ async def test_a_dispute_that_a_seller_loses_costs_its_bond(town: Town):
     await bonded(town)
     await typical(store)
     order = await town.settled()
-    asked = OpenDispute(reason="not_as_described", detail="Nothing of it is true.")
-    dispute = await store.write(
-        orders.open_dispute, caller=town.buyer.caller, order_id=order.id, request=asked
-    )
-    await store.write(
-        orders.answer_dispute,
-        caller=town.seller.caller,
-        dispute_id=dispute.id,
-        request=AnswerDispute(answer="concede"),
-    )
+
+    await conceded(town, order)
 
     assert (await town.order(order)).refunded_minor == PRICE
     assert (await limits(town)).bond_minor == 3 * PRICE // 2
     await ledger_is_whole(store)
+
+
+@pytest.mark.parametrize("units", [2, 4])
+async def test_a_dispute_costs_the_bond_the_same_before_and_after_the_settlement(
+    town: Town, units: int
+):
+    """T5: who disputes a delivery at once is no kinder to its seller than who accepts it first."""
+    store = town.store
+    await bonded(town)
+    await typical(store)
+    order = await town.place()
+    await town.deliver(order, 0, units=4)
+    await town.complete(order)
+
+    await conceded(town, order, claim_minor=units * PRICE // 4)
+
+    assert (await limits(town)).bond_minor == 3 * PRICE // 2
+    await ledger_is_whole(store)
+
+
+async def test_what_a_buyer_had_released_comes_out_of_the_bond_before_it_is_forfeited(town: Town):
+    """M11: a buyer's refund comes first: here it takes more than a forfeit would leave."""
+    store = town.store
+    await bonded(town, minor=PRICE)
+    order = await released(town)
+    await empty(town, town.seller)
+    await town.complete(order)
+    before = await town.available(town.buyer)
+    await typical(store)
+
+    await conceded(town, order)
+
+    after = await town.order(order)
+    assert (after.state, after.refunded_minor, after.owed_minor) == ("failed", PRICE, 0)
+    assert await town.available(town.buyer) == before + PRICE
+    assert (await limits(town)).bond_minor == 0
+    assert (await messages(town)).count("bond.forfeited") == 1  # of what was left: the fee's part
+    assert await store.scan(ledger.check) == []
+
+
+async def test_what_is_refused_three_times_goes_back_before_the_bond_is_forfeited(town: Town):
+    """M11: also of what the buyer had released, and without anybody's word."""
+    store = town.store
+    await bonded(town, minor=PRICE)
+    order = await released(town)
+    await empty(town, town.seller)
+    await typical(store)
+
+    for _ in range(orders.MAX_REJECTED):
+        with pytest.raises(orders.OutputDoesNotFit):
+            await store.write(
+                orders.deliver,
+                caller=town.seller.caller,
+                order_id=order.id,
+                chunk=Chunk(index=1, units=0, output={"no": "such member"}),
+            )
+
+    after = await town.order(order)
+    assert (after.state, after.refunded_minor, after.owed_minor) == ("failed", PRICE, 0)
+    assert await store.scan(ledger.check) == []
+
+
+async def test_a_redo_that_fails_gives_back_before_the_bond_is_forfeited(store: Store):
+    """M11: also where the first order was released, and was still inspected."""
+    town = await build_town(store, minor=1_000_000_000, policies={"redo": 1})
+    await bonded(town, minor=PRICE)
+    order = await released(town)
+    await town.complete(order)
+    asked = await support(town, order, "redo")
+    await empty(town, town.seller)
+    await typical(store)
+
+    await store.write(
+        orders.fail, caller=town.seller.caller, order_id=asked.redo_order_id, reason="I cannot"
+    )
+
+    after = await town.order(order)
+    assert (after.state, after.refunded_minor, after.owed_minor) == ("failed", PRICE, 0)
+    assert await store.scan(ledger.check) == []
+
+
+async def test_what_a_seller_owes_to_a_buyer_does_not_fall_to_the_house(town: Town):
+    """M11: a bond too small for a refund that is owed is not forfeited for the next failure."""
+    store = town.store
+    order = await town.settled()
+    await empty(town, town.seller)
+    await typical(store)
+    await give(store, town.seller, PRICE // 2)
+    await move(town, orders.post_bond, PRICE // 2)
+    await conceded(town, order)
+    assert (await town.order(order)).owed_minor == PRICE
+
+    await failed(town)
+
+    assert (await limits(town)).bond_minor == PRICE // 2
+    await give(store, town.seller, PRICE // 2, key="sales")
+    assert await chores.pay_owed_refunds(store) == 1
+    assert (await town.order(order)).refunded_minor == PRICE
+    assert await store.scan(ledger.check) == []
+
+
+async def test_two_workers_forfeit_one_bond_without_a_refusal(postgres_settings: Settings):
+    """M14: who fails two orders at once loses its bond once; neither failure is refused."""
+    settings = postgres_settings.with_(signup_grant_minor=0)
+    with two_workers(settings, clock=ManualClock(NOON)) as (left, right):
+        town = await build_town(left, minor=1_000_000_000)
+        await typical(left)
+        await bonded(town, minor=PRICE)
+        placed = [await town.place() for _ in range(2)]
+        said = {"caller": town.seller.caller, "reason": "I cannot"}
+        first = Hold(orders.fail)
+        failing = asyncio.create_task(left.write(first, order_id=placed[0].id, **said))
+        await first.has_worked()
+        too = asyncio.create_task(right.write(orders.fail, order_id=placed[1].id, **said))
+        await somebody_waits(settings)
+        first.let_go()
+
+        ended = [await failing, await too]
+
+        assert [order.state for order in ended] == ["failed", "failed"]
+        assert (await limits(town)).bond_minor == 0
+        await ledger_is_whole(left)
 
 
 async def test_going_back_before_there_were_bonds_loses_no_money(town: Town, settings: Settings):
@@ -655,6 +800,23 @@ async def test_going_back_before_there_were_bonds_loses_no_money(town: Town, set
         assert (shown.bond_minor, shown.order_cap_minor) == (0, (PRICE - FEE) // 10)
     finally:
         store.close()
+
+
+async def released(town: Town) -> OrderView:
+    """A bought order of which all units are delivered in one part, and paid; it still runs."""
+    order = await town.place()
+    await town.deliver(order, 0, units=4)
+    return await town.store.write(
+        orders.release,
+        caller=town.buyer.caller,
+        order_id=order.id,
+        request=ReleasePayment(units=None),
+    )
+
+
+async def conceded(town: Town, order: OrderView, **more: Any) -> None:
+    """A dispute that the seller loses by its own word."""
+    await answer(town, await open_dispute(town, order, **more), "concede")
 
 
 async def review(town: Town, order: OrderView, verdict: str) -> None:

@@ -7,11 +7,12 @@ from market.orders.errors import WrongDisputeState
 
 KNOWN = Known(
     stake_minor=400,
-    amount_minor=400,
+    counted_minor=400,
     units=4,
     units_delivered=4,
     delivered_text="the last part came at noon",
 )
+MISSING = KNOWN._replace(units_delivered=3, counted_minor=300)
 WHOLE = Part(offset=3, units=2, fits=True, is_as_digested=True)
 
 
@@ -32,12 +33,12 @@ def test_what_only_people_can_see_the_log_does_not_decide(reason):
 
 
 def test_missing_units_go_back_in_proportion():
-    assert rule("incomplete", 400, KNOWN._replace(units_delivered=3)).refund_minor == 100
+    assert rule("incomplete", 400, MISSING).refund_minor == 100
     assert rule("incomplete", 400, KNOWN) is None
 
 
 def test_where_only_delivered_units_are_paid_nothing_is_at_stake_for_the_others():
-    known = KNOWN._replace(units_delivered=3, stake_minor=300)
+    known = MISSING._replace(stake_minor=300)
 
     assert rule("incomplete", 300, known).refund_minor == 0
 

@@ -10,9 +10,10 @@ from market.catalog.ranking import Ranked
 TODAY = "2026-01-01"
 
 
-def found(number: int, *, score: float | None = None) -> Ranked:
+def found(number: int, *, score: float | None = None, seller: int | None = None) -> Ranked:
     """A service of a seller of its own; the lower its number, the better it is ranked."""
-    row = SimpleNamespace(id=f"svc_{number:04}", seller_id=f"seller-{number}")
+    seller_id = f"seller-{number if seller is None else seller}"
+    row = SimpleNamespace(id=f"svc_{number:04}", seller_id=seller_id)
     return Ranked(row, 1 - number / 1_000 if score is None else score, {"text": 0.5})
 
 
@@ -81,6 +82,33 @@ def test_every_newcomer_gets_its_turn_and_none_has_it_by_merit():
     counts = [turns.count(f"svc_{number:04}") for number in range(140, 160)]
     assert min(counts) > 10
     assert max(counts) < 4 * min(counts)
+
+
+def test_many_services_are_one_chance():
+    """T4: a new name that lists sixty services is tried as often as one that lists a single one."""
+    ranked = [found(number, seller=min(number, 100)) for number in range(160)]
+    ranked += [found(number) for number in range(160, 164)]
+    newcomers = sellers(100, *range(160, 164))
+
+    turns = [
+        service_id
+        for number in range(400)
+        for service_id in explored(page(ranked, newcomers=newcomers, lot=f"agent-{number}"))
+    ]
+
+    of_many = sum(service_id < "svc_0160" for service_id in turns)
+    assert of_many / len(turns) == pytest.approx(1 / 5, abs=0.06)
+    assert len({service_id for service_id in turns if service_id < "svc_0160"}) > 30
+
+
+@pytest.mark.parametrize("limit", [5, 7, 20, 50])
+def test_pages_show_every_service_of_a_newcomer_once(limit: int):
+    ranked = [found(number, seller=number % 40) for number in range(160)]
+
+    pages = all_pages(ranked, newcomers=sellers(*range(20, 40)), limit=limit)
+
+    shown = [one.row.id for each in pages for one in each.items]
+    assert sorted(shown) == [one.row.id for one in ranked]
 
 
 def test_the_head_of_a_page_is_the_best_ranked():

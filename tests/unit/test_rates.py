@@ -64,15 +64,15 @@ def test_full_buckets_are_forgotten_and_busy_ones_bounded(monkeypatch: pytest.Mo
 def test_writes_are_counted_beside_requests():
     now = 0.0
     settings = Settings(requests_per_second=100, writes_per_second=1)
-    rates = Rates(settings, lambda: now)
+    rates = Rates(settings)
     for _ in range(2):
-        rates.count("a", is_write=True)
+        rates.count("a", now, is_write=True)
 
     with pytest.raises(TooManyRequests) as refused:
-        rates.count("a", is_write=True)
+        rates.count("a", now, is_write=True)
 
     assert refused.value.facts == {"limit": 1, "retry_after_seconds": 1}
-    rates.count("a", is_write=False)
+    rates.count("a", now, is_write=False)
 
 
 @pytest.mark.parametrize(

@@ -61,6 +61,7 @@ __all__ = [
     "answer_options",
     "answer_problem",
     "controllers",
+    "freeing",
     "keep_watch",
     "make_documents",
     "note_failure",
@@ -113,6 +114,14 @@ def published(routes: Iterable[BaseRoute]) -> list[Published]:
                 tags = tuple(getattr(handler.owner, "tags", ()))
                 found.append(Published(str(method), route.path_format, tags, operation))
     return sorted(found, key=lambda place: (place.path, place.method))
+
+
+def freeing(routes: Iterable[BaseRoute]) -> frozenset[str]:
+    """Return the last words of the paths where something is ended, cancelled or handed back."""
+    places = published(routes)
+    return frozenset(
+        place.path.rpartition("/")[2] for place in places if place.operation.says.frees
+    )
 
 
 async def answer_options(request: Request[Any, Any, Any]) -> ASGIResponse | None:

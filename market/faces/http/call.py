@@ -15,7 +15,6 @@ from market.faces.http import limits
 from market.faces.http.desk import Desk
 from market.faces.http.doors import Visitor, payer_of
 from market.faces.http.held import Lease
-from market.faces.http.rates import neighbourhood
 from market.faces.http.problems import (
     BodyTooSlow,
     ContentTooLarge,
@@ -25,18 +24,19 @@ from market.faces.http.problems import (
     MissingIdempotencyKey,
     UnsupportedMediaType,
 )
+from market.faces.http.rates import neighbourhood
 
+_HEADERS: Final = "market.headers"
 _KEY: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 class Call(Request[Any, Any, Any]):
     """A request. What it gives is read once and only when somebody asks."""
 
-    __slots__ = ("_headers", "_lease", "_visitor", "content")
+    __slots__ = ("_lease", "_visitor", "content")
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         super().__init__(scope, receive, send)
-        self._headers: dict[bytes, bytes] | None = None
         self._visitor: Visitor | None = None
         self._lease: Lease | None = None
         self.content = b""
@@ -56,17 +56,8 @@ class Call(Request[Any, Any, Any]):
         return cast("str", known)
 
     def header(self, name: bytes) -> bytes | None:
-        """Return a header by its lower-case name; the last one, if it was sent twice.
-
-        Raises:
-            HeadersTooLarge: there are more than anybody needs.
-        """
-        if self._headers is None:
-            pairs = list(self.scope["headers"])
-            if len(pairs) > limits.HEADERS:
-                raise HeadersTooLarge(f"At most {limits.HEADERS} headers are read.")
-            self._headers = dict(pairs)
-        return self._headers.get(name)
+        """Return a header by its lower-case name; the last one, if it was sent twice."""
+        return named_headers(self.scope).get(name)
 
     async def identify(self, *, delegates: bool = False) -> None:
         """Find out who calls, by the bearer token; ``delegates`` lets sub-agents call, too.
@@ -144,6 +135,22 @@ class Call(Request[Any, Any, Any]):
         act = f"{self.scope['method']} {self.scope['path']}\n".encode()
         fingerprint = hashlib.sha256(act + self.content).hexdigest()
         return Once(self.visitor.caller.agent_id, key, fingerprint)
+
+
+def named_headers(scope: Scope) -> dict[bytes, bytes]:
+    """Return a request's headers by lower-case name, the last of several; read once.
+
+    Raises:
+        HeadersTooLarge: there are more than anybody needs.
+    """
+    kept: Any = scope
+    known: dict[bytes, bytes] | None = kept.get(_HEADERS)
+    if known is None:
+        pairs = kept["headers"]
+        if len(pairs) > limits.HEADERS:
+            raise HeadersTooLarge(f"At most {limits.HEADERS} headers are read.")
+        known = kept[_HEADERS] = dict(pairs)
+    return known
 
 
 def address_of(scope: Scope) -> str:

@@ -18,6 +18,7 @@ from market.base.clock import EPOCH, Clock
 from market.base.errors import Forbidden, InsufficientScope, Unauthenticated
 from market.base.store import Store
 from market.faces.http import limits
+from market.faces.http.rates import DELEGATES_DEPTH, OWN_DEPTH
 from market.identity import AccessClaims
 
 RECHECK: Final = timedelta(seconds=1)
@@ -34,26 +35,30 @@ class Visitor(NamedTuple):
 
 
 class Payer(NamedTuple):
-    """The agent for which a request with a known token counts, and whether a sub-agent sends it.
+    """The agent for which a request with a known token counts, and how deep it may draw.
 
-    After ``until``, in seconds of the doors' clock for rates, the token is worth nothing: who has
-    an old one can no longer use up what its agent may ask.
+    After ``until``, in seconds of the rates' clock, the token is worth nothing: who has an old one
+    can no longer use up what its agent may ask. ``frees``: the agent itself ends and cancels
+    beyond its rate; its sub-agents do not.
     """
 
     agent_id: str
-    is_delegate: bool
     until: float
+    depth: float
+    frees: bool
 
 
 class _Pass(NamedTuple):
     visitor: Visitor
     claims: AccessClaims
     fresh_until: datetime
-    payer: Payer
 
 
 class Doorkeeper:
-    """Lets callers in by their tokens. One event loop uses it."""
+    """Lets callers in by their tokens. One event loop uses it.
+
+    ``payers`` says for whom requests with a token that is remembered count.
+    """
 
     def __init__(
         self,
@@ -69,18 +74,12 @@ class Doorkeeper:
         self._seconds = seconds
         self._passes: dict[bytes, _Pass] = {}
         self._headers_of: dict[str, set[bytes]] = {}
+        self.payers: dict[bytes | None, Payer] = {}
 
     @property
     def remembered(self) -> int:
         """How many tokens are remembered."""
         return len(self._passes)
-
-    def payer(self, authorization: bytes, now: float) -> Payer | None:
-        """Return for whom requests with a known token count; None with any other."""
-        known = self._passes.get(authorization)
-        if known is None or known.payer.until <= now:
-            return None
-        return known.payer
 
     async def admit(self, authorization: bytes | None, *, delegates: bool = False) -> Visitor:
         """Return who sends this ``Authorization`` header; sub-agents only if they may come here.
@@ -159,13 +158,10 @@ class Doorkeeper:
         self._drop(authorization)
         if len(self._passes) >= limits.CALLERS:
             self._drop(next(iter(self._passes)))
-        until = self._seconds() + (expires_at - now).total_seconds()
-        self._passes[authorization] = _Pass(
-            visitor,
-            claims,
-            min(expires_at, now + RECHECK),
-            Payer(payer_of(caller), caller.delegation is not None, until),
-        )
+        self._passes[authorization] = _Pass(visitor, claims, min(expires_at, now + RECHECK))
+        until, is_own = self._seconds() + (expires_at - now).total_seconds(), not caller.delegation
+        depth = OWN_DEPTH if is_own else DELEGATES_DEPTH
+        self.payers[authorization] = Payer(payer_of(caller), until, depth, is_own)
         # The subject of a sub-agent's token is its delegator, on whose standing it rests, too.
         for agent_id in {claims.sub, claims.client_id}:
             self._headers_of.setdefault(agent_id, set()).add(authorization)
@@ -173,6 +169,7 @@ class Doorkeeper:
 
     def _drop(self, authorization: bytes) -> None:
         dropped = self._passes.pop(authorization, None)
+        self.payers.pop(authorization, None)
         if dropped is None:
             return
         for agent_id in {dropped.claims.sub, dropped.claims.client_id}:

@@ -6,9 +6,9 @@ too much at once. The sender is the agent of a token that is known, or else the 
 what a header says about addresses (``X-Forwarded-For``) is not believed.
 """
 
-from ipaddress import ip_address
 from collections.abc import Sequence
-from typing import Final, cast
+from ipaddress import ip_address
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from litestar.enums import ScopeType
@@ -18,11 +18,9 @@ from market.base.errors import MarketError
 from market.base.settings import Settings
 from market.faces.http import limits
 from market.faces.http.answers import Header, encode
-from market.faces.http.call import address_of
+from market.faces.http.call import address_of, named_headers
 from market.faces.http.desk import Desk
-from market.faces.http.doors import Payer
 from market.faces.http.problems import (
-    HeadersTooLarge,
     Malformed,
     Misdirected,
     TooManyRequests,
@@ -33,6 +31,7 @@ from market.faces.http.problems import (
 )
 
 READS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+_TOKENS: Final = "/oauth/token"
 _MAX_KNOWN: Final = 1_000
 _MAX_HOST: Final = 300
 """Bytes of a ``Host`` that may be a name: 253, and a port."""
@@ -115,31 +114,24 @@ class Porch:
             )
 
     def _check(self, desk: Desk, address: str, scope: Scope) -> None:
-        pairs = cast("list[Header]", scope["headers"])
-        headers = dict(pairs)
+        headers = named_headers(scope)
+        pairs: Any = scope["headers"]
         host = headers.get(b"host")
         if host not in self._hosts.known or len(headers) != len(pairs):
             self._check_odd(pairs, host)
-        if len(pairs) > limits.HEADERS:
-            raise HeadersTooLarge(f"At most {limits.HEADERS} headers are read.")
-        authorization, now = headers.get(b"authorization"), desk.rates.now()
-        payer = None if authorization is None else desk.doors.payer(authorization, now)
-        if payer is not None:
-            self._count(desk, payer, now, scope)
-        elif authorization is not None or not self._is_open(desk, scope):
-            desk.rates.count_visit(address, now, gets_token=scope["path"] == _TOKENS)
-
-    def _count(self, desk: Desk, payer: Payer, now: float, scope: Scope) -> None:
+        authorization, rates = headers.get(b"authorization"), desk.rates
+        payer, now = desk.doors.payers.get(authorization), rates.now()
+        if payer is None or payer.until <= now:
+            if authorization is not None or not self._is_open(desk, scope):
+                rates.count_visit(address, now, gets_token=scope["path"] == _TOKENS)
+            return
         is_write = scope.get("method", "GET") not in READS
         try:
-            if payer.is_delegate:
-                desk.rates.count_delegate(payer.agent_id, now, is_write=is_write)
-            else:
-                desk.rates.count(payer.agent_id, now, is_write=is_write)
+            rates.count(payer.agent_id, now, is_write, payer.depth)
         except TooManyRequests:
-            if payer.is_delegate or not self._frees(scope):
+            if not payer.frees or not self._frees(scope):
                 raise
-            desk.rates.count_ending(payer.agent_id, now)
+            rates.count_ending(payer.agent_id, now)
 
     def _check_odd(self, pairs: Sequence[Header], host: bytes | None) -> None:
         """Look closer at a request with a header that stands twice, or for a new host."""

@@ -19,6 +19,10 @@ from market.base.settings import Settings
 from market.faces.http import limits
 from market.faces.http.problems import TooManyRequests
 
+OWN_DEPTH: Final = float(limits.BURST_SECONDS)
+DELEGATES_DEPTH: Final = limits.BURST_SECONDS / 2
+"""Of how many seconds an agent's bucket is for itself, and for its sub-agents: they leave it half,
+so that none of them can keep it from taking its delegation back."""
 _ROUNDING: Final = 1e-9
 
 
@@ -36,7 +40,7 @@ class Buckets:
     def __len__(self) -> int:
         return len(self._full_at)
 
-    def take(self, name: str, now: float, depth: float = limits.BURST_SECONDS) -> float:
+    def take(self, name: str, now: float, depth: float = OWN_DEPTH) -> float:
         """Take one token and return 0; or take none, and return for how many seconds to wait.
 
         ``depth`` says of how many seconds the bucket is for this one.
@@ -75,10 +79,8 @@ class Rates:
         self._writes = Buckets(settings.writes_per_second)
         self._visits = Buckets(settings.visits_per_second)
 
-    def count(
-        self, agent_id: str, now: float, *, is_write: bool, depth: float = limits.BURST_SECONDS
-    ) -> None:
-        """Count one more request of an agent.
+    def count(self, agent_id: str, now: float, is_write: bool, depth: float = OWN_DEPTH) -> None:
+        """Count one more request of an agent; of a sub-agent's, with ``DELEGATES_DEPTH``.
 
         Raises:
             TooManyRequests: it has asked, or written, as often as it may.
@@ -87,14 +89,6 @@ class Rates:
             raise _too_many("an agent's requests", self._requests, wait)
         if is_write and (wait := self._writes.take(agent_id, now, depth)):
             raise _too_many("an agent's writes", self._writes, wait)
-
-    def count_delegate(self, agent_id: str, now: float, *, is_write: bool) -> None:
-        """Count one more request of an agent's sub-agent, which leaves half of all to the agent.
-
-        Raises:
-            TooManyRequests: it, or the agent, has asked or written as often as a sub-agent may.
-        """
-        self.count(agent_id, now, is_write=is_write, depth=limits.BURST_SECONDS / 2)
 
     def count_ending(self, agent_id: str, now: float) -> None:
         """Count one more write of an agent that ends or cancels something: beyond the rate, too.
@@ -115,7 +109,7 @@ class Rates:
         if delegation is None:
             self.count_ending(caller.agent_id, now)
         else:
-            self.count_delegate(delegation.delegator_id, now, is_write=True)
+            self.count(delegation.delegator_id, now, True, DELEGATES_DEPTH)
 
     def count_visit(self, address: str, now: float, *, gets_token: bool = False) -> None:
         """Count one more request from an address without a token that is known.
@@ -123,7 +117,7 @@ class Rates:
         Raises:
             TooManyRequests: as many came from there as may.
         """
-        depth = self._visits.spare() if gets_token else limits.BURST_SECONDS
+        depth = self._visits.spare() if gets_token else OWN_DEPTH
         if wait := self._visits.take(address, now, depth):
             raise _too_many("requests without a known token from one address", self._visits, wait)
 

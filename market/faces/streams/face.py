@@ -15,7 +15,7 @@ from market.base.errors import MarketError, NotFound
 from market.base.streams import BadProducer
 from market.faces.http import limits
 from market.faces.http.answers import PRIVATE, PROBLEM, Header, encode
-from market.faces.http.call import address_of, read_body
+from market.faces.http.call import address_of, named_headers, read_body
 from market.faces.http.desk import Desk
 from market.faces.http.doors import Visitor
 from market.faces.http.held import Lease
@@ -97,7 +97,7 @@ class StreamFace:
         method = str(scope["method"])
         if method == "OPTIONS":
             return Reply(204, h.PREFLIGHT)
-        headers = h.headers_of(scope)
+        headers = named_headers(scope)
         address = _path(scope).removeprefix(h.PREFIX)
         if address.startswith(RESERVED):
             asked = _controlled(desk, method, address, headers, receive, lease)

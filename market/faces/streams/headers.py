@@ -12,10 +12,9 @@ from litestar.types import Scope
 
 from market.base.clock import parse_rfc3339, rfc3339
 from market.base.streams import Producer
-from market.faces.http import limits
 from market.faces.http.answers import Header
 from market.faces.http.call import read_query
-from market.faces.http.problems import HeadersTooLarge, InvalidParameter
+from market.faces.http.problems import InvalidParameter
 from market.rawstreams import Access, BadStreamRequest, Fork
 
 PREFIX: Final = "/v1/stream/"
@@ -72,18 +71,6 @@ class Wanted(NamedTuple):
     has_offset: bool
     live: Live | None
     cursor: int | None
-
-
-def headers_of(scope: Scope) -> dict[bytes, bytes]:
-    """Return a request's headers by lower-case name.
-
-    Raises:
-        HeadersTooLarge: there are more than anybody needs.
-    """
-    pairs = list(scope["headers"])
-    if len(pairs) > limits.HEADERS:
-        raise HeadersTooLarge(f"At most {limits.HEADERS} headers are read.")
-    return dict(pairs)
 
 
 def stream_path(text: str) -> str:
