@@ -62,7 +62,7 @@ def found_by(facts: Iterable[Fact], day: int, last_fact: int, anchors: Iterable[
     own = {fact.subject_id for fact in facts if fact.is_own}
     facts = [fact for fact in facts if fact.subject_id not in own]
     known = [fact for fact in facts if fact.number <= last_fact]
-    typical = typical_prices(known, day)
+    typical = typical_prices(known, day, set(anchors))
     then, now = by_order(known), by_order(facts)
     buyers = weigh(then, typical, day, set(anchors))
     pairs = pairs_of(now, typical, day)
@@ -117,8 +117,14 @@ def median(values: list[int]) -> int:
     return sorted(values)[(len(values) - 1) // 2]
 
 
-def typical_prices(facts: list[Fact], day: int) -> dict[str, int]:
+def typical_prices(facts: list[Fact], day: int, anchors: set[str]) -> dict[str, int]:
+    refunded = {f.subject_id for f in facts if f.kind == "order.refunded"}
     sold = [f for f in facts if f.kind == "order.settled" and (f.amount_minor or 0) > 0]
+    sold = [f for f in sold if f.subject_id not in refunded]
+    tried = defaultdict(set)
+    for fact in sold:
+        tried[fact.seller_id] |= {fact.buyer_id} & anchors
+    sold = [f for f in sold if len(tried[f.seller_id]) > 2] or sold
     recent = [f for f in sold if f.recorded_at // DAY_MICROS > day - 30]
     sellers = defaultdict(list)
     for fact in recent or sold:

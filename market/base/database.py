@@ -8,8 +8,10 @@ retried by the store.
 
 import fcntl
 import sqlite3
+import time
 from abc import ABC, abstractmethod
 from contextlib import suppress
+from math import inf
 from pathlib import Path
 from typing import IO, Any, Final, Protocol
 
@@ -31,6 +33,12 @@ LOCK_TIMEOUT: Final = "100ms"
 what is done, and so lets go of what the other may be waiting for, and the unit is tried again;
 the server itself would see a deadlock only after a second.
 """
+
+STATEMENT_SECONDS: Final = 10.0
+"""How long one statement that only reads may take. It shares four connections with all others."""
+
+_STEPS: Final = 100_000
+"""Steps of SQLite's machine, about a millisecond's worth, between two looks at the time."""
 
 log: Final = structlog.get_logger("market.store")
 
@@ -95,6 +103,10 @@ class Database(Protocol):
 
     def is_full(self, error: BaseException | None) -> bool:
         """Whether there was no room on the disk."""
+        ...
+
+    def is_timeout(self, error: BaseException) -> bool:
+        """Whether a reader's statement was ended because it took ``STATEMENT_SECONDS``."""
         ...
 
     def is_broken(self) -> bool:
@@ -168,7 +180,7 @@ class Sqlite(_Savepoints):
 
     def reader(self) -> Connection:
         try:
-            return _connect(f"{self._path.absolute().as_uri()}?mode=ro")
+            return _connect(f"{self._path.absolute().as_uri()}?mode=ro", factory=_Reader)
         except sqlite3.Error as error:
             raise StoreFailed(str(error)) from error
 
@@ -181,6 +193,9 @@ class Sqlite(_Savepoints):
     def is_full(self, error: BaseException | None) -> bool:
         code = getattr(error, "sqlite_errorcode", None)
         return isinstance(error, sqlite3.Error) and code == sqlite3.SQLITE_FULL
+
+    def is_timeout(self, error: BaseException) -> bool:
+        return getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_INTERRUPT
 
     def is_broken(self) -> bool:
         # SQLite ends the whole transaction by itself when the disk is full or fails.
@@ -241,6 +256,8 @@ class Postgres(_Savepoints):
         except psycopg.Error as error:
             raise StoreFailed(str(error)) from error
         self._execute(f"SET lock_timeout = '{LOCK_TIMEOUT}'")
+        # Whatever the server, the database or the role say: what is acknowledged is on disk.
+        self._execute("SET synchronous_commit = on")
         return self._begin()
 
     def commit(self) -> None:
@@ -256,9 +273,11 @@ class Postgres(_Savepoints):
 
     def reader(self) -> Connection:
         try:
-            return psycopg.connect(self._url, autocommit=True)
+            connection = psycopg.connect(self._url, autocommit=True)
+            connection.execute(f"SET statement_timeout = {int(1_000 * STATEMENT_SECONDS)}")
         except psycopg.Error as error:
             raise StoreFailed(str(error)) from error
+        return connection
 
     def is_lost(self, reader: Connection) -> bool:
         return bool(reader.closed)  # type: ignore[attr-defined]
@@ -275,6 +294,9 @@ class Postgres(_Savepoints):
 
     def is_full(self, error: BaseException | None) -> bool:
         return isinstance(error, postgres_errors.DiskFull)
+
+    def is_timeout(self, error: BaseException) -> bool:
+        return isinstance(error, postgres_errors.QueryCanceled)
 
     def is_broken(self) -> bool:
         return bool(self._connection.closed)
@@ -295,9 +317,29 @@ class Postgres(_Savepoints):
             raise failure(str(error)) from error
 
 
-def _connect(uri: str) -> sqlite3.Connection:
+class _Reader(sqlite3.Connection):
+    """A connection that ends a statement which takes ``STATEMENT_SECONDS``."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._until = inf
+        self.set_progress_handler(self._is_late, _STEPS)
+
+    def execute(self, *statement: Any) -> sqlite3.Cursor:
+        """Begin a statement; its time runs until the next one."""
+        self._until = time.monotonic() + STATEMENT_SECONDS
+        return super().execute(*statement)
+
+    def _is_late(self) -> bool:
+        return time.monotonic() >= self._until
+
+
+def _connect(
+    uri: str, *, factory: type[sqlite3.Connection] = sqlite3.Connection
+) -> sqlite3.Connection:
     return sqlite3.connect(
         uri,
+        factory=factory,
         uri=True,
         isolation_level=None,
         timeout=5,

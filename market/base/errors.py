@@ -119,6 +119,13 @@ class StorageFull(Overloaded):
     title = "The market's disk is full"
 
 
+class QueryTimedOut(Overloaded):
+    """Ask for less: fewer words, a smaller page, one namespace. Nothing was changed."""
+
+    code = "query_timed_out"
+    title = "The database took too long to look this up"
+
+
 def every_refusal(kind: type[MarketError] = MarketError) -> Iterator[type[MarketError]]:
     """Yield every class of refusal that is loaded, for the published documents."""
     yield kind

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from concurrent.futures import Future as ThreadFuture
 from typing import Any
 
-from market.base.database import StoreFull
-from market.base.errors import Overloaded, StorageFull
+from market.base.database import STATEMENT_SECONDS, StoreFull
+from market.base.errors import Overloaded, QueryTimedOut, StorageFull
 from market.base.once import Once
 from market.base.work import UnitOfWork
 
@@ -60,4 +60,11 @@ def unavailable(failure: BaseException | None = None) -> Overloaded:
     return Overloaded(
         "The database failed. Repeat the request, with the same key if it has one.",
         retry_after_seconds=1,
+    )
+
+
+def too_slow() -> QueryTimedOut:
+    """Return what callers are told when a statement that only reads took too long."""
+    return QueryTimedOut(
+        f"It was looked for {STATEMENT_SECONDS:g} s: ask for less.", retry_after_seconds=10
     )

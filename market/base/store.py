@@ -24,7 +24,7 @@ from market.base.clock import Clock, SystemClock, to_micros
 from market.base.database import Database, RetryUnit, StoreFailed, StoreFull, open_database
 from market.base.errors import KeyReused, MarketError, Overloaded
 from market.base.hub import Hub
-from market.base.jobs import Job, as_failure, unavailable
+from market.base.jobs import Job, as_failure, too_slow, unavailable
 from market.base.keys import MERCHANT_KEY, load_signer, refuse_test_key
 from market.base.once import Once
 from market.base.settings import Settings
@@ -140,7 +140,11 @@ class Store:
     async def scan(
         self, query: Callable[Concatenate[Snapshot, P], T], /, *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        """Run a query that may take more than a millisecond, in a thread."""
+        """Run a query that may take more than a millisecond, in a thread.
+
+        Raises:
+            QueryTimedOut: one of its statements took ``STATEMENT_SECONDS``.
+        """
         return await anyio.to_thread.run_sync(
             self._scan, lambda snapshot: query(snapshot, *args, **kwargs)
         )
@@ -386,6 +390,8 @@ class Store:
             if self._database.is_lost(reader):
                 reader.close()
                 raise StoreFailed(str(error)) from error
+            if self._database.is_timeout(error):
+                raise too_slow() from error
             raise
 
 

@@ -6,10 +6,10 @@ from pathlib import Path
 import rich_click as click
 
 from buyer_agents import MarketClient
-from market.cli.failures import Failure, reported
-from market.cli.options import client_options, with_client
+from market.cli.failures import reported
+from market.cli.options import client_options, minor_of, with_client
 from market.cli.output import CLIENT, emit, facts, hint, say
-from market.protocol.money import Money, NotMoney, decimal_text, parse_amount
+from market.protocol.money import Money, decimal_text
 from market.protocol.wire import SellerLimitsView
 
 Move = Callable[[MarketClient, int, str], Awaitable[SellerLimitsView]]
@@ -58,12 +58,7 @@ def release(amount: str, currency: str, url: str, key_file: Path | None, as_json
 def _moved(
     amount: str, currency: str, url: str, key_file: Path | None, move: Move
 ) -> SellerLimitsView:
-    try:
-        amount_minor = parse_amount(amount, currency)
-    except NotMoney as error:
-        raise Failure(str(error), code="not_money") from error
-    if not amount_minor:
-        raise Failure("a bond moves by an amount above zero", code="not_money")
+    amount_minor = minor_of(amount, currency)
     return with_client(url, key_file, lambda market: move(market, amount_minor, currency))
 
 

@@ -6,16 +6,17 @@ from typing import get_args
 import rich_click as click
 
 from buyer_agents import MarketClient
-from market.cli.failures import Failure, reported
+from market.cli.failures import reported
 from market.cli.options import (
     DISPUTE_ID,
     ORDER_ID,
     client_options,
     limit_option,
+    minor_of,
     with_client,
 )
 from market.cli.output import CLIENT, emit, facts, hint, marked, say, table
-from market.protocol.money import Money, NotMoney, parse_amount
+from market.protocol.money import Money
 from market.protocol.wire import DisputeState, DisputeView
 
 dispute_argument = click.argument("dispute_id", metavar="DISPUTE", type=DISPUTE_ID)
@@ -117,6 +118,8 @@ def answer(
     """Answer DISPUTE as the order's seller."""
     if concede == contest:
         raise click.UsageError("say either --concede or --contest")
+    if contest and amount is not None:
+        raise click.UsageError("say --concede with an --amount")
 
     async def act(market: MarketClient) -> DisputeView:
         found = await market.dispute(dispute_id)
@@ -124,7 +127,7 @@ def answer(
             dispute_id,
             "concede" if concede else "contest",
             detail,
-            concede_minor=_minor(amount, found.currency) if amount else None,
+            concede_minor=minor_of(amount, found.currency, named="--amount") if amount else None,
             evidence=evidence,
         )
 
@@ -156,7 +159,7 @@ def resolve(
 
     async def act(market: MarketClient) -> DisputeView:
         found = await market.dispute(dispute_id)
-        refund_minor = _minor(amount, found.currency)
+        refund_minor = minor_of(amount, found.currency, may_be_zero=True)
         return await market.resolve_dispute(dispute_id, refund_minor, reason)
 
     tell(with_client(url, key_file, act), as_json=as_json)
@@ -183,10 +186,3 @@ def _places(found: DisputeView) -> str:
 
 def _money(amount_minor: int, found: DisputeView) -> str:
     return str(Money(amount_minor, found.currency)) if amount_minor else ""
-
-
-def _minor(amount: str, currency: str) -> int:
-    try:
-        return parse_amount(amount, currency)
-    except NotMoney as error:
-        raise Failure(str(error), code="not_money") from error

@@ -2,7 +2,7 @@
 
 import shlex
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import rich_click as click
 
@@ -11,6 +11,7 @@ from market.cli import keyfile
 from market.cli.failures import Failure, reported
 from market.cli.keyfile import Identity
 from market.cli.options import (
+    AGENT_ID,
     HANDLE_FORM,
     agent_called,
     client_options,
@@ -35,7 +36,9 @@ _KINDS: Final = ("buyer", "seller", "principal", "overseer")
 @click.option("--curve", type=click.Choice(["Ed25519", "P-256"]), default="Ed25519")
 @click.option("--handle", help="Register at the market under this name.")
 @click.option("--kind", type=click.Choice(_KINDS), default="buyer", show_default=True)
-@click.option("--principal", help="Whom a buyer acts for: a name or an id.")
+@click.option(
+    "--principal", "principal_id", type=AGENT_ID, help="The agent id of whom a buyer acts for."
+)
 @url_option
 @json_option
 @reported
@@ -44,7 +47,7 @@ def new(
     curve: str,
     handle: str | None,
     kind: str,
-    principal: str | None,
+    principal_id: str | None,
     url: str,
     as_json: bool,
 ) -> None:
@@ -61,7 +64,11 @@ def new(
     identity = keyfile.load(file)
     agent: AgentView | None = None
     if handle is not None:
-        agent = with_client(url, file, lambda market: _registered(market, handle, kind, principal))
+        agent = with_client(
+            url,
+            file,
+            lambda market: market.register(handle, kind, principal_id),  # type: ignore[arg-type]
+        )
     if as_json:
         emit({"agent_id": identity.agent_id, "jwk": identity.key.public.jwk, "agent": agent})
         return
@@ -78,14 +85,6 @@ def new(
     else:
         show_it = f"market wallet show --key {shlex.quote(str(file))}"
         hint(show_it, f"market wallet fund {agent.handle} 10.00", carry=["--url"])
-
-
-async def _registered(
-    market: MarketClient, handle: str, kind: Any, principal: str | None
-) -> AgentView:
-    if principal is None or not is_handle(principal):
-        return await market.register(handle, kind, principal)
-    return await market.register(handle, kind, (await agent_called(market, principal)).id)
 
 
 @click.command()

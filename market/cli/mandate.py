@@ -13,6 +13,7 @@ from market.cli.options import (
     agent_known_as,
     client_options,
     limit_option,
+    minor_of,
     reason_option,
     with_client,
     yes_option,
@@ -21,7 +22,7 @@ from market.cli.options import confirm as ask
 from market.cli.output import CLIENT, emit, facts, hint, say, table
 from market.protocol.ap2_constraints import Frequency
 from market.protocol.commitments import Limits
-from market.protocol.money import EXPONENTS, Money, NotMoney, decimal_text, parse_amount
+from market.protocol.money import EXPONENTS, Money, decimal_text
 from market.protocol.signing import VerifyingKey
 from market.protocol.wire import AgentView, MandateView
 
@@ -247,10 +248,10 @@ def _constraints(terms: dict[str, Any], sellers: Sequence[str]) -> list[dict[str
 
 def _minor(terms: dict[str, Any], name: str) -> int | None:
     text = terms[name]
-    try:
-        return None if text is None else parse_amount(text, terms["currency"])
-    except NotMoney as error:
-        raise Failure(f"--{name.replace('_', '-')}: {error}", code="not_money") from error
+    if text is None:
+        return None
+    option = f"--{name.replace('_', '-')}"
+    return minor_of(text, terms["currency"], named=option, may_be_zero=name == "approve_over")
 
 
 def _print(one: MandateView) -> None:

@@ -15,7 +15,8 @@ from buyer_agents import MarketClient
 from market.cli.failures import Failure
 from market.cli.keyfile import Identity, load
 from market.cli.output import silence
-from market.protocol.ids import DisputeId, MandateId, OrderId, SessionId
+from market.protocol.ids import AgentId, DisputeId, MandateId, OrderId, SessionId
+from market.protocol.money import NotMoney, parse_amount
 from market.protocol.text import Slug
 from market.protocol.wire import AgentView
 
@@ -45,6 +46,7 @@ class IdParam(click.ParamType[str]):
             self.fail(f"{value!r} is no {self.name} id; see {self._where}", param, ctx)
 
 
+AGENT_ID: Final = IdParam("agent", AgentId, "market identity show --key FILE")
 SESSION_ID: Final = IdParam("session", SessionId, "market session list")
 ORDER_ID: Final = IdParam("order", OrderId, "market session events: it begins with ord_")
 DISPUTE_ID: Final = IdParam("dispute", DisputeId, "market dispute list")
@@ -118,6 +120,22 @@ def key_path(key_file: Path | None) -> Path:
 def identity_in(key_file: Path | None) -> Identity:
     """Return the agent behind a key file."""
     return load(key_path(key_file))
+
+
+def minor_of(text: str, currency: str, *, named: str = "", may_be_zero: bool = False) -> int:
+    """Return an amount that a user typed in minor units; ``named`` is the option it was typed for.
+
+    Raises:
+        Failure: it is no amount of this currency, or zero where that means nothing.
+    """
+    before = f"{named}: " if named else ""
+    try:
+        amount_minor = parse_amount(text, currency)
+    except NotMoney as error:
+        raise Failure(f"{before}{error}", code="not_money") from error
+    if not amount_minor and not may_be_zero:
+        raise Failure(f"{before}the amount must be above zero", code="not_money")
+    return amount_minor
 
 
 def is_handle(name: str) -> bool:

@@ -12,12 +12,13 @@ from market.cli.options import (
     ORDER_ID,
     client_options,
     confirm,
+    minor_of,
     reason_option,
     with_client,
     yes_option,
 )
 from market.cli.output import CLIENT, emit, facts, hint, marked, say, table
-from market.protocol.money import Money, NotMoney, parse_amount
+from market.protocol.money import Money
 from market.protocol.wire import (
     DisputeReason,
     DisputeView,
@@ -231,12 +232,7 @@ def _report(done: SupportView, *, as_json: bool) -> None:
 
 
 def _minor(amount: str | None, currency: str) -> int | None:
-    if amount is None:
-        return None
-    try:
-        return parse_amount(amount, currency)
-    except NotMoney as error:
-        raise Failure(str(error), code="not_money") from error
+    return None if amount is None else minor_of(amount, currency, named="--amount")
 
 
 def _second(moment: str) -> str:

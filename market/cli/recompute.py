@@ -122,6 +122,7 @@ def _of_pages(pages: list[TrustFactsView], standings: list[dict[str, Any]]) -> G
             "reference_day": batch.reference_day,
             "last_fact": batch.last_fact,
             "anchors": batch.anchors,
+            "typical": batch.typical,
         },
         has_weights=not pages[0].is_plain,
     )

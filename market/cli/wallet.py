@@ -7,16 +7,17 @@ from typing import Final
 import rich_click as click
 
 from buyer_agents import MarketClient
-from market.cli.failures import Failure, reported
+from market.cli.failures import reported
 from market.cli.options import (
     agent_called,
     client_options,
     is_handle,
     limit_option,
+    minor_of,
     with_client,
 )
 from market.cli.output import CLIENT, emit, hint, say, table
-from market.protocol.money import Money, NotMoney, decimal_text, parse_amount
+from market.protocol.money import Money, decimal_text
 from market.protocol.wire import WalletView
 
 _AGENT_ID: Final = re.compile(r"[\w-]{43}")
@@ -56,10 +57,7 @@ def fund(
     agent: str, amount: str, currency: str, url: str, key_file: Path | None, as_json: bool
 ) -> None:
     """Give AGENT (a name or an id) sandbox money, such as 25.00. Overseers only."""
-    try:
-        amount_minor = parse_amount(amount, currency)
-    except NotMoney as error:
-        raise Failure(str(error), code="not_money") from error
+    amount_minor = minor_of(amount, currency)
 
     async def act(market: MarketClient) -> WalletView:
         agent_id = agent

@@ -193,7 +193,9 @@ def complete(
 
 
 def fail(uow: UnitOfWork, *, caller: Caller, order_id: str, reason: str) -> OrderView:
-    """Give up an order as its seller: everything goes back to the buyer. A repeat changes nothing.
+    """Give up an order as its seller: what is held goes back to the buyer.
+
+    What the buyer had released stays paid. A repeat changes nothing.
 
     Raises:
         OrderNotFound: the caller has no such order to deliver.

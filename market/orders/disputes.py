@@ -121,7 +121,7 @@ def answer_dispute(
     move(found.state, request.answer)
     if found.due_at <= uow.now:
         raise WrongDisputeState("The time to answer is over.", state=found.state)
-    conceded = request.concede_minor or (found.claim_minor if request.answer == "concede" else 0)
+    conceded = (request.concede_minor or found.claim_minor) if request.answer == "concede" else 0
     if conceded > found.claim_minor:
         raise ClaimTooLarge(
             f"{Money(found.claim_minor, row.currency)} is claimed.", claim_minor=found.claim_minor

@@ -1,7 +1,7 @@
 """Gates: what keeps a seller small until it has proved itself, and makes failing dear.
 
-A *typical order* costs the median of what orders settled at in 30 days; ``catalog.caps`` says what
-follows from it. Here is what an order's end means for its seller's bond and freeze:
+What a *typical order* costs is found by trust; ``catalog.caps`` says what follows from it. Here is
+what an order's end means for its seller's bond and freeze:
 
 - Who is on *probation* gets nothing paid out before its bond is full: what an order earns is
   withheld for it. So a bond may be posted, or earned.
@@ -35,21 +35,16 @@ STRIKES: Final = 2
 
 TYPICAL_OVER: Final = timedelta(days=30)
 TYPICAL_FOR: Final = timedelta(hours=1)
-"""How far back the typical order looks, and how long one found stands."""
+"""How far back orders are counted, and how long what was found stands."""
 
-_settled = select(orders).where(
-    orders.c.state == "settled",
-    orders.c.currency == bindparam("currency"),
-    orders.c.ended_at >= bindparam("since", type_=UtcDateTime()),
-    orders.c.captured_minor > 0,
-    orders.c.refunded_minor == 0,
-)
-_COUNT: Final = Sql(_settled.with_only_columns(func.count().label("orders")))
-_MIDDLE: Final = Sql(
-    _settled.with_only_columns(orders.c.captured_minor)
-    .order_by(orders.c.captured_minor)
-    .limit(1)
-    .offset(bindparam("offset"))
+_COUNT: Final = Sql(
+    select(func.count().label("orders")).where(
+        orders.c.state == "settled",
+        orders.c.currency == bindparam("currency"),
+        orders.c.ended_at >= bindparam("since", type_=UtcDateTime()),
+        orders.c.captured_minor > 0,
+        orders.c.refunded_minor == 0,
+    )
 )
 _OWED: Final = Sql(
     select(sum_of(orders.c.owed_minor).label("minor")).where(
@@ -61,7 +56,7 @@ _OWED: Final = Sql(
 
 
 class Typical(NamedTuple):
-    """What a typical order costs, and of how many orders that is the median."""
+    """What a typical order costs, and how many orders settled lately."""
 
     typical_minor: int
     orders: int
@@ -70,7 +65,8 @@ class Typical(NamedTuple):
 def typical_order(snapshot: Snapshot) -> Typical | None:
     """Return what a typical order costs now; None if the one that stands is recent, or none can be.
 
-    It needs ``typical_after_orders`` settled orders of the last 30 days. Reads them all: scan it.
+    It needs a batch of trust, and ``typical_after_orders`` orders that settled in the last 30 days
+    for good. Reads them all: scan it.
     """
     currency = snapshot.settings.currency
     limits = catalog.order_limits_of(snapshot, currency=currency)
@@ -78,10 +74,10 @@ def typical_order(snapshot: Snapshot) -> Typical | None:
         return None
     since = snapshot.now - TYPICAL_OVER
     count = snapshot.one(_COUNT, currency=currency, since=since).orders
-    if count < snapshot.settings.typical_after_orders:
+    typical_minor = trust.typical_minor(snapshot, currency=currency)
+    if typical_minor is None or count < snapshot.settings.typical_after_orders:
         return None
-    middle = snapshot.one(_MIDDLE, currency=currency, since=since, offset=count // 2)
-    return Typical(middle.captured_minor, count)
+    return Typical(typical_minor, count)
 
 
 def leave_gate(uow: UnitOfWork, row: Any, *, is_good: bool, earned_minor: int) -> None:

@@ -516,8 +516,9 @@ class TrustBatchView(View, frozen=True, kw_only=True):
 class TrustFactView(View, frozen=True, kw_only=True):
     """One fact: for overseers, as it was recorded.
 
-    For others ``order`` and ``buyer`` are names made for this batch and this seller alone, and ``recorded_at`` tells the day only;
-    ``vouched_micro`` and ``crowd_micro`` are what the buyer's word weighs.
+    For others ``order`` and ``buyer`` are names made for this batch and this seller alone, and
+    ``recorded_at`` tells the day only; ``vouched_micro`` and ``crowd_micro`` are what the buyer's
+    word weighs.
     """
 
     number: int
@@ -996,7 +997,7 @@ class OpenDispute(Request, frozen=True, kw_only=True):
 
 
 class AnswerDispute(Request, frozen=True, kw_only=True):
-    """``concede`` all that is claimed, or ``concede_minor`` of it; ``contest`` with evidence."""
+    """``concede`` all that is claimed, or ``concede_minor`` of it; ``contest`` concedes nothing."""
 
     answer: Literal["concede", "contest"]
     concede_minor: AmountMinor | None = None

@@ -29,7 +29,7 @@ from market.trust.errors import (
 from market.trust.publishing import FactLimit, batch, facts_page, list_rings, list_standings
 from market.trust.recording import record, record_price_change
 from market.trust.scoring import RULE, FactKind, Score, Standing, memory_of, score_of
-from market.trust.service import report, scores, standing
+from market.trust.service import report, scores, standing, typical_minor
 
 __all__ = [
     "RULE",
@@ -57,4 +57,5 @@ __all__ = [
     "score_of",
     "scores",
     "standing",
+    "typical_minor",
 ]

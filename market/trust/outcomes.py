@@ -8,6 +8,7 @@ from market.trust.columns import INT, aged, parted, rounded
 from market.trust.scoring import (
     BAD_REVIEW,
     DAY_MICROS,
+    GENEROUS_ANCHORS,
     HALF_LIFE_DAYS,
     MICRO,
     MOST_AT_ONE,
@@ -55,13 +56,20 @@ def outcomes(facts: pl.DataFrame) -> pl.DataFrame:
     ).drop("ended", "ended_at", "recorded_at")
 
 
-def typical_prices(facts: pl.DataFrame, day: int) -> dict[str, int]:
+def typical_prices(facts: pl.DataFrame, day: int, anchors: frozenset[str]) -> dict[str, int]:
     """Return what a typical order costs, by currency: the median of the last 30 days.
 
-    Each seller has one say, its own median, so that orders which a few sellers place with
-    themselves move nothing. Where nothing was sold in that time, everything before counts.
+    Each seller has one say, its own median, of what was not refunded; and only those have a say
+    from whom more anchors bought than the rule leaves out, as soon as there is one: else a hundred
+    new names that sell to themselves for next to nothing would make every other order large.
+    Where nothing was sold in that time, everything before counts.
     """
+    refunded = facts.filter(pl.col("kind") == "order.refunded").select("subject_id")
     sold = facts.filter(pl.col("kind") == "order.settled", pl.col("amount_minor") > 0)
+    sold = sold.join(refunded, on="subject_id", how="anti")
+    tried = pl.col("buyer_id").filter(pl.col("buyer_id").is_in(list(anchors))).n_unique()
+    proven = sold.filter(tried.over("seller_id") > GENEROUS_ANCHORS)
+    sold = proven if proven.height else sold
     recent = sold.filter(pl.col("recorded_at") // DAY_MICROS > day - HALF_LIFE_DAYS)
     sellers = (recent if recent.height else sold).group_by("currency", "seller_id").agg(_median())
     medians = sellers.group_by("currency").agg(_median()).sort("currency")

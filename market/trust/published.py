@@ -37,13 +37,14 @@ def gathered_of(
     """Return what a recount takes.
 
     Each of ``facts`` has the members of ``FACTS``, ``recorded_at`` as a moment or its text; with
-    ``has_weights`` the weight of its buyer stands beside. ``batch`` has reference_day, last_fact
-    and anchors; it is empty before the first.
+    ``has_weights`` the weight of its buyer stands beside. ``batch`` has reference_day, last_fact,
+    anchors and, with ``has_weights``, typical; it is empty before the first.
     """
     reference = Reference(
         batch.get("reference_day", 0),
         batch.get("last_fact", 0),
         frozenset(batch.get("anchors", ())),
+        batch.get("typical") if has_weights else None,
     )
     told = list(facts)
     plain = frame_of(_values(fact) for fact in told)

@@ -39,11 +39,15 @@ _WEIGHTS: Final = ("vouched", "crowd")
 
 
 class Reference(NamedTuple):
-    """Under what a batch weighs: the day that ages count from, its last fact, the anchors."""
+    """Under what a batch weighs: the day that ages count from, its last fact, the anchors.
+
+    ``typical`` is given with facts that hide who bought, and so what anchors bought.
+    """
 
     day: int
     last_fact: int
     anchors: frozenset[str]
+    typical: dict[str, int] | None = None
 
 
 class Recount(NamedTuple):
@@ -82,7 +86,9 @@ def recount(
     own = facts.filter(pl.col("is_own") == 1).select("subject_id").unique()
     facts = facts.join(own, on="subject_id", how="anti", maintain_order="left")
     known = facts.filter(pl.col("number") <= reference.last_fact)
-    typical = typical_prices(known, reference.day)
+    typical = reference.typical
+    if typical is None:
+        typical = typical_prices(known, reference.day, reference.anchors)
     then = with_evidence(outcomes(known), typical, reference.day)
     now = then
     if known.height < facts.height:

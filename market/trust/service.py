@@ -43,6 +43,11 @@ _WEIGHED: Final = Sql(
     )
     .outerjoin(sellers, sellers.c.seller_id == bindparam("seller_id"))
 )
+_TYPICAL: Final = Sql(
+    select(parameters.c.typical_minor)
+    .join(_batch, parameters.c.version == _batch.c.parameters)
+    .where(parameters.c.currency == bindparam("currency"))
+)
 _LATEST: Final = Sql(
     select(
         facts.c.kind, facts.c.version, facts.c.amount_minor, facts.c.currency, facts.c.recorded_at
@@ -57,6 +62,12 @@ def standing(snapshot: Snapshot, *, seller_id: str) -> Standing:
     """Return a seller's kept standing; all zero for one without facts."""
     row = snapshot.one(_STANDING, seller_id=seller_id)
     return Standing() if row is None else Standing(*row)
+
+
+def typical_minor(snapshot: Snapshot, *, currency: str) -> int | None:
+    """Return what a typical order costs as the current batch has it; None if it knows none."""
+    row = snapshot.one(_TYPICAL, currency=currency)
+    return None if row is None else int(row.typical_minor)
 
 
 def scores(snapshot: Snapshot, *, seller_ids: list[str]) -> dict[str, float]:

@@ -2,7 +2,9 @@
 
 import asyncio
 import itertools
+import time
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from typing import Any
 
 import httpx
@@ -288,3 +290,36 @@ def test_a_production_market_with_a_door_of_the_sandbox_does_not_start(
     """X4: faucets and streams for all are for sandboxes."""
     with pytest.raises(BadSettings, match=variable):
         Settings(mode="production", **open_door)
+
+
+async def test_who_asks_too_much_can_still_cancel_and_get_a_token(sandbox: Settings):
+    """P6, D1: a loop of one's own, or a neighbour's visits, stop no cancel and no token."""
+    settings = sandbox.with_(requests_per_second=5, writes_per_second=2, visits_per_second=5)
+    async with open_market(settings) as market:
+        loud = await market.enter("loud", "buyer")
+        session = (await loud.post("/v1/sessions", {"need": "tables"})).json()
+        await until_refused(lambda: loud.get("/v1/me"), 50)
+        await until_refused(lambda: loud.post("/v1/sessions", {"need": "tables"}), 50)
+        await until_refused(lambda: market.http.get("/agents"), 50)
+
+        close = await loud.post(f"/v1/sessions/{session['id']}/close", {"reason": "enough"})
+
+        assert close.status_code == 200, close.text
+        assert (await loud.ask_token()).status_code == 200
+        held_back((await until_refused(loud.ask_token, 50))[1])
+
+
+async def test_an_old_token_draws_on_nobodys_rate(sandbox: Settings):
+    """D1: who kept one that has expired uses up its own visits, not what the agent may ask."""
+    async with open_market(sandbox) as market:
+        buyer = await market.enter("thrifty", "buyer")
+        await buyer.get("/v1/me")
+        doors = market.app.state.desk.doors
+        header = buyer.bearer["authorization"].encode()
+        payer = doors.payers[header]
+
+        market.clock.advance(timedelta(minutes=10))
+        assert (await buyer.get("/v1/me")).status_code == 401
+
+        assert header not in doors.payers
+        assert payer.until - time.monotonic() < 400

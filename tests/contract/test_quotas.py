@@ -1,5 +1,6 @@
 """Quotas: how much an agent may have, and that reading, cancelling and removing go on."""
 
+import asyncio
 import sys
 
 import httpx
@@ -134,3 +135,16 @@ async def test_a_disk_with_little_room_reads_cancels_and_lets_in(street: Street)
     cancel = {"action": "cancel", "order_id": order["id"]}
     done = await street.buyer.post(f"/v1/sessions/{order['session_id']}/controls", cancel)
     assert done.json()[0]["answer"] == "accepted"
+
+
+async def test_many_at_once_take_no_more_than_is_left(sandbox: Settings):
+    """D8: fifty requests that come together are counted, together, once."""
+    async with open_market(sandbox.with_(max_open_sessions=3)) as market:
+        buyer = await market.enter("thrifty", "buyer")
+        ask = (buyer.post("/v1/sessions", {"need": "tables"}) for _ in range(50))
+
+        answers = await asyncio.gather(*ask)
+
+        codes = [answer.status_code for answer in answers]
+        assert (codes.count(201), codes.count(429)) == (3, 47)
+        assert await quota(buyer, "open_sessions") == (3, 3)

@@ -1,5 +1,6 @@
 """Trust as the wire sees it: anchors by two overseers, facts from which anybody reckons anew."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -7,6 +8,7 @@ import pytest
 
 from market import chores
 from market.base.settings import BadSettings, Settings
+from market.faces.http import limits
 from market.protocol.commitments import ReviewClaims
 from market.protocol.signing import SigningKey
 from market.trust.comparing import counted, differing
@@ -159,6 +161,19 @@ async def test_published_facts_do_not_tell_who_bought_what(street: Street):
     await overseer.made("/v1/trust/batches", None)
     after = (await street.other.get("/v1/trust/facts")).json()["items"][0]["buyer"]
     assert before != after
+
+
+async def test_batches_on_demand_are_made_one_at_a_time(
+    street: Street, monkeypatch: pytest.MonkeyPatch
+):
+    """D7: whoever asks; a few wait in line, and the others are told to come back."""
+    overseer = await street.market.overseer()
+    monkeypatch.setattr(limits, "HEAVY_WAITING", 2)
+    answers = await asyncio.gather(*(overseer.post("/v1/trust/batches", None) for _ in range(6)))
+
+    codes = sorted(answer.status_code for answer in answers)
+    assert codes == [201, 201, 429, 429, 429, 429]
+    assert all(answer.headers["retry-after"] for answer in answers if answer.status_code == 429)
 
 
 async def test_rings_and_batches_on_demand_are_for_overseers(street: Street):

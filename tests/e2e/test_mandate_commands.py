@@ -26,6 +26,7 @@ async def test_a_mandate_is_given_shown_listed_and_revoked(
         "--period-budget", "2.00", "--period-orders", "3", "--seller", "stall",
         "--deny-tag", "games", "--days", "2", "--key", "purse.key",
     )  # fmt: skip
+    endless = await shell.run("mandate", "give", "runner", "--period", "1", "--key", "purse.key")
     shown = await shell.ok("mandate", "show", given["id"], "--key", "runner.key")
     listed = await shell.ok("mandate", "list", "--key", "purse.key")
     ended = await shell.ok(
@@ -45,6 +46,8 @@ async def test_a_mandate_is_given_shown_listed_and_revoked(
         "sellers_allow": [shop],
         "tags_deny": ["games"],
     }
+    assert endless.returncode == 2
+    assert b"--period goes together with --period-budget, --period-orders" in endless.stderr
     assert "  max_price          1.00 XTS" in shown
     assert given["id"] in listed
     assert f"revoked {given['id']}: 0.00 XTS were spent" in ended
@@ -71,6 +74,11 @@ async def test_an_ap2_mandate_is_given_with_p256_keys_alone(
         "mandate", "give", "runner-two", *terms, "--deny-tag", "x", "--key", "purse-two.key"
     )
 
+    without_a_sum = await shell.run(
+        "mandate", "give", "runner-two", "--ap2", "--every", "DAILY", "--key", "purse-two.key"
+    )
+
+    assert b"--every needs --max-price or --budget" in without_a_sum.stderr
     assert given["form"] == "ap2"
     assert (given["limits"]["period_max_orders"], given["limits"]["period_seconds"]) == (1, 86_400)
     assert b"P-256" in wrong_curve.stderr

@@ -43,11 +43,14 @@ async def test_a_store_and_its_export_give_every_score_anew(shell: Shell, home: 
         connection.execute("UPDATE trust_standings SET vouched_good = vouched_good + 1")
 
     broken = await shell.run("trust", "recompute", "--store", str(home))
+    nowhere = await shell.run("trust", "recompute", "--export", str(home / "nowhere"))
 
     assert "48 facts give the standings of all 3 sellers, to the millionth" in from_store
     assert from_export == {
         "facts": 48, "sellers": 3, "weights": "recomputed", "differences": [],
     }  # fmt: skip
+    assert nowhere.returncode == 2
+    assert b"has neither facts" in nowhere.stderr
     assert broken.returncode == 5
     assert b"seller 0: vouched_good is" in broken.stderr
 

@@ -595,6 +595,16 @@ async def test_a_seller_that_answers_behind_its_time_has_conceded(town: Town, cl
     assert (await read(town, dispute)).refund_minor == PRICE
 
 
+async def test_a_seller_that_contests_concedes_nothing(town: Town):
+    order = await delivered(town)
+    dispute = await open_dispute(town, order)
+
+    answered = await answer(town, dispute, "contest", concede_minor=PRICE)
+
+    assert (answered.state, answered.conceded_minor) == ("answered", 0)
+    assert (await town.order(order)).state == "delivered"
+
+
 async def test_a_dispute_that_cannot_end_keeps_no_other_open(town: Town, clock: ManualClock):
     """M15: a wallet that is full to the brim takes nothing back; the next buyer's does."""
     other = town._replace(buyer=await enter(town.store, "ann", "buyer"))

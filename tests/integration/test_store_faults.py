@@ -9,15 +9,15 @@ from typing import TypeVar
 import psycopg
 import pytest
 
+from market.base import database, streams
 from market.base import once as answers
-from market.base import streams
-from market.base.errors import Conflict, MarketError, Overloaded, StorageFull
+from market.base.errors import Conflict, MarketError, Overloaded, QueryTimedOut, StorageFull
 from market.base.keys import load_signer
 from market.base.once import Once
 from market.base.settings import BadSettings, Settings
 from market.base.sql import Sql, insert
 from market.base.store import Store
-from market.base.work import UnitOfWork
+from market.base.work import Snapshot, UnitOfWork
 from market.protocol.signing import SigningKey
 from tests.workers import LIMIT_SECONDS, in_one_batch, somebody_waits, two_workers
 
@@ -396,3 +396,50 @@ def test_a_production_market_does_not_sign_with_a_key_that_everybody_has(
     with pytest.raises(BadSettings, match="test key"):
         Store.open(sqlite_settings.with_(mode="production"))
     Store.open(sqlite_settings).close()
+
+
+COUNT_FOR_LONG = (
+    "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000000000) "
+    "SELECT count(*) FROM n"
+)
+
+
+def count_for_long(snapshot: Snapshot) -> int:
+    return int(snapshot.connection.execute(COUNT_FOR_LONG).fetchone()[0])
+
+
+async def test_a_statement_that_reads_for_too_long_is_ended_and_the_reader_goes_on(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+):
+    """D4: a costly query is refused by name, in a thread and in the loop; its reader is used on."""
+    monkeypatch.setattr(database, "STATEMENT_SECONDS", 0.2)
+    store = Store.open(settings)
+    await store.write(make, stream_id="s")
+
+    for _ in range(5):
+        with pytest.raises(QueryTimedOut) as refused:
+            await soon(store.scan(count_for_long))
+    with pytest.raises(QueryTimedOut):
+        store.read_now(count_for_long)
+
+    assert (refused.value.code, refused.value.status) == ("query_timed_out", 503)
+    assert refused.value.facts["retry_after_seconds"] >= 1
+    assert store.read_now(streams.stream, stream_id="s") is not None
+    assert await asyncio.gather(*(texts(store) for _ in range(8))) == [[]] * 8
+    store.close()
+
+
+async def test_what_is_acknowledged_is_on_disk_whatever_the_server_says(
+    postgres_settings: Settings,
+):
+    """P2: also where the database's own setting is to answer before the disk has it."""
+    with psycopg.connect(postgres_settings.store, autocommit=True) as connection:
+        [name] = connection.execute("SELECT current_database()").fetchone() or [""]
+        connection.execute(f'ALTER DATABASE "{name}" SET synchronous_commit = off')
+    store = Store.open(postgres_settings)
+
+    def shown(uow: UnitOfWork) -> str:
+        return str(uow.connection.execute("SHOW synchronous_commit").fetchone()[0])
+
+    assert await soon(store.write(shown)) == "on"
+    store.close()

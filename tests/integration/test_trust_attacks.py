@@ -103,6 +103,38 @@ def test_money_at_vouched_sellers_makes_a_word_weigh(street: Street):
     assert found["anchor 0"] > found["buyer 0"]
 
 
+def typical(street: Street) -> int | None:
+    weigh(street.store)
+    return street.store.read_now(trust.typical_minor, currency="XTS")
+
+
+def test_new_names_do_not_say_what_is_typical(street: Street):
+    """T1: a hundred sellers that sell one trifle each make nobody's purchase a large one."""
+    for number in range(100):
+        street.buy(f"fake {number}", f"trifle {number}", price=1)
+
+    assert typical(street) == PRICE
+
+
+def test_what_was_refunded_is_not_typical(store: Store):
+    """T1: or it would cost nothing to move what is, in a market where nobody is an anchor yet."""
+    street = Street(store)
+    street.buy("buyer", "seller")
+    for number in range(10):
+        street.buy("fake", f"dear {number}", price=1_000 * PRICE)
+        store.write_now(
+            trust.record,
+            kind="order.refunded",
+            order_id=f"ord_{street.orders}",
+            service_id="svc_1",
+            seller_id=f"dear {number}",
+            buyer_id="fake",
+            amount_minor=1,
+        )
+
+    assert typical(street) == PRICE
+
+
 def test_a_hundred_fakes_are_one_voice(street: Street):
     """T1: sybil reviews by wash trades: all unvouched reviewers together count as one voice."""
     for number in range(100):

@@ -17,6 +17,7 @@ from market.cli.failures import Explained, Failure, explain, reported
 from market.cli.keyfile import Identity, load, replace
 from market.cli.lazy import Lazy, LazyGroup
 from market.cli.lazy import load as load_command
+from market.cli.options import minor_of
 from market.cli.output import hint
 from market.cli.tree import ROOT
 from market.protocol.manifest import load_manifest
@@ -314,6 +315,52 @@ def test_what_is_no_session_id_is_a_usage_error(market: Market, args: tuple[str,
 
     assert said.exit_code == 2
     assert "'rubbish' is no session id; see market session list" in said.err
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (("order", "show", "rubbish"), "no order id; see market session events"),
+        (("dispute", "show", "rubbish"), "no dispute id; see market dispute list"),
+        (("dispute", "list", "--order", "rubbish"), "no order id; see market session events"),
+        (("mandate", "revoke", "rubbish"), "no mandate id; see market mandate list"),
+        (
+            ("identity", "new", "x.key", "--handle", "x1", "--principal", "firm"),
+            "no agent id; see market identity show --key FILE",
+        ),
+    ],
+    ids=lambda value: " ".join(value[:2]) if isinstance(value, tuple) else "",
+)
+def test_what_is_no_id_is_a_usage_error(market: Market, args: tuple[str, ...], said: str) -> None:
+    ended = market(*args)
+
+    assert ended.exit_code == 2
+    assert said in ended.err
+    assert not Path("x.key").exists()
+
+
+def test_who_may_not_is_told_to_name_another_key() -> None:
+    explained = explain(refused(403, "insufficient_scope"))
+
+    assert explained is not None
+    assert "--key FILE" in str(explained.reports[0])
+
+
+@pytest.mark.parametrize(
+    "args", [("seller", "bond", "post", "0"), ("wallet", "fund", "walker", "0.00")], ids=" ".join
+)
+def test_nothing_is_no_amount_to_move(market: Market, args: tuple[str, ...]) -> None:
+    said = market(*args)
+
+    assert (said.exit_code, said.err) == (2, "market: the amount must be above zero\n")
+
+
+def test_an_amount_is_named_by_its_option() -> None:
+    with pytest.raises(Failure, match="--amount: the amount must be above zero"):
+        minor_of("0", "XTS", named="--amount")
+    with pytest.raises(Failure, match="--budget: 'x' is not a decimal amount such as"):
+        minor_of("x", "XTS", named="--budget")
+    assert minor_of("0", "XTS", may_be_zero=True) == 0
 
 
 def test_the_scope_of_a_run_is_asked_for_by_its_name(market: Market) -> None:

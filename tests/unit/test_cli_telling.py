@@ -203,6 +203,11 @@ def event(kind: str, body: dict[str, Any], actor_id: str = BUYER) -> Event:
             {"action": "cancel", "run": "left", "answer": "accepted", "detail": "No more."},
             ("ctrl", "accepted", "run left: cancel. No more."),
         ),
+        (
+            "mandate.revoked",
+            {"mandate_id": "mdt_1", "reason": "enough", "currency": "XTS", "spent_minor": 0},
+            ("", "revoked", "mdt_1, by walker: enough"),
+        ),
         ("note.written", {"text": "a\nb"}, ("", "note.written", "text: a b")),
     ],
 )

@@ -92,6 +92,7 @@ def test_decimals_become_minor_units(text: str, currency: str, amount_minor: int
         ("1.", "XTS"),
         (".5", "XTS"),
         ("1.0000001", "XTS"),
+        ("1.0000000000000000001", "XTS"),
         ("0.001", "USD"),
         ("1.5", "JPY"),
         ("1,5", "EUR"),
@@ -107,6 +108,11 @@ def test_decimals_become_minor_units(text: str, currency: str, amount_minor: int
 def test_what_is_no_amount_is_refused(text: str, currency: str) -> None:
     with pytest.raises(NotMoney):
         parse_amount(text, currency)
+
+
+def test_too_many_decimals_are_named() -> None:
+    with pytest.raises(NotMoney, match="has more than 6 decimals for XTS"):
+        parse_amount("0.0000001", "XTS")
 
 
 @pytest.mark.parametrize(

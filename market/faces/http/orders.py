@@ -169,7 +169,7 @@ class OrderController(Controller):
         caller: NamedDependency[Caller],
         store: NamedDependency[Store],
     ) -> OrderView:
-        """Give an order up as its seller: everything goes back to the buyer."""
+        """Give an order up as its seller: all that is held goes back to the buyer."""
         return await store.write(
             orders.fail, caller=caller, order_id=order_id, reason=request.reason
         )

@@ -6,6 +6,7 @@ workers let pass in that time may exceed a quota by as much. Nothing that reads,
 asks for any of it.
 """
 
+import asyncio
 import time
 from collections.abc import Callable
 from typing import Final, NamedTuple
@@ -53,6 +54,7 @@ class Quotas:
         self._store = store
         self._now = now
         self._left: dict[tuple[str, str], tuple[int, float]] = {}
+        self._counting: dict[tuple[str, str], asyncio.Task[tuple[int, float]]] = {}
 
     async def take(
         self, name: str, agent_id: str, *, size: int = 1, once: Once | None = None
@@ -62,20 +64,32 @@ class Quotas:
         Raises:
             QuotaExceeded: it would have more than it may.
         """
-        now = self._now()
-        left, until = self._left.get((name, agent_id), (0, 0.0))
-        if now >= until or left < size:
-            left, until = await self._count(_BY_NAME[name], agent_id, now)
+        key = (name, agent_id)
+        left, until = self._left.get(key, (0, 0.0))
+        if self._now() >= until or left < size:
+            if (counting := self._counting.get(key)) is None:
+                counting = self._counting[key] = asyncio.create_task(self._count(key))
+            counted = await asyncio.shield(counting)
+            # Others that waited for the same count have taken of it meanwhile.
+            left, until = self._left.get(key, counted)
             if left < size:
                 await self._refuse(_BY_NAME[name], left, once)
+        self._left[key] = (left - size, until)
+
+    async def _count(self, key: tuple[str, str]) -> tuple[int, float]:
+        """Count once for all who ask meanwhile: who sits at a limit keeps one reader busy."""
+        name, agent_id = key
+        quota, now = _BY_NAME[name], self._now()
+        limit = quota.limit(self._store.settings)
+        try:
+            left = limit - await self._store.scan(quota.used, agent_id)
+        finally:
+            del self._counting[key]
         if len(self._left) >= MAX_REMEMBERED:
             self._left.clear()
-        self._left[name, agent_id] = (left - size, until)
-
-    async def _count(self, quota: Quota, agent_id: str, now: float) -> tuple[int, float]:
-        limit = quota.limit(self._store.settings)
-        left = limit - await self._store.scan(quota.used, agent_id)
-        return left, now + (FAR_SECONDS if left * 2 > limit else NEAR_SECONDS)
+        counted = left, now + (FAR_SECONDS if left * 2 > limit else NEAR_SECONDS)
+        self._left[key] = counted
+        return counted
 
     async def _refuse(self, quota: Quota, left: int, once: Once | None) -> None:
         if once is not None and await self._store.read(is_kept, once=once):

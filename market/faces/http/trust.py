@@ -1,5 +1,7 @@
 """Trust over HTTP: anchors, facts for others to recompute, standings, rings, a batch on demand."""
 
+from typing import Final
+
 from litestar import Controller
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, JSONBody
@@ -11,6 +13,7 @@ from market.base.paging import Cursor, Limit
 from market.base.store import Store
 from market.base.work import UnitOfWork
 from market.faces.http.binding import get, post
+from market.faces.http.desk import Desk
 from market.protocol.ids import AgentId
 from market.protocol.wire import (
     AnchorView,
@@ -23,6 +26,9 @@ from market.protocol.wire import (
     TrustStandingView,
 )
 from market.trust import batches
+
+_BATCH: Final = "a trust batch"
+"""The one line for all batches, where other heavy work has one for each agent."""
 
 
 class TrustController(Controller):
@@ -87,16 +93,21 @@ class TrustController(Controller):
         caller.need("read")
         return await store.read(trust.batch)
 
-    @post("/batches", refuses=(403, 503), scopes=("oversee",))
+    @post("/batches", refuses=(403, 429, 503), scopes=("oversee",))
     async def make_trust_batch(
-        self, caller: NamedDependency[Caller], store: NamedDependency[Store]
+        self, caller: NamedDependency[Caller], desk: NamedDependency[Desk]
     ) -> TrustBatchView:
-        """Weigh all facts anew now, as an overseer, whether a batch is due or not."""
+        """Weigh all facts anew now, as an overseer, whether a batch is due or not.
+
+        One at a time, whoever asks; a few more wait in line.
+        """
         caller.need("oversee")
-        prepared = await store.scan(batches.prepare)
-        if not await store.write(batches.put, prepared=prepared):
-            raise Overloaded("Another batch came first.", retry_after_seconds=1)
-        return await store.read(trust.batch)
+        store = desk.store
+        async with desk.heavy.turn(_BATCH):
+            prepared = await store.scan(batches.prepare)
+            if not await store.write(batches.put, prepared=prepared):
+                raise Overloaded("Another batch came first.", retry_after_seconds=1)
+            return await store.read(trust.batch)
 
     @get("/facts", scopes=("read",))
     async def list_trust_facts(
@@ -127,10 +138,11 @@ class TrustController(Controller):
 
     @get("/rings", refuses=(403,), scopes=("oversee",))
     async def list_rings(
-        self, caller: NamedDependency[Caller], store: NamedDependency[Store]
+        self, caller: NamedDependency[Caller], desk: NamedDependency[Desk]
     ) -> Page[RingView]:
         """List groups of sellers praised by buyers who buy nowhere else, as an overseer."""
-        return await store.scan(trust.list_rings, caller=caller)
+        async with desk.heavy.turn(caller.agent_id):
+            return await desk.store.scan(trust.list_rings, caller=caller)
 
 
 def _propose(uow: UnitOfWork, *, caller: Caller, request: ProposeAnchor) -> AnchorView:
