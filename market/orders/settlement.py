@@ -155,11 +155,7 @@ def end(
     inbox.deliver(uow, agent_id=row.buyer_id, kind="receipt.issued", body=message)
     was_heard_of = row.state != "awaiting_approval"  # by the seller
     if was_heard_of and row.redo_of is None:
-        _record(uow, row, ending, captured_minor)
-        if ending == "failed":
-            if forfeits:
-                forfeit(uow, row)
-            freeze_if_failing(uow, seller_id=row.seller_id)
+        _record(uow, row, ending, captured_minor, forfeits=forfeits)
     if row.gate is not None:
         leave_gate(uow, row, is_good=ending == "settled", earned_minor=paid.seller_minor)
     if not was_heard_of:
@@ -170,8 +166,10 @@ def end(
         _after_redo(uow, row, ending)
 
 
-def _record(uow: UnitOfWork, row: Any, ending: Ending, captured_minor: int) -> None:
-    """Tell trust how an order ended that was paid for."""
+def _record(
+    uow: UnitOfWork, row: Any, ending: Ending, captured_minor: int, *, forfeits: bool
+) -> None:
+    """Tell trust how an order ended that was paid for; a failure has its price."""
     trust.record(
         uow,
         kind=_FACTS[ending],
@@ -185,6 +183,10 @@ def _record(uow: UnitOfWork, row: Any, ending: Ending, captured_minor: int) -> N
         # A delivery is complete by its deadline or refused, so what settles was on time.
         is_on_time=True if ending == "settled" else None,
     )
+    if ending == "failed":
+        if forfeits:
+            forfeit(uow, row)
+        freeze_if_failing(uow, seller_id=row.seller_id)
 
 
 def _after_redo(uow: UnitOfWork, redo: Any, ending: Ending) -> None:
