@@ -14,7 +14,6 @@ import structlog
 from litestar import Litestar
 from litestar.enums import ScopeType
 from litestar.types import (
-    ASGIApp,
     ExceptionHandler,
     LifeSpanReceive,
     LifeSpanScope,
@@ -38,6 +37,7 @@ from market.protocol.ids import Ids
 from market.protocol.secrets import in_log
 
 log: Final = structlog.get_logger("market.app")
+_HTTP: Final = ScopeType.HTTP
 
 
 class Market(Litestar):
@@ -67,15 +67,11 @@ class Market(Litestar):
         if scope["type"] == "lifespan":
             await super().__call__(scope, receive, send)
             return
-        is_streams = scope["type"] == ScopeType.HTTP and scope["path"].startswith(streams.PREFIX)
-        app = self._streams if is_streams else super().__call__
-        await self._porch.let_in(
-            self.state.desk,
-            cast("ASGIApp", app),
-            scope,
-            cast("Receive", receive),
-            cast("Send", send),
-        )
+        # Each cast and enumeration's member costs what the whole look at a rate does.
+        asked: Any = (scope, receive, send)
+        is_streams = scope["type"] == _HTTP and scope["path"].startswith(streams.PREFIX)
+        app: Any = self._streams if is_streams else super().__call__
+        await self._porch.let_in(self.state.desk, app, *asked)
 
 
 def create_app(

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 import anyio.lowlevel
 import pytest
@@ -94,13 +95,14 @@ async def live(
     """A live read of a stream from its start, and the task that answers it."""
     reader = reader or Live()
     address = f"/v1/stream/{path}"
+    headers = {"host": urlsplit(agent.issuer).netloc, **agent.bearer}
     scope: Any = {
         "type": "http",
         "method": "GET",
         "path": address,
         "raw_path": address.encode(),
         "query_string": b"offset=-1&live=sse",
-        "headers": [(name.encode(), value.encode()) for name, value in agent.bearer.items()],
+        "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
         "client": ("127.0.0.1", 1),
     }
     task = asyncio.create_task(market.app(scope, reader.receive, reader.send))  # type: ignore[arg-type]

@@ -26,6 +26,7 @@ from market.faces.http.problems import (
 )
 from market.faces.http.rates import neighbourhood
 
+_DESK: Final = "market.desk"
 _HEADERS: Final = "market.headers"
 _KEY: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
@@ -44,7 +45,12 @@ class Call(Request[Any, Any, Any]):
     @property
     def desk(self) -> Desk:
         """What all requests of this market share."""
-        return cast("Desk", self.scope["litestar_app"].state.desk)
+        kept: Any = self.scope
+        desk: Desk | None = kept.get(_DESK)
+        if desk is None:
+            # Litestar's state is searched by steps that cost a microsecond.
+            desk = kept[_DESK] = cast("Desk", self.scope["litestar_app"].state.desk)
+        return desk
 
     @property
     def request_id(self) -> str:

@@ -5,6 +5,7 @@ request then costs two entries in a map, where a timeout of its own costs as muc
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, TypeVar
 
@@ -54,16 +55,16 @@ class Patrol:
 
     def _begin(self) -> "asyncio.Task[Any]":
         loop = asyncio.get_running_loop()
-        task = asyncio.current_task()
+        task = asyncio.current_task(loop)
         assert task is not None, "requests are answered, and frames sent, by tasks"
-        self._under_way[task] = loop.time()
+        self._under_way[task] = time.monotonic()
         if self._turn is None:
             self._turn = loop.call_later(TURN_SECONDS, self._walk, loop)
         return task
 
     def _walk(self, loop: asyncio.AbstractEventLoop) -> None:
         self._turn = loop.call_later(TURN_SECONDS, self._walk, loop) if self._under_way else None
-        oldest = loop.time() - self._seconds()
+        oldest = time.monotonic() - self._seconds()
         for task, since in list(self._under_way.items()):
             # Notes stand in the order in which they were made.
             if since > oldest:
