@@ -27,6 +27,9 @@ from market.protocol.wire import (
 )
 from market.trust import batches
 
+_TRIES: Final = 3
+"""How often a batch is prepared anew because another, or a late fact, came first."""
+
 _BATCH: Final = "a trust batch"
 """The one line for all batches, where other heavy work has one for each agent."""
 
@@ -104,10 +107,11 @@ class TrustController(Controller):
         caller.need("oversee")
         store = desk.store
         async with desk.heavy.turn(_BATCH):
-            prepared = await store.scan(batches.prepare)
-            if not await store.write(batches.put, prepared=prepared):
-                raise Overloaded("Another batch came first.", retry_after_seconds=1)
-            return await store.read(trust.batch)
+            for _ in range(_TRIES):
+                prepared = await store.scan(batches.prepare)
+                if await store.write(batches.put, prepared=prepared):
+                    return await store.read(trust.batch)
+        raise Overloaded("Other batches came first.", retry_after_seconds=1)
 
     @get("/facts", scopes=("read",))
     async def list_trust_facts(
