@@ -3,12 +3,12 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Awaitable, Iterable
 from typing import Any, Final, Literal, NamedTuple
 
 from sqlalchemy import bindparam, func, select
 
-from buyer_agents import MarketClient, every
+from buyer_agents import MarketClient, Refused, every
 from market.audit import Finding, audit
 from market.base.once import answers
 from market.base.sql import Sql
@@ -104,11 +104,18 @@ async def prove(people: People, since: dict[str, int]) -> list[Violation]:
         market = people.client(handle)
         found += await _ask_again(person.witness, market, since.get(handle, 0))
         if person.kind == "buyer":
-            found += await _prove_orders(people, person, market)
-            found += await _prove_notes(people, person, market)
-            found += await _prove_inbox(person, market)
-    found += await _prove_reviews(people)
-    return found
+            found += await _heard(handle, _prove_orders(people, person, market))
+            found += await _heard(handle, _prove_notes(people, person, market))
+            found += await _heard(handle, _prove_inbox(person, market))
+    return found + await _heard("reviews", _prove_reviews(people))
+
+
+async def _heard(whose: str, proof: Awaitable[list[Violation]]) -> list[Violation]:
+    """What a proof finds. A refusal, where everything was acknowledged, is a loss by itself."""
+    try:
+        return await proof
+    except Refused as refused:
+        return [Violation("lost", f"{whose}: {refused}")]
 
 
 async def _ask_again(witness: Witness, market: MarketClient, since: int) -> list[Violation]:
