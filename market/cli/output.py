@@ -13,11 +13,14 @@ import click
 import msgspec
 import structlog
 from click.core import ParameterSource
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 _WIDE: Final = 200
+_GAP: Final = 2
+_FOLDED: Final = 24
 _NAME: Final = "market"
 CLIENT: Final = ("--key", "--url")
 """The options by which a command reaches a market; a hint carries them on."""
@@ -118,8 +121,12 @@ def _given(options: Collection[str]) -> list[str]:
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print rows under headings; columns that begin with ">" are numbers, the last may fold."""
-    made = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    """Print rows under headings; columns that begin with ">" are numbers, the last may fold.
+
+    Where they need more than the terminal has, it wraps the lines: no part of an id is left out.
+    """
+    rows = list(rows)
+    made = Table(box=None, pad_edge=False, header_style="bold", padding=(0, _GAP, 0, 0))
     for column in columns:
         made.add_column(
             column.removeprefix(">"),
@@ -130,10 +137,17 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     for row in rows:
         made.add_row(*row)
     console = stdout()
+    console.width = max(console.width, _least_width(columns, rows))
     with console.capture() as captured:
         console.print(made, soft_wrap=False)
     for line in captured.get().splitlines():
         say(line.rstrip())
+
+
+def _least_width(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> int:
+    """Return the width that shows every column whole but the last, and a few words of that."""
+    widths = [max(map(cell_len, cells)) for cells in zip(columns, *rows, strict=True)]
+    return sum(widths[:-1]) + _GAP * len(widths) + min(widths[-1], _FOLDED)
 
 
 def facts(pairs: Iterable[tuple[str, str]]) -> None:

@@ -70,8 +70,8 @@ async def test_a_store_that_skips_the_sync_is_caught(
 ):
     connect = database._connect
 
-    def connect_carelessly(uri: str) -> Any:
-        return _Careless(connect(uri))
+    def connect_carelessly(uri: str, **more: Any) -> Any:
+        return _Careless(connect(uri, **more))
 
     monkeypatch.setattr(database, "_connect", connect_carelessly)
 
