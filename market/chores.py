@@ -6,6 +6,7 @@ verb that acts on it looks again. A chore that fails is reported and tried again
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Final, NamedTuple, TypeVar
 
 import structlog
@@ -23,7 +24,7 @@ MAX_SIGNED: Final = 100
 """Checkpoints that one unit of work signs: a signature takes 50 µs of the writer's time."""
 
 MAX_SLICES: Final = 50
-"""Slices of streams that are gone which one turn removes; others write between any two."""
+"""Slices of a long piece of work that one turn does; others write between any two."""
 
 Pause = Callable[[float], Awaitable[None]]
 T = TypeVar("T")
@@ -53,11 +54,7 @@ async def finish_suspensions(store: Store) -> int:
     """Go on with suspended agents: what another worker still placed, and what was too much."""
     done = 0
     for suspension in await store.scan(identity.unfinished_suspensions):
-        for _ in range(MAX_SLICES):
-            found = await store.write(orders.carry_through, suspension=suspension)
-            done += found
-            if not found:
-                break
+        done += await _in_slices(partial(store.write, orders.carry_through, suspension=suspension))
     return done
 
 
@@ -168,13 +165,7 @@ async def see_to_wakes(store: Store) -> int:
 
 async def sweep_streams(store: Store) -> int:
     """End raw streams whose time is over, and remove those that are gone, slice by slice."""
-    done = 0
-    for _ in range(MAX_SLICES):
-        found = await store.write(rawstreams.sweep)
-        done += found
-        if not found:
-            break
-    return done
+    return await _in_slices(partial(store.write, rawstreams.sweep))
 
 
 async def weigh_trust(store: Store) -> int:
@@ -238,6 +229,17 @@ async def _each(refused: str, units: Sequence[Awaitable[T]]) -> list[T]:
             raise what
         else:
             done.append(what)
+    return done
+
+
+async def _in_slices(do_slice: Callable[[], Awaitable[int]]) -> int:
+    """Do slice after slice until one finds nothing to do; return how much was done."""
+    done = 0
+    for _ in range(MAX_SLICES):
+        found = await do_slice()
+        done += found
+        if not found:
+            break
     return done
 
 

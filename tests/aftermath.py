@@ -1,9 +1,8 @@
 """What follows a delivery, for tests: disputes, refunds and redos in one line each."""
 
-import json
 from typing import Any
 
-from market import audit, inbox, ledger, orders, sessions
+from market import audit, inbox, ledger, orders
 from market.base.store import Store
 from market.protocol.commitments import RECEIPT, ReceiptClaims
 from market.protocol.wire import (
@@ -109,14 +108,7 @@ async def sweep(store: Store) -> None:
 
 async def log_of(town: Town, order: OrderView, by: Party | None = None) -> list[dict[str, Any]]:
     """The events of an order's session, as one reads them."""
-    reading = await town.store.read(
-        sessions.events,
-        caller=(by or town.buyer).caller,
-        session_id=order.session_id,
-        after=-1,
-        limit=500,
-    )
-    return [json.loads(event.json) for event in reading.events]
+    return await town.log_of(order.session_id, by)
 
 
 async def kinds(town: Town, order: OrderView) -> list[str]:

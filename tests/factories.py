@@ -5,12 +5,13 @@ market with a seller's service and a buyer with money: most tests begin there.
 """
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
 
 import msgspec
 
-from market import catalog, identity, ledger, mandates, orders
+from market import catalog, identity, ledger, mandates, orders, reviews, sessions
 from market.base.caller import Caller, Signed
 from market.base.clock import seconds_of
 from market.base.errors import MarketError
@@ -23,10 +24,13 @@ from market.protocol.wire import (
     AskQuote,
     Chunk,
     ChunkView,
+    Control,
+    ControlView,
     MandateView,
     OrderView,
     PlaceOrder,
     QuoteView,
+    ReviewView,
     ServiceView,
 )
 
@@ -91,6 +95,35 @@ async def enter(
     scopes = frozenset(identity.SCOPES[kind])
     caller = await store.read(identity.caller_of, agent_id=key.kid, scopes=scopes)
     return Party(key, caller, store)
+
+
+async def publish(seller: Party, **changes: Any) -> ServiceView:
+    """List a service; ``changes`` go into its manifest."""
+    signed = seller.signs(signed_forms.ManifestClaims, manifest=manifest(**changes))
+    return await seller.store.write(catalog.publish, caller=seller.caller, signed=signed)
+
+
+async def control(by: Party, session_id: str, action: str, **more: Any) -> list[ControlView]:
+    """Intervene in a session."""
+    request = Control(action=action, **more)  # type: ignore[arg-type]
+    return await by.store.write(
+        orders.control, caller=by.caller, session_id=session_id, request=request
+    )
+
+
+async def log_of(by: Party, session_id: str) -> list[dict[str, Any]]:
+    """The first 500 events of a session, as one reads them."""
+    reading = await by.store.read(
+        sessions.events, caller=by.caller, session_id=session_id, after=-1, limit=500
+    )
+    return [json.loads(event.json) for event in reading.events]
+
+
+async def post_review(buyer: Party, order: OrderView, **said: Any) -> ReviewView:
+    """Say that an order went well, or what is ``said``."""
+    members = {"order_id": order.id, "receipt_id": order.receipt_id, "verdict": "good"} | said
+    signed = buyer.signs(signed_forms.ReviewClaims, **members)
+    return await buyer.store.write(reviews.post, caller=buyer.caller, signed=signed)
 
 
 class Town(NamedTuple):
@@ -166,6 +199,20 @@ class Town(NamedTuple):
         """The order as it now stands."""
         return await self.store.read(orders.order, caller=self.buyer.caller, order_id=order.id)
 
+    async def control(
+        self, session_id: str, action: str, by: Party | None = None, **more: Any
+    ) -> list[ControlView]:
+        """Somebody, or the buyer, intervenes in a session."""
+        return await control(self._here(by), session_id, action, **more)
+
+    async def log_of(self, session_id: str, by: Party | None = None) -> list[dict[str, Any]]:
+        """The events of a session, as somebody, or the buyer, reads them."""
+        return await log_of(self._here(by), session_id)
+
+    def _here(self, party: Party | None) -> Party:
+        """A party at this town's worker: a town may be looked at through another store."""
+        return (party or self.buyer)._replace(store=self.store)
+
     async def available(self, party: Party) -> int:
         """What a party can spend, in minor units."""
         wallet = await self.store.read(ledger.wallet, agent_id=party.id)
@@ -178,8 +225,7 @@ async def build_town(
     """A seller with a service (``changes`` go into its manifest) and a buyer with money."""
     seller = await enter(store, "acme", "seller")
     buyer = await enter(store, "thrifty", "buyer", principal.id if principal else None)
-    signed = seller.signs(signed_forms.ManifestClaims, manifest=manifest(**changes))
-    service = await store.write(catalog.publish, caller=seller.caller, signed=signed)
+    service = await publish(seller, **changes)
     if minor:
         await store.write(
             ledger.mint,

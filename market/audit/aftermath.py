@@ -5,15 +5,13 @@ from typing import Any, Final
 
 from sqlalchemy import and_, bindparam, func, or_, select
 
-from market.audit.findings import Finding
+from market.audit.findings import MAX_ROWS, Finding
 from market.audit.told import Told
 from market.base.sql import Sql, sum_of
 from market.base.work import Snapshot
 from market.ledger.tables import transactions
 from market.orders import ENDED
 from market.orders.tables import disputes, orders, refunds
-
-MAX_ROWS: Final = 100
 
 _ORDER = [orders.c.id, orders.c.refunds, orders.c.refunded_minor, orders.c.captured_minor]
 _sum_minor = sum_of(refunds.c.amount_minor)

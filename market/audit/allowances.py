@@ -4,13 +4,12 @@ from typing import Any, Final
 
 from sqlalchemy import BigInteger, and_, case, func, or_, select, type_coerce
 
-from market.audit.findings import Finding
+from market.audit.findings import MAX_ROWS, Finding
 from market.base.sql import Sql, sum_of
 from market.base.work import Snapshot
 from market.mandates.tables import mandates
 from market.orders.tables import orders
 
-MAX_ROWS: Final = 100
 SKEW_MICROS: Final = 30_000_000
 """How far the clocks of two workers may lie apart: a mandate's row is the first to know."""
 

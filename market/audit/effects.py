@@ -4,12 +4,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Table, bindparam, select, text, tuple_
+from sqlalchemy import Table, bindparam, select, tuple_
 
 from market.audit.findings import Finding
 from market.base.once import answers
-from market.base.sql import Sql
-from market.base.tables import JsonText
+from market.base.sql import Sql, among
 from market.base.work import Snapshot
 from market.mandates.tables import mandates
 from market.orders.tables import orders
@@ -42,13 +41,7 @@ class _Told(msgspec.Struct, frozen=True):
 def _named(table: Table, *columns: str) -> Sql:
     """Return a query for the rows of ``table`` whose ids are in the JSON list ``ids``."""
     query = select(table.c.id, *(table.c[name] for name in columns))
-    ids = bindparam("ids", type_=JsonText())
-    listed = "(SELECT value FROM json_each(:ids))"
-    listed_there = "(SELECT jsonb_array_elements_text(CAST(:ids AS jsonb)))"
-    return Sql.per_dialect(
-        sqlite=query.where(text(f"id IN {listed}").bindparams(ids)),
-        postgresql=query.where(text(f"id IN {listed_there}").bindparams(ids)),
-    )
+    return Sql(among(query, table.c.id, "ids"))
 
 
 _THINGS: Final[Mapping[str, Sql]] = {

@@ -41,6 +41,9 @@ RULES: Final[dict[Rule, str]] = {
 MAX_FINDINGS: Final = 1_000
 """Findings after which an audit stops looking."""
 
+MAX_ROWS: Final = 100
+"""Rows that one query for what is broken returns, at most."""
+
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
     """One way in which the store is broken: which rule, what is wrong, and where to look."""

@@ -5,7 +5,7 @@ from typing import Final
 
 from sqlalchemy import bindparam, func, select
 
-from market.audit.findings import Finding
+from market.audit.findings import MAX_ROWS, Finding
 from market.base.clock import rfc3339
 from market.base.once import answers
 from market.base.sql import Sql
@@ -16,8 +16,6 @@ from market.orders.tables import orders
 
 SWEEP: Final = timedelta(seconds=60)
 """How long after its time an order may be open: the chores look each second, 100 orders a turn."""
-
-MAX_ROWS: Final = 100
 
 _LAST_TRANSACTION: Final = Sql(
     select(transactions.c.recorded_at.label("at")).order_by(transactions.c.id.desc()).limit(1)

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import bindparam, func, select, text
+from sqlalchemy import bindparam, func, select
 
 from market.audit.aftermath import check_disputes
 from market.audit.checkpoints import check_checkpoints
@@ -14,8 +14,7 @@ from market.audit.receipts import check_receipts, read_receipts
 from market.audit.told import Movement, Told
 from market.base import streams
 from market.base.clock import rfc3339
-from market.base.sql import Sql
-from market.base.tables import JsonText
+from market.base.sql import Sql, among
 from market.base.work import Snapshot
 from market.ledger.posting import refund_key
 from market.ledger.tables import postings, transactions
@@ -25,9 +24,10 @@ from market.sessions.tables import sessions
 
 ACTS: Final = ("hold", "capture", "void", "refund", "withhold", "forfeit")
 """The ways in which an order's money moves, each under the key ``<order>:<act>``. What moves in
-parts has a number behind it from the second part on: ``<order>:capture:2``."""
+parts has a number behind it from the second part on: ``<order>:capture:2``; what a bond loses by a
+dispute has the dispute: ``<order>:forfeit:dsp_...``."""
 
-NUMBERED: Final = ("capture", "refund")
+NUMBERED: Final = ("capture", "refund", "forfeit")
 """What may move in parts."""
 
 _is_asked = orders.c.session_id == bindparam("session_id")
@@ -68,20 +68,7 @@ _refunds = (
     .join_from(transactions, orders, orders.c.id == transactions.c.order_id)
     .outerjoin(_house, _is_fee)
 )
-_keys = bindparam("keys", type_=JsonText())
-_REFUNDED: Final = Sql.per_dialect(
-    sqlite=_refunds.where(
-        text("transactions.idempotency_key IN (SELECT value FROM json_each(:keys))").bindparams(
-            _keys
-        )
-    ),
-    postgresql=_refunds.where(
-        text(
-            "transactions.idempotency_key IN "
-            "(SELECT jsonb_array_elements_text(CAST(:keys AS jsonb)))"
-        ).bindparams(_keys)
-    ),
-)
+_REFUNDED: Final = Sql(among(_refunds, transactions.c.idempotency_key, "keys"))
 
 
 class ProvenLog(NamedTuple):

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from sqlalchemy import and_, case, func, or_, select
 
-from market.audit.findings import Finding
+from market.audit.findings import MAX_ROWS, Finding
 from market.audit.logs import ACTS, NUMBERED
 from market.base.sql import Sql, sum_of
 from market.base.work import Snapshot
@@ -15,8 +15,6 @@ from market.ledger.tables import accounts, postings, transactions
 from market.mandates.tables import mandates
 from market.orders import ENDED
 from market.orders.tables import orders
-
-MAX_ROWS: Final = 100
 
 
 def _flow(reason: str) -> Any:

@@ -4,13 +4,11 @@ from typing import Final
 
 from sqlalchemy import and_, case, func, or_, select
 
-from market.audit.findings import Finding
+from market.audit.findings import MAX_ROWS, Finding
 from market.base.sql import Sql, sum_of
 from market.base.work import Snapshot
 from market.ledger.tables import accounts, postings, transactions
 from market.orders.tables import orders
-
-MAX_ROWS: Final = 100
 
 _reason, _minor, _owner = transactions.c.reason, postings.c.amount_minor, accounts.c.owner_id
 _is_buyer = _owner == orders.c.buyer_id

@@ -21,10 +21,13 @@ class Clock(Protocol):
 
 
 class SystemClock:
-    """The machine's clock, kept from going backwards within this process."""
+    """The machine's clock, kept from going backwards within this process.
 
-    def __init__(self) -> None:
-        self._last = EPOCH
+    It does not begin before ``not_before``, such as what an earlier process has recorded.
+    """
+
+    def __init__(self, not_before: datetime | None = None) -> None:
+        self._last = not_before or EPOCH
 
     def now(self) -> datetime:
         """Return the present moment; never earlier than the last one returned."""

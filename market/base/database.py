@@ -105,6 +105,10 @@ class Database(Protocol):
         """Whether there was no room on the disk."""
         ...
 
+    def failure_of(self, error: BaseException) -> StoreFailed:
+        """Return what is raised where the driver's error has ended the whole batch."""
+        ...
+
     def is_timeout(self, error: BaseException) -> bool:
         """Whether a reader's statement was ended because it took ``STATEMENT_SECONDS``."""
         ...
@@ -131,7 +135,13 @@ def sqlite_path(settings: Settings) -> Path:
 
 
 class _Savepoints(ABC):
-    """The three statements that both databases write alike."""
+    """What both databases do alike: three statements, and the name of what went wrong."""
+
+    def failure_of(self, error: BaseException) -> StoreFailed:
+        return (StoreFull if self.is_full(error) else StoreFailed)(str(error))
+
+    @abstractmethod
+    def is_full(self, error: BaseException | None) -> bool: ...
 
     def savepoint(self) -> None:
         self._execute("SAVEPOINT unit")
@@ -215,8 +225,7 @@ class Sqlite(_Savepoints):
             self._writing.execute(text)
         except sqlite3.Error as error:
             self.drop()
-            failure = StoreFull if self.is_full(error) else StoreFailed
-            raise failure(str(error)) from error
+            raise self.failure_of(error) from error
 
     def _open(self) -> sqlite3.Connection:
         connection = _connect(self._path.absolute().as_uri())
@@ -313,8 +322,7 @@ class Postgres(_Savepoints):
             return self._connection.execute(text).statusmessage  # type: ignore[no-any-return]
         except psycopg.Error as error:
             self.drop()
-            failure = StoreFull if self.is_full(error) else StoreFailed
-            raise failure(str(error)) from error
+            raise self.failure_of(error) from error
 
 
 class _Reader(sqlite3.Connection):

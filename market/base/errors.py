@@ -90,6 +90,11 @@ class Gone(MarketError):
 
 
 class Limited(MarketError):
+    """Where waiting alone helps, ``retry_after_seconds`` says for how long (HTTP: Retry-After).
+
+    Where nothing says so, end, close or delete some of what is limited, or ask for less.
+    """
+
     code = "limited"
     title = "A limit is reached"
     status = 429

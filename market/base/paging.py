@@ -46,6 +46,18 @@ def page_of(
     )
 
 
+def before_of(cursor: str | None, prefix: str) -> str:
+    """Return the id before which a page of a list lies that shows the newest id first.
+
+    Without a cursor that is one above every id with this prefix.
+
+    Raises:
+        BadCursor: the cursor holds no id.
+    """
+    key = decode_cursor(cursor, (str,))
+    return str(key[0]) if key else f"{prefix}_z"
+
+
 def encode_cursor(key: Sequence[Key]) -> str:
     """Return a cursor that stands for the key of the last row shown."""
     return base64.urlsafe_b64encode(msgspec.json.encode(list(key))).decode().rstrip("=")

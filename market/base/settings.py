@@ -21,6 +21,12 @@ _AT_LEAST_ONE: Final = (
     "max_open_sessions", "max_open_quotes", "max_services", "max_inbox", "max_note_bytes",
     "max_streams", "max_stream_bytes",
 )  # fmt: skip
+_SHUT_IN_PRODUCTION: Final = {
+    "signup_grant_minor": "0",
+    "open_streams": "false",
+    "loopback_endpoints": "false",
+    "anchors_by_one": "false",
+}
 
 
 class BadSettings(ValueError):
@@ -74,7 +80,7 @@ class Settings:
     start_cap_orders: int = 50
     """The largest order that a seller without a past may get, in typical orders."""
     bond_cool_off_seconds: int = 604_800
-    """How long a seller's last order must have ended before its bond is released."""
+    """How long a seller's last order must have ended, at least, before its bond is released."""
     overseer_ids: tuple[str, ...] = ()
     """Ids of the agents that may register as overseers."""
     loopback_endpoints: bool = False
@@ -146,14 +152,9 @@ class Settings:
 
     def _refuse_sandbox(self) -> None:
         """Let no door of the sandbox stay open in production."""
-        if self.signup_grant_minor:
-            raise BadSettings(f"{PREFIX}SIGNUP_GRANT_MINOR must be 0 in production")
-        if self.open_streams:
-            raise BadSettings(f"{PREFIX}OPEN_STREAMS must be false in production")
-        if self.loopback_endpoints:
-            raise BadSettings(f"{PREFIX}LOOPBACK_ENDPOINTS must be false in production")
-        if self.anchors_by_one:
-            raise BadSettings(f"{PREFIX}ANCHORS_BY_ONE must be false in production")
+        for name, shut in _SHUT_IN_PRODUCTION.items():
+            if getattr(self, name):
+                raise BadSettings(f"{PREFIX}{name.upper()} must be {shut} in production")
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str], **overrides: Any) -> "Settings":

@@ -12,7 +12,17 @@ from operator import itemgetter
 from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
-from sqlalchemy import BigInteger, Executable, Table, bindparam, cast, func
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Executable,
+    Select,
+    Table,
+    bindparam,
+    cast,
+    func,
+    select,
+)
 from sqlalchemy import insert as plain_insert
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
@@ -125,6 +135,19 @@ def upsert(
         .values(values)
         .on_conflict_do_update(index_elements=list(keys), set_=dict(set_))
         .inline(),
+    )
+
+
+def among(query: Select[Any], column: ColumnElement[Any], name: str) -> PerDialect:
+    """Return ``query`` for the rows alone whose ``column`` is in the list of texts ``name``.
+
+    The list is one parameter, as JSON: the statement is the same however long it is.
+    """
+    listed = bindparam(name, type_=JsonText())
+    there = func.jsonb_array_elements_text(cast(listed, postgresql.JSONB))
+    return PerDialect(
+        query.where(column.in_(select(func.json_each(listed).table_valued("value").c.value))),
+        query.where(column.in_(select(there))),
     )
 
 

@@ -12,21 +12,22 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import Future as ThreadFuture
 from contextlib import contextmanager, suppress
-from queue import LifoQueue, SimpleQueue
+from queue import SimpleQueue
 from random import Random
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
-import anyio.to_thread
 import structlog
 
 from market.base import once as answers
-from market.base.clock import Clock, SystemClock, to_micros
+from market.base.clock import Clock, to_micros
 from market.base.database import Database, RetryUnit, StoreFailed, StoreFull, open_database
 from market.base.errors import KeyReused, MarketError, Overloaded
 from market.base.hub import Hub
 from market.base.jobs import Job, as_failure, too_slow, unavailable
 from market.base.keys import MERCHANT_KEY, load_signer, refuse_test_key
 from market.base.once import Once
+from market.base.readers import Readers
+from market.base.resuming import resumed_clock
 from market.base.settings import Settings
 from market.base.work import Connection, Entry, Snapshot, UnitOfWork
 from market.protocol.ids import Ids
@@ -60,9 +61,7 @@ class Store:
         self._database = database
         self._queue: SimpleQueue[Job | None] = SimpleQueue()
         self._again: deque[Job] = deque()
-        self._readers: LifoQueue[Connection | None] = LifoQueue()
-        for _ in range(database.max_readers):
-            self._readers.put(None)  # a place for a connection that is not open yet
+        self._readers = Readers(database, takes_turns=settings.dialect == "sqlite")
         self._inline: Connection | None = None
         self._door = threading.Lock()
         self._is_closed = False
@@ -80,9 +79,9 @@ class Store:
         """
         signer = load_signer(settings.home)
         refuse_test_key(settings, signer)
-        clock = clock or SystemClock()
-        ids = ids or Ids(lambda: to_micros(clock.now()) // 1_000, Random())  # noqa: S311 - names
         database = open_database(settings)
+        clock = clock or resumed_clock(database)
+        ids = ids or Ids(lambda: to_micros(clock.now()) // 1_000, Random())  # noqa: S311 - names
         store = cls(settings, database, signer, clock, ids)
         store._writer.start()
         return store
@@ -145,9 +144,18 @@ class Store:
         Raises:
             QueryTimedOut: one of its statements took ``STATEMENT_SECONDS``.
         """
-        return await anyio.to_thread.run_sync(
-            self._scan, lambda snapshot: query(snapshot, *args, **kwargs)
-        )
+
+        def ask(reader: Connection) -> T:
+            self._refuse_if_closed()
+            return self._query(reader, lambda snapshot: query(snapshot, *args, **kwargs))
+
+        with self._door:
+            self._refuse_if_closed()
+            answer = self._readers.submit(ask)
+        try:
+            return await asyncio.wrap_future(answer)
+        except StoreFailed as failure:
+            raise unavailable() from failure
 
     def read_now(
         self, query: Callable[Concatenate[Snapshot, P], T], /, *args: P.args, **kwargs: P.kwargs
@@ -171,10 +179,7 @@ class Store:
         self._writer.join()
         if self._inline is not None:
             self._inline.close()
-        for reader in [self._readers.get() for _ in range(self._database.max_readers)]:
-            if reader is not None:
-                reader.close()
-            self._readers.put(None)
+        self._readers.close()
         self._database.close()
 
     async def _submit(
@@ -287,8 +292,7 @@ class Store:
             yield
         except BaseException as error:
             if self._database.is_broken():
-                failure = StoreFull if self._database.is_full(error) else StoreFailed
-                raise failure(str(error)) from error
+                raise self._database.failure_of(error) from error
             self._database.rollback_to_savepoint()
             if self._database.is_retryable(error):
                 raise RetryUnit(str(error)) from error
@@ -362,21 +366,6 @@ class Store:
         for job in jobs:
             job.settle()
         self.hub.ring(loop, appended)
-
-    # Readers
-
-    def _scan(self, query: Callable[[Snapshot], T]) -> T:
-        reader = self._readers.get()
-        try:
-            self._refuse_if_closed()
-            if reader is None:
-                reader = self._database.reader()
-            return self._query(reader, query)
-        except StoreFailed as failure:
-            reader = None
-            raise unavailable() from failure
-        finally:
-            self._readers.put(reader)
 
     def _query(self, reader: Connection, query: Callable[[Snapshot], T]) -> T:
         dialect, now = self.settings.dialect, self.clock.now()

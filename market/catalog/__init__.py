@@ -26,7 +26,7 @@ from market.catalog.counters import (
     forget_counters,
     shown_to,
 )
-from market.catalog.counting import count_open_quotes, count_services
+from market.catalog.counting import count_open_quotes, count_services, few_open_quotes
 from market.catalog.errors import (
     AboveMax,
     BadCounter,
@@ -148,6 +148,7 @@ __all__ = [
     "decline_counter",
     "end_small_order",
     "expire_counter",
+    "few_open_quotes",
     "forget_counters",
     "forget_quotes",
     "freeze",

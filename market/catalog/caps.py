@@ -24,12 +24,10 @@ from sqlalchemy import (
     cast,
     func,
     select,
-    text,
 )
 
 from market import ledger
-from market.base.sql import Sql, upsert
-from market.base.tables import JsonText
+from market.base.sql import Sql, among, upsert
 from market.base.work import Snapshot, UnitOfWork
 from market.catalog.errors import OrderCapExceeded
 from market.catalog.freezing import is_frozen
@@ -114,17 +112,7 @@ _sellers = select(
     is_frozen(services.c.seller_id).label("is_frozen"),
     _is_newcomer(services.c.seller_id, services.c.currency).label("is_newcomer"),
 ).distinct()
-_seller_ids = bindparam("seller_ids", type_=JsonText())
-_SELLERS: Final = Sql.per_dialect(
-    sqlite=_sellers.where(
-        text("seller_id IN (SELECT value FROM json_each(:seller_ids))").bindparams(_seller_ids)
-    ),
-    postgresql=_sellers.where(
-        text(
-            "seller_id IN (SELECT jsonb_array_elements_text(CAST(:seller_ids AS jsonb)))"
-        ).bindparams(_seller_ids)
-    ),
-)
+_SELLERS: Final = Sql(among(_sellers, services.c.seller_id, "seller_ids"))
 _SET: Final = Sql(
     upsert(
         order_limits,

@@ -8,7 +8,7 @@ from sqlalchemy import bindparam, delete, select
 
 from market.base.caller import Caller
 from market.base.clock import rfc3339
-from market.base.paging import decode_cursor, page_of
+from market.base.paging import before_of, page_of
 from market.base.sql import Sql
 from market.base.tables import UtcDateTime
 from market.base.work import Snapshot, UnitOfWork
@@ -18,8 +18,6 @@ from market.catalog.tables import counters
 from market.protocol.wire import CounterView, Page
 
 MAX_DUE: Final = 100
-LAST_ID: Final = "ctr_z"
-"""Greater than every id of a counter-offer: where a list that begins with the newest starts."""
 
 _FIND: Final = Sql(select(counters).where(counters.c.id == bindparam("counter_id")))
 _OF_AGENT: Final = Sql(
@@ -42,8 +40,6 @@ _DUE: Final = Sql(
     .order_by(counters.c.expires_at)
     .limit(MAX_DUE)
 )
-
-
 _FORGET: Final = Sql(
     delete(counters).where(
         counters.c.id.in_(
@@ -76,12 +72,11 @@ def counter_offers(
 ) -> Page[CounterView]:
     """Return the counter-offers the caller made or got, newest first; ``state`` filters."""
     caller.need("read")
-    key = decode_cursor(cursor, (str,))
     rows = snapshot.all(
         _OF_AGENT,
         agent_id=caller.agent_id,
         state=state,
-        before=key[0] if key else LAST_ID,
+        before=before_of(cursor, "ctr"),
         limit=limit + 1,
     )
     return page_of(

@@ -114,11 +114,11 @@ def search(snapshot: Snapshot, *, query: SearchQuery, lot: str = "") -> Page[Fou
         for found in rank(rows, words=words, trust=trust_by_seller)
         if query.min_trust is None or found.parts["trust"] >= query.min_trust
     ]
-    standings = seller_gates(snapshot, seller_ids=sorted(trust_by_seller))
+    gates = seller_gates(snapshot, seller_ids=sorted(trust_by_seller))
     place = None if key is None else Place(*key)
     shown = page_of_ranked(
         ranked,
-        newcomers=standings.newcomers,
+        newcomers=gates.newcomers,
         seed=[lot, *words, *_said(query)],
         day=rfc3339(snapshot.now)[:10] if place is None else place.day,
         place=place,
@@ -126,7 +126,7 @@ def search(snapshot: Snapshot, *, query: SearchQuery, lot: str = "") -> Page[Fou
     )
     alike = look_alikes(rows)
     return Page(
-        items=[_view(found, _flags(found.row, standings.frozen, alike)) for found in shown.items],
+        items=[_view(found, _flags(found.row, gates.frozen, alike)) for found in shown.items],
         next=None if shown.next is None else encode_cursor(shown.next),
     )
 

@@ -17,8 +17,7 @@ def days_frame(played: Sequence[Played]) -> pl.DataFrame:
     part of the money; ``victim`` the rank of the attacked sellers (0 best, 1 worst), if any.
     """
     rows = [_row(one.cell, day) for one in played for day in one.days]
-    schema = {**_CELL, **{name: _TYPES[kind] for name, kind in Day.__annotations__.items()}}
-    frame = pl.DataFrame(rows, schema=schema)
+    frame = pl.DataFrame(rows, schema=_schema(Day))
     share = pl.col("to_attackers_minor") / pl.col("ordered_minor")
     return frame.with_columns(share=share)
 
@@ -26,8 +25,7 @@ def days_frame(played: Sequence[Played]) -> pl.DataFrame:
 def ranks_frame(played: Sequence[Played]) -> pl.DataFrame:
     """Return one row per cell, day and seller: its true quality, its score, its place (0 best)."""
     rows = [_row(one.cell, rank) for one in played for rank in one.ranks]
-    schema = {**_CELL, **{name: _TYPES[kind] for name, kind in Rank.__annotations__.items()}}
-    return pl.DataFrame(rows, schema=schema)
+    return pl.DataFrame(rows, schema=_schema(Rank))
 
 
 _CELL: dict[str, Any] = {
@@ -42,6 +40,10 @@ _TYPES: dict[Any, Any] = {
     str: pl.String,
     float | None: pl.Float64,
 }
+
+
+def _schema(line: type[Day] | type[Rank]) -> dict[str, Any]:
+    return _CELL | {name: _TYPES[kind] for name, kind in line.__annotations__.items()}
 
 
 def _row(cell: Cell, line: Day | Rank) -> dict[str, Any]:

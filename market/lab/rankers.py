@@ -51,16 +51,20 @@ class Own(Ranker):
 class Gated(Own):
     """The market's own rule with its gates shut: bonds, order caps, and the freeze after a fall.
 
-    They wait for a typical order, which a market's chores look for; the other rules, and the own
-    one beside them, are compared without.
+    They wait for a typical order, which a market's chores look for, and leave refunds owed, which
+    they pay; the other rules, and the own one beside them, are compared without.
     """
 
     def scores(self, seller_ids: Sequence[str]) -> dict[str, float]:
-        """Look what a typical order costs, and return what a search would rank by."""
+        """Do these chores for the day, and return what a search would rank by."""
         typical = self._store.read_now(orders.typical_order)
         if typical is not None:
             currency = self._store.settings.currency
             self._store.write_now(catalog.set_order_limits, currency=currency, **typical._asdict())
+        after = ""
+        while owed := self._store.read_now(orders.owed, after=after):
+            for after in owed:
+                self._store.write_now(orders.pay_owed, order_id=after)
         return super().scores(seller_ids)
 
 

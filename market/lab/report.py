@@ -1,5 +1,6 @@
 """The table: means over seeds with the half-width of their 95 % interval, and what was expected."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from math import sqrt
 from typing import Final
@@ -144,10 +145,9 @@ def _judged(expectation: Expectation, means: Sequence[tuple[float, str]]) -> Jud
 
 def _row(attack: str, algorithm: str, group: Sequence[Played]) -> Row:
     group = sorted(group, key=lambda one: one.cell.seed)
-    refused: dict[str, int] = {}
+    refused: Counter[str] = Counter()
     for one in group:
-        for code, count in one.refused.items():
-            refused[code] = refused.get(code, 0) + count
+        refused.update(one.refused)
     return Row(
         attack=attack,
         algorithm=algorithm,

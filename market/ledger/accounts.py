@@ -2,21 +2,18 @@
 
 from typing import Any
 
-from sqlalchemy import BigInteger, bindparam, cast, func, select
+from sqlalchemy import bindparam, select
 
 from market.base.clock import rfc3339
 from market.base.errors import NotFound
-from market.base.paging import decode_cursor, page_of
-from market.base.sql import PerDialect, Sql, insert_ignore
+from market.base.paging import before_of, page_of
+from market.base.sql import PerDialect, Sql, insert_ignore, sum_of
 from market.base.work import Snapshot, UnitOfWork
 from market.ledger.errors import UnknownCurrency
 from market.ledger.posting import HOUSE
 from market.ledger.tables import accounts, is_filled, postings, transactions
 from market.protocol.money import EXPONENTS
 from market.protocol.wire import BalanceView, Page, PostingView, WalletView
-
-_LATEST = "txn_8"
-"""Above every transaction id: the first character of a TypeID is at most 7."""
 
 _OPEN = Sql(insert_ignore(accounts))
 _FIND = Sql(
@@ -35,9 +32,9 @@ _WALLETS = Sql(
     .limit(len(EXPONENTS))
 )
 _HELD = Sql(
-    select(
-        cast(func.coalesce(func.sum(accounts.c.balance_minor), 0), BigInteger).label("held_minor")
-    ).where(accounts.c.payer_id == bindparam("wallet_id"), is_filled)
+    select(sum_of(accounts.c.balance_minor).label("held_minor")).where(
+        accounts.c.payer_id == bindparam("wallet_id"), is_filled
+    )
 )
 _STATEMENT = Sql(
     select(
@@ -126,13 +123,11 @@ def statement(
     snapshot: Snapshot, *, agent_id: str, cursor: str | None = None, limit: int = 100
 ) -> Page[PostingView]:
     """Return the postings of an agent's wallets, newest first."""
-    last = decode_cursor(cursor, (str,))
+    before = before_of(cursor, "txn")
     rows: list[Any] = []
     # A page of each wallet holds the page of all: nobody's history is sorted to show its end.
     for account in snapshot.all(_WALLETS, agent_id=agent_id):
-        rows += snapshot.all(
-            _STATEMENT, account_id=account.id, before=last[0] if last else _LATEST, limit=limit + 1
-        )
+        rows += snapshot.all(_STATEMENT, account_id=account.id, before=before, limit=limit + 1)
     rows.sort(key=lambda row: row.transaction_id, reverse=True)
     return page_of(
         rows[: limit + 1], limit=limit, view=_view, key=lambda row: (row.transaction_id,)

@@ -3,7 +3,7 @@
 A bond is an account of the seller's, beside its wallet. It is *posted* from the wallet, or
 *withheld* from what an order has just earned; *drawn* on when the wallet cannot cover a refund;
 *forfeited* to the house, never to a buyer (or a seller's own fake buyer would carry it home); and
-*released* to the wallet. Who owes a bond, and when it may go, is decided above.
+*released* to the wallet. Who owes a bond, when it may go, and for whom, is decided above.
 """
 
 from typing import Any, Final
@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, ScalarSelect, bindparam, select
 from market.base.sql import PerDialect, Sql
 from market.base.work import Snapshot, UnitOfWork
 from market.ledger.accounts import open_bond, open_wallet
-from market.ledger.posting import Leg, Transaction, post, was_posted
+from market.ledger.posting import Leg, Transaction, draw_key, post, was_posted
 from market.ledger.tables import accounts
 
 _balance = select(accounts.c.id, accounts.c.balance_minor).where(
@@ -123,20 +123,22 @@ def forfeit_bond(
     most_minor: int,
     spared_minor: int,
     order_id: str,
+    dispute_id: str | None = None,
 ) -> int:
-    """Move up to ``most_minor`` from the bond to the house; return how much. Once per order.
+    """Move up to ``most_minor`` from the bond to the house; return how much.
 
-    ``spared_minor`` of the bond is not touched.
+    Once per order, and once per dispute about it. ``spared_minor`` of the bond is not touched.
     """
+    key = f"{order_id}:forfeit" if dispute_id is None else f"{order_id}:forfeit:{dispute_id}"
     bond = uow.one(_LOCK, owner_id=seller_id, kind="bond", currency=currency)
     amount_minor = min(most_minor, 0 if bond is None else bond.balance_minor - spared_minor)
-    if amount_minor <= 0 or was_posted(uow, idempotency_key=f"{order_id}:forfeit"):
+    if amount_minor <= 0 or was_posted(uow, idempotency_key=key):
         return 0
     post(
         uow,
         [Leg(bond.id, -amount_minor), Leg("fees", amount_minor)],
         reason="bond.forfeit",
-        idempotency_key=f"{order_id}:forfeit",
+        idempotency_key=key,
         order_id=order_id,
     )
     return int(amount_minor)
@@ -163,7 +165,7 @@ def draw_bond(
         wallet.currency,
         -missing_minor,
         reason="bond.draw",
-        idempotency_key=f"{idempotency_key}:bond",
+        idempotency_key=draw_key(idempotency_key),
         order_id=order_id,
     )
     return missing_minor

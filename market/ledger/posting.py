@@ -180,7 +180,7 @@ def movements(snapshot: Snapshot, *, order_id: str, refunds: int) -> list[Any]:
     for number in range(1, refunds + 1):
         key = refund_key(order_id, number)
         rows += snapshot.all(_MOVED_UNDER, key=key)
-        rows += snapshot.all(_MOVED_UNDER, key=f"{key}:bond")
+        rows += snapshot.all(_MOVED_UNDER, key=draw_key(key))
     return sorted(rows, key=lambda row: row.id)
 
 
@@ -199,6 +199,11 @@ def refunded_minor(uow: UnitOfWork, *, order_id: str, before: int) -> int:
 def refund_key(order_id: str, number: int) -> str:
     """Return the idempotency key of one of an order's refunds, numbered from 1."""
     return f"{order_id}:refund" if number == 1 else f"{order_id}:refund:{number}"
+
+
+def draw_key(payment_key: str) -> str:
+    """Return the idempotency key of what a bond adds, so that the payment can be made."""
+    return f"{payment_key}:bond"
 
 
 def capture_key(order_id: str, part: int = 1) -> str:

@@ -139,16 +139,17 @@ def refund(
     fee_minor: int = 0,
     number: int = 1,
     others: Sequence[tuple[str, int]] = (),
+    draws_bond: bool = False,
 ) -> Transaction | None:
     """Move ``amount_minor`` back to the buyer after a capture, as the order's refund ``number``.
 
     The house gives ``fee_minor`` of it back, ``others`` (accounts) what stands beside them, the
-    seller the rest, out of its bond where its wallet holds less. Each number is used once; all
-    refunds together are at most what was captured.
+    seller the rest; if it ``draws_bond``, out of its bond where its wallet holds less. Each number
+    is used once; all refunds together are at most what was captured.
 
     Raises:
         RefundExceeded: less was captured, or is left of it; nothing moved.
-        RefundNotCovered: the seller's wallet and bond hold less; nothing moved.
+        RefundNotCovered: the seller's wallet (and bond) hold less; nothing moved.
         TransactionDiffers: this refund was made with another amount.
     """
     assert 0 <= fee_minor <= amount_minor
@@ -161,13 +162,14 @@ def refund(
             captured_minor=captured,
         )
     given_minor = fee_minor + sum(minor for _, minor in others)
-    draw_bond(
-        uow,
-        wallet_id=seller_wallet_id,
-        needed_minor=amount_minor - given_minor,
-        order_id=order_id,
-        idempotency_key=refund_key(order_id, number),
-    )
+    if draws_bond:
+        draw_bond(
+            uow,
+            wallet_id=seller_wallet_id,
+            needed_minor=amount_minor - given_minor,
+            order_id=order_id,
+            idempotency_key=refund_key(order_id, number),
+        )
     try:
         return post(
             uow,

@@ -1,22 +1,19 @@
 """What a mandate's row means now, and who may see it."""
 
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 
 from sqlalchemy import bindparam, or_, select
 
 from market.base.caller import Caller
 from market.base.clock import rfc3339
 from market.base.errors import NotFound
-from market.base.paging import decode_cursor, page_of
+from market.base.paging import before_of, page_of
 from market.base.sql import Sql
 from market.base.work import Snapshot
 from market.mandates.limits import Used, period_at
 from market.mandates.tables import mandates
 from market.protocol.wire import MandateView, Page
-
-_LATEST: Final = "mdt_8"
-"""Above every mandate id: the first character of a TypeID is at most 7."""
 
 _FIND = Sql(select(mandates).where(mandates.c.id == bindparam("id")))
 _PAGE = (
@@ -49,8 +46,7 @@ def list_mandates(
     snapshot: Snapshot, *, caller: Caller, cursor: str | None = None, limit: int = 100
 ) -> Page[MandateView]:
     """Return the mandates that the caller gave or got, newest first; to overseers, all."""
-    last = decode_cursor(cursor, (str,))
-    before = last[0] if last else _LATEST
+    before = before_of(cursor, "mdt")
     if caller.is_overseer:
         rows = snapshot.all(_ALL, before=before, limit=limit + 1)
     else:

@@ -13,6 +13,7 @@ from market.base.paging import decode_cursor, page_of
 from market.base.sql import Sql, insert_ignore
 from market.base.tables import JsonText, UtcDateTime
 from market.base.work import Snapshot, UnitOfWork
+from market.memory.counting import count_notes
 from market.memory.errors import BadNote, MemoryFull, NoteChanged, NoteTooLarge
 from market.memory.searching import pattern_of, searchable
 from market.memory.tables import notes
@@ -70,13 +71,11 @@ _REPLACE = Sql(
     )
 )
 _FORGET = Sql(delete(notes).where(*_IS_NOTE, _IS_LIVE))
-_COUNT = (
+_COUNT_LIVE = Sql(
     select(func.count().label("notes"))
     .select_from(notes)
-    .where(notes.c.agent_id == bindparam("agent_id"))
+    .where(notes.c.agent_id == bindparam("agent_id"), _IS_LIVE)
 )
-_COUNT_ALL = Sql(_COUNT)
-_COUNT_LIVE = Sql(_COUNT.where(_IS_LIVE))
 _SEARCH = Sql(
     _NOTE.where(
         notes.c.agent_id == bindparam("agent_id"),
@@ -241,7 +240,7 @@ def _check(note: WriteNote) -> None:
 
 def _refuse_full(uow: UnitOfWork, caller: Caller) -> None:
     # The first count reads an index alone; few agents ever need the second.
-    if uow.one(_COUNT_ALL, agent_id=caller.agent_id).notes < MAX_NOTES:
+    if count_notes(uow, caller.agent_id) < MAX_NOTES:
         return
     count = uow.one(_COUNT_LIVE, agent_id=caller.agent_id, now=uow.now).notes
     if count >= MAX_NOTES:

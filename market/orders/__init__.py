@@ -12,9 +12,11 @@ explains, redoes, refunds. A **redo** is an order of its own, at no price, that 
 again. A delivery is **rejected** when it breaks the manifest's schema or its digest. A **dispute**
 has evidence from the log, and is resolved by the log, the seller, an overseer or its deadline; a
 **refund** is a part of a payment that goes back, and what a seller cannot cover of it is **owed**.
+A seller's bond stays while an order **hangs** on it: until the last that a buyer may claim.
 """
 
 from market.orders.attribution import refer
+from market.orders.awaiting import awaiting_approval
 from market.orders.bargaining import (
     BaitAndSwitch,
     answer_counter,
@@ -32,16 +34,15 @@ from market.orders.control import (
     close_session,
     control,
 )
-from market.orders.delivery import complete, deliver, fail, start
-from market.orders.dispute_rows import dispute, disputes_of, due_disputes
-from market.orders.disputes import (
-    MAX_DISPUTES,
+from market.orders.deciding import (
     answer_dispute,
     expire_dispute,
-    open_dispute,
     resolve_dispute,
     withdraw_dispute,
 )
+from market.orders.delivery import complete, deliver, fail, start
+from market.orders.dispute_rows import dispute, disputes_of, due_disputes
+from market.orders.disputes import MAX_DISPUTES, open_dispute
 from market.orders.due import answer_unanswered, due, expire
 from market.orders.errors import (
     BadEvidence,
@@ -132,6 +133,7 @@ __all__ = [
     "answer_counter",
     "answer_dispute",
     "answer_unanswered",
+    "awaiting_approval",
     "bought",
     "carry_through",
     "check",

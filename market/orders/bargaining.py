@@ -6,6 +6,7 @@ from market import catalog, inbox, sessions
 from market.base.caller import Caller, Signed
 from market.base.errors import Conflict
 from market.base.work import UnitOfWork
+from market.orders.issuing import note
 from market.protocol.commitments import OfferClaims
 from market.protocol.events import MARKET
 from market.protocol.wire import CounterState, CounterView, DeclineCounter, MakeCounter
@@ -122,6 +123,5 @@ def _body(one: CounterView) -> dict[str, Any]:
 def _note(
     uow: UnitOfWork, one: CounterView, kind: str, actor_id: str, body: dict[str, Any]
 ) -> None:
-    if one.session_id is not None and sessions.is_open(uow, session_id=one.session_id):
-        event = NewEvent(kind, actor_id, body)
-        sessions.append(uow, session_id=one.session_id, events=[event])
+    if one.session_id is not None:
+        note(uow, one, NewEvent(kind, actor_id, body))

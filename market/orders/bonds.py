@@ -1,35 +1,13 @@
 """Bonds of sellers: posted, looked at, and released when nothing hangs on them any more."""
 
-from datetime import timedelta
-from typing import Any, Final
-
-from sqlalchemy import bindparam, or_, select
-
 from market import catalog, identity, ledger
 from market.base.caller import Caller
 from market.base.clock import rfc3339
 from market.base.errors import NotFound
-from market.base.sql import Sql
-from market.base.tables import UtcDateTime
 from market.base.work import Snapshot, UnitOfWork
 from market.orders.errors import BondNeeded
-from market.orders.tables import orders
+from market.orders.hanging import hanging
 from market.protocol.wire import MoveBond, SellerLimitsView
-
-_NEEDS_IT: Final = Sql(
-    select(orders.c.id, orders.c.ended_at, orders.c.owed_minor, orders.c.dispute_id)
-    .where(
-        orders.c.seller_id == bindparam("seller_id"),
-        or_(
-            orders.c.ended_at.is_(None),
-            orders.c.ended_at > bindparam("since", type_=UtcDateTime()),
-            orders.c.owed_minor > 0,
-            orders.c.dispute_id.is_not(None),
-        ),
-    )
-    .order_by(orders.c.id.desc())
-    .limit(1)
-)
 
 
 def post_bond(
@@ -62,7 +40,8 @@ def release_bond(
 
     Raises:
         SellersOnly: the caller is no seller.
-        BondNeeded: an order is open, disputed or not fully refunded, or ended too short ago.
+        BondNeeded: an order is open, disputed or not fully refunded, ended too short ago, or may
+            still be claimed upon.
         InsufficientFunds: the bond holds less.
         CurrencyMismatch: the market trades in another currency.
     """
@@ -112,15 +91,6 @@ def _check(uow: UnitOfWork, caller: Caller, request: MoveBond) -> None:
 
 
 def _check_free(uow: UnitOfWork, seller_id: str) -> None:
-    cool_off = timedelta(seconds=uow.settings.bond_cool_off_seconds)
-    order: Any = uow.one(_NEEDS_IT, seller_id=seller_id, since=uow.now - cool_off)
-    if order is None:
-        return
-    if order.ended_at is None:
-        detail = f"{order.id} is open."
-    elif order.owed_minor or order.dispute_id is not None:
-        detail = f"{order.id} is disputed, or a refund of it is owed."
-    else:
-        free_at = rfc3339(order.ended_at + cool_off)
-        detail = f"{order.id} ended not long ago; the bond answers for it until {free_at}."
-    raise BondNeeded(detail, order_id=order.id)
+    found = hanging(uow, seller_id=seller_id)
+    if found is not None:
+        raise BondNeeded(found.why, order_id=found.order_id)

@@ -5,24 +5,20 @@ from typing import Any, Final, NamedTuple
 
 from sqlalchemy import bindparam, func, or_, select, update
 
-from market import inbox
 from market.base.caller import Caller
 from market.base.clock import rfc3339
-from market.base.paging import decode_cursor, page_of
+from market.base.paging import before_of, page_of
 from market.base.sql import Sql, insert
 from market.base.tables import UtcDateTime
 from market.base.work import Snapshot, UnitOfWork
 from market.orders.disputing import Decider, move
 from market.orders.errors import DisputeNotFound, OrderNotFound
-from market.orders.issuing import note
+from market.orders.issuing import note, tell_both
 from market.orders.rows import seen
 from market.orders.tables import disputes, orders
 from market.protocol.events import MARKET
 from market.protocol.wire import DisputeReason, DisputeView, EvidenceView, Page
 from market.sessions import NewEvent
-
-LAST_ID: Final = "dsp_z"
-"""Greater than every dispute's id: where a list that begins with the newest starts."""
 
 MAX_DUE: Final = 100
 """Disputes with a passed deadline that are listed at once."""
@@ -158,10 +154,9 @@ def disputes_of(
     ``state`` and ``order_id`` filter unless "": an overseer's queue is what is not resolved.
     """
     caller.need("read")
-    key = decode_cursor(cursor, (str,))
     rows = snapshot.all(
         _LIST,
-        before=key[0] if key else LAST_ID,
+        before=before_of(cursor, "dsp"),
         sees_all=int(caller.is_overseer),
         agent_id=caller.agent_id,
         state=state,
@@ -245,9 +240,7 @@ def close(uow: UnitOfWork, row: Any, found: Any, resolution: Resolution) -> None
         "receipt_id": receipt_id,
     }
     note(uow, row, NewEvent("dispute.resolved", MARKET, body, row.id))
-    message = {"order_id": row.id, "session_id": row.session_id, **body}
-    for agent_id in (row.buyer_id, row.seller_id):
-        inbox.deliver(uow, agent_id=agent_id, kind="dispute.resolved", body=message)
+    tell_both(uow, row, "dispute.resolved", body)
 
 
 def view(row: Any) -> DisputeView:

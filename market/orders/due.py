@@ -10,7 +10,7 @@ from market.base.tables import UtcDateTime
 from market.base.work import Snapshot, UnitOfWork
 from market.orders.answers import answer
 from market.orders.control import cancel_paused
-from market.orders.disputes import expire_dispute
+from market.orders.deciding import expire_dispute
 from market.orders.errors import ControlNotFound
 from market.orders.leases import look_after
 from market.orders.placing import deny

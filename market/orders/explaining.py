@@ -15,7 +15,7 @@ from market.orders.dispute_rows import of_order
 from market.orders.prospects import deadlines_of, policies_of, steps_of
 from market.orders.redoing import redos
 from market.orders.refunds import refundable_minor
-from market.orders.rows import seen
+from market.orders.rows import MAX_RECEIPTS, seen
 from market.orders.tables import receipts
 from market.protocol.money import Money
 from market.protocol.wire import ExplainView, MovementView
@@ -24,7 +24,7 @@ _RECEIPTS: Final = Sql(
     select(receipts.c.id)
     .where(receipts.c.order_id == bindparam("order_id"))
     .order_by(receipts.c.id)
-    .limit(100)
+    .limit(MAX_RECEIPTS)
 )
 _SENTENCES: Final = {
     "escrow.hold": "{amount} went from the buyer's wallet into the order's escrow.",

@@ -7,7 +7,8 @@ what an order's end means for its seller's bond and freeze:
   withheld for it. So a bond may be posted, or earned.
 - A *failure* that is the seller's (the ledger saw that it did not deliver, or its own schema was
   broken) costs the bond the order's price or half a full bond, whichever is more: two failures
-  take it all. The buyer has its escrow back already; the forfeit goes to the house.
+  take it all. The buyer has its escrow back already; the forfeit goes to the house. A dispute
+  that gives back a part of the payment costs that part of it.
 - When the seller's short memory falls below ``FREEZE_BELOW``, it is frozen.
 
 Only orders that are placed under a gate, or fail, cost a statement for this.
@@ -20,10 +21,12 @@ from sqlalchemy import bindparam, func, select
 
 from market import catalog, inbox, ledger, trust
 from market.base.caller import Caller
-from market.base.sql import Sql, sum_of
+from market.base.sql import Sql
 from market.base.tables import UtcDateTime
 from market.base.work import Snapshot, UnitOfWork
 from market.orders.bonds import seller_limits
+from market.orders.debts import judged_elsewhere_minor
+from market.orders.rows import locked
 from market.orders.tables import orders
 from market.protocol.wire import SellerLimitsView
 
@@ -44,13 +47,6 @@ _COUNT: Final = Sql(
         orders.c.ended_at >= bindparam("since", type_=UtcDateTime()),
         orders.c.captured_minor > 0,
         orders.c.refunded_minor == 0,
-    )
-)
-_OWED: Final = Sql(
-    select(sum_of(orders.c.owed_minor).label("minor")).where(
-        orders.c.seller_id == bindparam("seller_id"),
-        orders.c.currency == bindparam("currency"),
-        orders.c.owed_minor > 0,
     )
 )
 
@@ -102,28 +98,23 @@ def leave_gate(uow: UnitOfWork, row: Any, *, is_good: bool, earned_minor: int) -
 
 
 def forfeit(uow: UnitOfWork, row: Any) -> None:
-    """Let a seller's bond answer for an order that was its fault. Once per order.
+    """Let a seller's bond answer for an order that failed by its fault. Once per order.
 
-    To be called behind the buyer's refund; what the seller owes to any buyer stays in the bond.
+    To be called behind the buyer's refund. What is owed of that stays in the bond, and so does what
+    an overseer awarded to any buyer.
     """
-    owed = uow.one(_OWED, seller_id=row.seller_id, currency=row.currency)
-    limits = catalog.order_limits_of(uow, currency=row.currency)
-    share_minor = 0 if limits is None else -(-limits.bond_minor // STRIKES)
-    forfeited_minor = ledger.forfeit_bond(
-        uow,
-        seller_id=row.seller_id,
-        currency=row.currency,
-        most_minor=max(share_minor, row.amount_minor),
-        spared_minor=owed.minor,
-        order_id=row.id,
-    )
-    if forfeited_minor:
-        body = {
-            "order_id": row.id,
-            "amount_minor": forfeited_minor,
-            "currency": row.currency,
-        }
-        _tell(uow, row.seller_id, "bond.forfeited", body)
+    _forfeit(uow, row, _price_of_failure(uow, row), dispute_id=None)
+
+
+def forfeit_part(
+    uow: UnitOfWork, row: Any, *, dispute_id: str, part_minor: int, whole_minor: int
+) -> None:
+    """Let a seller's bond answer for a dispute by which a part of a payment went back. Once.
+
+    It costs the same part of what a failure would; to be called, and to leave, as ``forfeit``.
+    """
+    cost_minor = -(-_price_of_failure(uow, row) * part_minor // whole_minor)
+    _forfeit(uow, row, cost_minor, dispute_id=dispute_id)
 
 
 def freeze_if_failing(uow: UnitOfWork, *, seller_id: str) -> bool:
@@ -148,6 +139,32 @@ def unfreeze(uow: UnitOfWork, *, caller: Caller, seller_id: str, reason: str) ->
     catalog.unfreeze(uow, caller=caller, seller_id=seller_id, reason=reason)
     _tell(uow, seller_id, "seller.unfrozen", {"reason": reason})
     return seller_limits(uow, seller_id=seller_id)
+
+
+def _price_of_failure(snapshot: Snapshot, row: Any) -> int:
+    limits = catalog.order_limits_of(snapshot, currency=row.currency)
+    strike_minor = 0 if limits is None else -(-limits.bond_minor // STRIKES)
+    return max(strike_minor, int(row.amount_minor))
+
+
+def _forfeit(uow: UnitOfWork, row: Any, most_minor: int, *, dispute_id: str | None) -> None:
+    own_minor = locked(uow, order_id=row.id).owed_minor
+    forfeited_minor = ledger.forfeit_bond(
+        uow,
+        seller_id=row.seller_id,
+        currency=row.currency,
+        most_minor=most_minor,
+        spared_minor=own_minor + judged_elsewhere_minor(uow, row),
+        order_id=row.id,
+        dispute_id=dispute_id,
+    )
+    if forfeited_minor:
+        body = {
+            "order_id": row.id,
+            "amount_minor": forfeited_minor,
+            "currency": row.currency,
+        }
+        _tell(uow, row.seller_id, "bond.forfeited", body)
 
 
 def _end_small(uow: UnitOfWork, seller_id: str, is_good: bool) -> None:

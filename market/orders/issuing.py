@@ -1,19 +1,18 @@
-"""What is said of an order behind its back: receipts, and notes in a log that is still open."""
+"""What is said of an order behind its back: receipts, messages, notes in a log that is open."""
 
-from typing import Any, Final, Literal
+from typing import Any, Final
 
-from market import sessions
+from market import inbox, sessions
 from market.base.clock import seconds_of
 from market.base.sql import Sql, insert
 from market.base.work import UnitOfWork
 from market.orders.tables import receipts
-from market.protocol.commitments import RECEIPT, ReceiptClaims
+from market.protocol.commitments import RECEIPT, ReceiptClaims, ReceiptOutcome
+from market.protocol.text import one_line
 from market.sessions import NewEvent
 
 MAX_REASON: Final = 200
 """Characters of a reason that a receipt repeats: one line, as its form has it."""
-
-Outcome = Literal["settled", "cancelled", "failed", "refunded", "resolved"]
 
 _ADD_RECEIPT: Final = Sql(insert(receipts))
 
@@ -23,7 +22,7 @@ def issue(
     row: Any,
     receipt_id: str,
     *,
-    outcome: Outcome,
+    outcome: ReceiptOutcome,
     reason: str | None,
     captured_minor: int,
     fee_minor: int,
@@ -42,7 +41,7 @@ def issue(
         session_id=row.session_id,
         outcome=outcome,
         # The whole of it, which may be a paragraph, is in the log.
-        reason=" ".join((reason or "").split())[:MAX_REASON] or None,
+        reason=one_line(reason or "", MAX_REASON) or None,
         buyer_id=row.buyer_id,
         seller_id=row.seller_id,
         service_id=row.service_id,
@@ -71,6 +70,13 @@ def issue(
         issued_at=uow.now,
         receipt=uow.signer.sign(claims, typ=RECEIPT),
     )
+
+
+def tell_both(uow: UnitOfWork, row: Any, kind: str, body: dict[str, Any]) -> None:
+    """Send both parties of an order the same message, with its order and its session."""
+    message = {"order_id": row.id, "session_id": row.session_id, **body}
+    for agent_id in (row.buyer_id, row.seller_id):
+        inbox.deliver(uow, agent_id=agent_id, kind=kind, body=message)
 
 
 def note(uow: UnitOfWork, row: Any, *events: NewEvent) -> None:

@@ -63,6 +63,12 @@ def steps_of(snapshot: Snapshot, row: Any) -> list[StepView]:
     return steps
 
 
+def refund_until(row: Any) -> datetime:
+    """Return when the time ends in which a settled order is refunded on request, by its policy."""
+    until: datetime = row.ended_at + timedelta(seconds=row.refund_window_seconds)
+    return until
+
+
 def _steps_while_open(row: Any) -> list[StepView]:
     path = f"/v1/orders/{row.id}"
     control = f"POST /v1/sessions/{row.session_id}/control"
@@ -86,7 +92,7 @@ def _steps_of_delivery(snapshot: Snapshot, row: Any, path: str) -> list[StepView
     policy = _refund_policy(row, is_offered="refund" in manifest.support)
     support = f"POST {path}/support"
     if row.state == "settled" and refundable_minor(row) and policy.until is not None:
-        until = _refund_until(row)
+        until = refund_until(row)
         if snapshot.now <= until:
             left = Money(refundable_minor(row), row.currency)
             words = f"Up to {left} goes back by policy, without asking."
@@ -145,12 +151,7 @@ def _refund_policy(row: Any, *, is_offered: bool) -> TermView:
     if row.ended_at is None:
         words = f"refunded on request within {row.refund_window_seconds} s of its settlement"
         return _term("refund", None, words)
-    return _term("refund", _refund_until(row), "refunded on request, without asking", False)
-
-
-def _refund_until(row: Any) -> datetime:
-    until: datetime = row.ended_at + timedelta(seconds=row.refund_window_seconds)
-    return until
+    return _term("refund", refund_until(row), "refunded on request, without asking", False)
 
 
 def _term(name: str, until: datetime | None, words: str, says_when: bool = True) -> TermView:

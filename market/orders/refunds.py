@@ -1,27 +1,30 @@
 """Refunds: money that goes back after a capture, in parts, and what a seller still owes of them.
 
 A part goes back as it came: the house gives its share of the fee, one who recommended its share of
-the referral, the seller the rest; all parts together give back exactly what each of them got. A
-seller that cannot cover a refund which was decided *owes* it: its bond is drawn on, and what that
-cannot make up is paid as soon as the wallet holds enough.
+the referral, the seller the rest; all parts together give back exactly what each of them got. What
+a seller gives of its own free will comes from its wallet alone. A refund that was *decided* may
+draw on its bond for what the wallet lacks: at once if an overseer decided it, else when no other
+order hangs on the bond (``hanging``). Until both together cover it, the seller *owes* it.
 """
 
 from typing import Any, Final, Literal, NamedTuple
 
 from sqlalchemy import bindparam, select, update
 
-from market import inbox, ledger, trust
+from market import ledger, trust
 from market.base.caller import Caller
 from market.base.sql import Sql, insert
 from market.base.work import Snapshot, UnitOfWork
+from market.orders.covering import is_covered, parts_of, referrer_covers
+from market.orders.debts import JUDGE, owed_disputes, paid
 from market.orders.errors import TooManyRefunds, WrongState
-from market.orders.gates import forfeit, freeze_if_failing
-from market.orders.issuing import issue, note
+from market.orders.gates import forfeit, forfeit_part, freeze_if_failing
+from market.orders.issuing import issue, note, tell_both
 from market.orders.rows import locked, sellers, view
 from market.orders.tables import orders, refunds
 from market.protocol.events import MARKET
 from market.protocol.money import Money
-from market.protocol.pricing import Split, given_back
+from market.protocol.pricing import Split
 from market.protocol.wire import GiveRefund, OrderView
 from market.sessions import NewEvent
 
@@ -66,6 +69,18 @@ _OWED: Final = Sql(
 )
 
 
+class Grounds(NamedTuple):
+    """Why something is refunded. ``is_judged``: an overseer said so, and no agreement of the two.
+
+    ``dispute_id``: the dispute by which it is.
+    """
+
+    cause: Cause
+    reason: str
+    dispute_id: str | None = None
+    is_judged: bool = False
+
+
 class GivenBack(NamedTuple):
     """What became of a refund: moved now, or owed by the seller."""
 
@@ -98,38 +113,25 @@ def refund(uow: UnitOfWork, *, caller: Caller, order_id: str, request: GiveRefun
     check_number(row)
     amount_minor = request.amount_minor or refundable_minor(row)
     check_left(row, amount_minor)
-    _pay(uow, row, amount_minor, cause="seller", reason=request.reason)
+    _pay(uow, row, amount_minor, Grounds("seller", request.reason))
     return view(uow, locked(uow, order_id=order_id))
 
 
-def give_back(
-    uow: UnitOfWork,
-    row: Any,
-    amount_minor: int,
-    *,
-    cause: Cause,
-    reason: str,
-    dispute_id: str | None = None,
-) -> GivenBack:
+def give_back(uow: UnitOfWork, row: Any, amount_minor: int, grounds: Grounds) -> GivenBack:
     """Refund what was decided against a seller; what it cannot cover, it owes.
 
     Raises:
         RefundExceeded: less than that is left of the payment.
     """
     check_left(row, amount_minor)
-    if _is_covered(uow, row, amount_minor):
-        _pay(uow, row, amount_minor, cause=cause, reason=reason, dispute_id=dispute_id)
-        if cause == "dispute":
-            # The buyer's refund came first; what is then left of the bond answers for the fault.
-            forfeit(uow, row)
+    if is_covered(uow, row, amount_minor, is_judged=grounds.is_judged):
+        _pay(uow, row, amount_minor, grounds)
         return GivenBack(amount_minor, 0)
     if not uow.run(_OWE, order_id=row.id, part=amount_minor):
         raise exceeded(row, amount_minor, refundable_minor(row))
-    body = {"owed_minor": amount_minor, "currency": row.currency, "reason": reason}
+    body = {"owed_minor": amount_minor, "currency": row.currency, "reason": grounds.reason}
     note(uow, row, NewEvent("refund.owed", MARKET, body, row.id))
-    message = {"order_id": row.id, "session_id": row.session_id, **body}
-    for agent_id in (row.buyer_id, row.seller_id):
-        inbox.deliver(uow, agent_id=agent_id, kind="refund.owed", body=message)
+    tell_both(uow, row, "refund.owed", body)
     _record(uow, row, amount_minor)
     return GivenBack(0, amount_minor)
 
@@ -142,10 +144,16 @@ def owed(snapshot: Snapshot, *, after: str) -> list[str]:
 def pay_owed(uow: UnitOfWork, *, order_id: str) -> bool:
     """Pay what a seller owes of an order's refunds, if it can by now; say whether it did."""
     row = locked(uow, order_id=order_id)
-    if not row.owed_minor or not _is_covered(uow, row, row.owed_minor):
+    if not row.owed_minor:
         return False
-    reason = "a refund that was owed"
-    _pay(uow, row, row.owed_minor, cause="owed", reason=reason, owed_minor=row.owed_minor)
+    by = owed_disputes(uow, order_id=order_id)
+    judged_minor = sum(one.owed_minor for one in by if one.decided_by == JUDGE)
+    if not is_covered(uow, row, row.owed_minor, is_judged=judged_minor >= row.owed_minor):
+        return False
+    grounds = Grounds("owed", "a refund that was owed")
+    _pay(uow, row, row.owed_minor, grounds, owed_minor=row.owed_minor)
+    paid(uow, order_id=order_id)
+    _forfeit_late(uow, row, by)
     return True
 
 
@@ -180,56 +188,41 @@ def exceeded(row: Any, amount_minor: int, left_minor: int) -> ledger.RefundExcee
     )
 
 
-def _parts(row: Any, amount_minor: int) -> Split:
-    """Return who gives what of the next ``amount_minor``, by subtraction from what they got."""
-    rest_minor = row.captured_minor - row.fee_minor - row.referral_minor
-    shares = Split(row.fee_minor, row.referral_minor, rest_minor)
-    return given_back(shares, amount_minor, before_minor=row.refunded_minor)
-
-
-def _is_covered(uow: UnitOfWork, row: Any, amount_minor: int) -> bool:
-    """Whether the seller's wallet and bond hold its part; keeps others from the wallet."""
-    wallet_id = ledger.open_wallet(uow, agent_id=row.seller_id, currency=row.currency)
-    parts = _parts(row, amount_minor)
-    needed_minor = parts.seller_minor
-    if not _referrer_covers(uow, row, parts.referral_minor):
-        needed_minor += parts.referral_minor
-    available_minor = ledger.spendable_minor(uow, account_id=wallet_id)
-    if available_minor < needed_minor:
-        available_minor += ledger.spendable_bond_minor(
-            uow, seller_id=row.seller_id, currency=row.currency
+def _forfeit_late(uow: UnitOfWork, row: Any, by: list[Any]) -> None:
+    """Let the bond answer for what was owed till now, where it has not done so before."""
+    if row.state == "failed":
+        forfeit(uow, row)
+        return
+    for one in by:
+        # What a dispute voided beside what it left owed is what it took from the whole.
+        whole_minor = row.captured_minor + one.refunded_minor
+        forfeit_part(
+            uow,
+            row,
+            dispute_id=one.id,
+            part_minor=one.refund_minor,
+            whole_minor=whole_minor,
         )
-    return available_minor >= needed_minor
-
-
-def _referrer_covers(uow: UnitOfWork, row: Any, referral_minor: int) -> bool:
-    """Whether one who recommended can give its share back; if not, the seller bears it."""
-    if not referral_minor:
-        return True
-    wallet_id = ledger.open_wallet(uow, agent_id=row.referrer_id, currency=row.currency)
-    return ledger.spendable_minor(uow, account_id=wallet_id) >= referral_minor
 
 
 def _pay(
     uow: UnitOfWork,
     row: Any,
     amount_minor: int,
+    grounds: Grounds,
     *,
-    cause: Cause,
-    reason: str,
-    dispute_id: str | None = None,
     owed_minor: int = 0,
 ) -> None:
     """Move a part back, with its receipt, its row, its event and its messages."""
-    parts = _parts(row, amount_minor)
-    moved = _move(uow, row, amount_minor, parts)
+    parts = parts_of(row, amount_minor)
+    moved = _move(uow, row, amount_minor, parts, draws_bond=grounds.cause != "seller")
     receipt_id = uow.new_id("rcp")
     issue(
         uow,
         row,
         receipt_id,
         outcome="refunded",
-        reason=reason,
+        reason=grounds.reason,
         captured_minor=row.captured_minor,
         fee_minor=row.fee_minor,
         returned_minor=row.returned_minor,
@@ -251,20 +244,22 @@ def _pay(
         number=row.refunds + 1,
         amount_minor=amount_minor,
         fee_minor=parts.fee_minor,
-        cause=cause,
-        dispute_id=dispute_id,
+        cause=grounds.cause,
+        dispute_id=grounds.dispute_id,
         receipt_id=receipt_id,
         transaction_id=moved.id,
         refunded_at=uow.now,
     )
-    _tell(uow, row, amount_minor, parts.fee_minor, receipt_id, reason)
+    _tell(uow, row, amount_minor, parts.fee_minor, receipt_id, grounds.reason)
     _record(uow, row, amount_minor - owed_minor)
 
 
-def _move(uow: UnitOfWork, row: Any, amount_minor: int, parts: Split) -> ledger.Transaction:
+def _move(
+    uow: UnitOfWork, row: Any, amount_minor: int, parts: Split, *, draws_bond: bool
+) -> ledger.Transaction:
     """Move a part back on the ledger, from all who had got some of it."""
     others = []
-    if parts.referral_minor and _referrer_covers(uow, row, parts.referral_minor):
+    if parts.referral_minor and referrer_covers(uow, row, parts.referral_minor):
         referrer = ledger.open_wallet(uow, agent_id=row.referrer_id, currency=row.currency)
         others = [(referrer, parts.referral_minor)]
     moved = ledger.refund(
@@ -276,6 +271,7 @@ def _move(uow: UnitOfWork, row: Any, amount_minor: int, parts: Split) -> ledger.
         fee_minor=parts.fee_minor,
         number=row.refunds + 1,
         others=others,
+        draws_bond=draws_bond,
     )
     assert moved is not None
     return moved
@@ -292,9 +288,7 @@ def _tell(
         "reason": reason,
     }
     note(uow, row, NewEvent("order.refunded", MARKET, body, row.id))
-    message = {"order_id": row.id, "session_id": row.session_id, "outcome": "refunded", **body}
-    for agent_id in (row.buyer_id, row.seller_id):
-        inbox.deliver(uow, agent_id=agent_id, kind="receipt.issued", body=message)
+    tell_both(uow, row, "receipt.issued", {"outcome": "refunded", **body})
 
 
 def _record(uow: UnitOfWork, row: Any, amount_minor: int) -> None:

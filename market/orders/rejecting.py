@@ -13,6 +13,7 @@ from market import sessions
 from market.base.sql import Sql
 from market.base.work import UnitOfWork
 from market.orders.dispute_rows import Resolution, add, close, find
+from market.orders.refunds import Grounds
 from market.orders.rows import locked
 from market.orders.settlement import fail_and_refund
 from market.orders.states import MOVES
@@ -88,9 +89,7 @@ def _give_up(uow: UnitOfWork, row: Any, reason: DisputeReason, offset: int) -> N
     }
     opened = NewEvent("dispute.opened", MARKET, body, row.id)
     sessions.append(uow, session_id=row.session_id, events=[opened])
-    given = fail_and_refund(
-        uow, row, cause="dispute", reason=f"dispute: {words}", dispute_id=dispute_id
-    )
+    given = fail_and_refund(uow, row, Grounds("dispute", f"dispute: {words}", dispute_id))
     refunded_minor = row.amount_minor - row.captured_minor + given.refunded_minor
     resolution = Resolution("policy", words, refunded_minor, given.owed_minor)
     close(uow, row, find(uow, dispute_id=dispute_id), resolution)

@@ -3,23 +3,20 @@
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import and_, bindparam, case, func, or_, select, text
+from sqlalchemy import and_, bindparam, case, func, or_, select
 
 from market import catalog, sessions
 from market.base.caller import Caller
 from market.base.clock import rfc3339
-from market.base.paging import decode_cursor, page_of
-from market.base.sql import PerDialect, Sql
-from market.base.tables import JsonText, UtcDateTime
+from market.base.paging import before_of, page_of
+from market.base.sql import PerDialect, Sql, among
+from market.base.tables import UtcDateTime
 from market.base.work import Snapshot, UnitOfWork
 from market.orders.errors import OrderCancelled, OrderNotFound, ReceiptNotFound, WrongState
 from market.orders.states import ENDED, move
 from market.orders.tables import controls, orders, receipts
 from market.protocol.events import Action
 from market.protocol.wire import OrderState, OrderView, Page, ReceiptView
-
-LAST_ID: Final = "ord_z"
-"""Greater than every order id: where a list that begins with the newest starts."""
 
 _BY_ID = select(orders).where(orders.c.id == bindparam("order_id"))
 _FIND: Final = Sql(_BY_ID)
@@ -29,6 +26,9 @@ MAX_RECEIPTS: Final = 100
 MAX_AT_ONCE: Final = 1_000
 """Orders of a session that are listed, or intervened in, at once."""
 
+_is_party: Final = or_(
+    orders.c.buyer_id == bindparam("agent_id"), orders.c.seller_id == bindparam("agent_id")
+)
 _of_session = (
     select(orders.c.id)
     .where(orders.c.session_id == bindparam("session_id"))
@@ -39,19 +39,8 @@ _open_of_session = _of_session.where(
     *(orders.c.state != state for state in sorted(ENDED))
 ).order_by(case((orders.c.is_paused == bindparam("paused_last"), 1), else_=0), orders.c.id)
 _OPEN_OF_SESSION: Final = Sql(_open_of_session)
-_OWN_OF_SESSION: Final = Sql(
-    _open_of_session.where(
-        or_(orders.c.buyer_id == bindparam("agent_id"), orders.c.seller_id == bindparam("agent_id"))
-    )
-)
-_of_agent = (
-    select(orders.c.id)
-    .where(
-        or_(orders.c.buyer_id == bindparam("agent_id"), orders.c.seller_id == bindparam("agent_id"))
-    )
-    .order_by(orders.c.id)
-    .limit(bindparam("limit"))
-)
+_OWN_OF_SESSION: Final = Sql(_open_of_session.where(_is_party))
+_of_agent = select(orders.c.id).where(_is_party).order_by(orders.c.id).limit(bindparam("limit"))
 _WAITING_OF_AGENT: Final = Sql(_of_agent.where(orders.c.state == "awaiting_approval"))
 _RUNNING_OF_AGENT: Final = Sql(
     _of_agent.where(
@@ -106,17 +95,7 @@ _bought = (
     .order_by(orders.c.id)
     .limit(100)
 )
-_buyer_ids = bindparam("buyer_ids", type_=JsonText())
-_BOUGHT: Final = Sql.per_dialect(
-    sqlite=_bought.where(
-        text("buyer_id IN (SELECT value FROM json_each(:buyer_ids))").bindparams(_buyer_ids)
-    ),
-    postgresql=_bought.where(
-        text(
-            "buyer_id IN (SELECT jsonb_array_elements_text(CAST(:buyer_ids AS jsonb)))"
-        ).bindparams(_buyer_ids)
-    ),
-)
+_BOUGHT: Final = Sql(among(_bought, orders.c.buyer_id, "buyer_ids"))
 _RECEIPTS: Final = Sql(
     select(receipts)
     .where(receipts.c.order_id == bindparam("order_id"))
@@ -134,7 +113,7 @@ def order_row(snapshot: Snapshot, *, order_id: str) -> Any:
     """
     row = snapshot.one(_FIND, order_id=order_id)
     if row is None:
-        raise OrderNotFound("There is no order under this id that you take part in.")
+        raise _no_such()
     return row
 
 
@@ -142,7 +121,7 @@ def locked(uow: UnitOfWork, *, order_id: str) -> Any:
     """Return the row of an order and keep other workers from it until this work ends."""
     row = uow.one(_LOCK, order_id=order_id)
     if row is None:
-        raise OrderNotFound("There is no order under this id that you take part in.")
+        raise _no_such()
     return row
 
 
@@ -154,7 +133,7 @@ def sellers(uow: UnitOfWork, *, caller: Caller, order_id: str) -> Any:
     """
     row = locked(uow, order_id=order_id)
     if not _is_sellers(uow, row, caller):
-        raise OrderNotFound("There is no order under this id that you take part in.")
+        raise _no_such()
     return row
 
 
@@ -189,7 +168,7 @@ def buyers(uow: UnitOfWork, *, caller: Caller, order_id: str) -> Any:
     """
     row = locked(uow, order_id=order_id)
     if row.buyer_id != caller.agent_id:
-        raise OrderNotFound("There is no order under this id that you take part in.")
+        raise _no_such()
     return row
 
 
@@ -202,7 +181,7 @@ def seen(snapshot: Snapshot, *, caller: Caller, order_id: str) -> Any:
     row = order_row(snapshot, order_id=order_id)
     is_owner = caller.is_overseer or caller.agent_id in (row.buyer_id, row.principal_id)
     if not (is_owner or _is_sellers(snapshot, row, caller)):
-        raise OrderNotFound("There is no order under this id that you take part in.")
+        raise _no_such()
     return row
 
 
@@ -227,10 +206,9 @@ def orders_of(
 ) -> Page[OrderView]:
     """Return the caller's orders, newest first. ``state`` and ``session_id`` filter unless ""."""
     caller.need("read")
-    key = decode_cursor(cursor, (str,))
     rows = snapshot.all(
         _LIST,
-        before=key[0] if key else LAST_ID,
+        before=before_of(cursor, "ord"),
         sees_all=int(caller.is_overseer),
         agent_id=caller.agent_id,
         state=state,
@@ -369,6 +347,11 @@ def view(snapshot: Snapshot, row: Any, request: dict[str, Any] | None = None) ->
         dispute_id=row.dispute_id,
         owed_minor=row.owed_minor,
     )
+
+
+def _no_such() -> OrderNotFound:
+    """Return the one answer for what is not there and for what is not yours."""
+    return OrderNotFound("There is no order under this id that you take part in.")
 
 
 def _is_sellers(snapshot: Snapshot, row: Any, caller: Caller) -> bool:

@@ -15,7 +15,7 @@ from market.orders.capturing import capture, earned
 from market.orders.dispute_rows import Resolution, close, find
 from market.orders.gates import forfeit, freeze_if_failing, leave_gate
 from market.orders.issuing import issue
-from market.orders.refunds import Cause, GivenBack, give_back, refundable_minor
+from market.orders.refunds import GivenBack, Grounds, give_back, refundable_minor
 from market.orders.rows import buyers, locked, view
 from market.orders.states import move
 from market.orders.tables import orders
@@ -86,19 +86,17 @@ def settle(uow: UnitOfWork, row: Any, *, actor_id: str, by: Literal["buyer", "de
     end(uow, row, ending="settled", captured_minor=captured, reason=None)
 
 
-def fail_and_refund(
-    uow: UnitOfWork, row: Any, *, cause: Cause, reason: str, dispute_id: str | None = None
-) -> GivenBack:
+def fail_and_refund(uow: UnitOfWork, row: Any, grounds: Grounds) -> GivenBack:
     """End an order as failed, and give back what its buyer had released too; return that part.
 
     The buyer's refund comes first; what is then left of the bond answers for the failure.
     """
     move(row.state, "reject")
-    end(uow, row, ending="failed", captured_minor=0, reason=reason, forfeits=False)
+    end(uow, row, ending="failed", captured_minor=0, reason=grounds.reason, forfeits=False)
     given = GivenBack(0, 0)
     after = locked(uow, order_id=row.id)
     if left_minor := refundable_minor(after):
-        given = give_back(uow, after, left_minor, cause=cause, reason=reason, dispute_id=dispute_id)
+        given = give_back(uow, after, left_minor, grounds)
     if row.redo_of is None:
         forfeit(uow, after)
     return given
@@ -202,11 +200,11 @@ def _after_redo(uow: UnitOfWork, redo: Any, ending: Ending) -> None:
             until = uow.now + timedelta(seconds=uow.settings.accept_window_seconds)
             uow.run(_INSPECT, order_id=row.id, until=until)
         return
-    reason = "it was to be delivered again, and was not"
+    grounds = Grounds("redo", "it was to be delivered again, and was not")
     if row.state == "delivered":
-        fail_and_refund(uow, row, cause="redo", reason=reason)
+        fail_and_refund(uow, row, grounds)
     elif left_minor := refundable_minor(row):
-        give_back(uow, row, left_minor, cause="redo", reason=reason)
+        give_back(uow, row, left_minor, grounds)
 
 
 def _give_back(uow: UnitOfWork, row: Any, returned_minor: int) -> None:

@@ -5,7 +5,6 @@
 allow them. A refusal by policy is an answer, not an error.
 """
 
-from datetime import timedelta
 from typing import Any, NamedTuple
 
 from market import catalog
@@ -13,8 +12,9 @@ from market.base.caller import Caller
 from market.base.work import UnitOfWork
 from market.orders.explaining import explained
 from market.orders.issuing import note
+from market.orders.prospects import refund_until
 from market.orders.redoing import redo
-from market.orders.refunds import check_left, check_number, give_back, refundable_minor
+from market.orders.refunds import Grounds, check_left, check_number, give_back, refundable_minor
 from market.orders.rows import buyers, locked, view
 from market.protocol.events import MARKET
 from market.protocol.money import Money
@@ -79,7 +79,7 @@ def _refund(uow: UnitOfWork, row: Any, request: AskSupport) -> _Answer:
     check_number(row)
     amount_minor = request.amount_minor or refundable_minor(row)
     check_left(row, amount_minor)
-    given = give_back(uow, row, amount_minor, cause="support", reason="refund policy")
+    given = give_back(uow, row, amount_minor, Grounds("support", "refund policy"))
     if given.owed_minor:
         return _Answer("owed", "The seller cannot cover it now; it goes back as soon as it can.")
     if amount_minor < row.captured_minor:
@@ -96,8 +96,7 @@ def _without_moving(uow: UnitOfWork, row: Any) -> _Answer | None:
         return _Answer("done", "The order was refunded before.")
     if row.state != "settled" or not row.captured_minor:
         return _Answer("refused", "Only a settled order is refunded; cancel one that still runs.")
-    window = timedelta(seconds=row.refund_window_seconds)
-    if row.refund_policy != "within-window" or uow.now > row.ended_at + window:
+    if row.refund_policy != "within-window" or uow.now > refund_until(row):
         return _Answer(
             "refused", f"The service's refund policy is '{row.refund_policy}'; its time is over."
         )

@@ -104,6 +104,11 @@ Index(
     sqlite_where=orders.c.redo_of.is_(None), postgresql_where=orders.c.redo_of.is_(None),
 )  # fmt: skip
 Index(
+    "ix_orders_awaiting_approval", orders.c.principal_id, orders.c.id,
+    sqlite_where=orders.c.state == literal("'awaiting_approval'"),
+    postgresql_where=orders.c.state == literal("'awaiting_approval'"),
+)  # fmt: skip
+Index(
     "ix_orders_redo_of", orders.c.redo_of,
     sqlite_where=orders.c.redo_of.is_not(None), postgresql_where=orders.c.redo_of.is_not(None),
 )  # fmt: skip

@@ -22,7 +22,7 @@ from market.protocol.ids import (
     SessionId,
 )
 from market.protocol.money import AmountMinor, Currency
-from market.protocol.pricing import BasisPoints, Terms
+from market.protocol.pricing import BasisPoints, Terms, Units
 from market.protocol.text import Digest, Line, Paragraph, Seconds, Slug, Tag, Token, WorkName
 
 REGISTRATION: Final = "registration+jwt"
@@ -46,6 +46,7 @@ CHECKPOINT: Final = "checkpoint+jwt"
 AgentKind = Literal["buyer", "seller", "principal", "overseer"]
 DelegatedAction = Literal["read", "write", "control"]
 Verdict = Literal["good", "bad"]
+ReceiptOutcome = Literal["settled", "cancelled", "failed", "refunded", "resolved"]
 Nonce = Annotated[str, Meta(min_length=8, max_length=64, pattern=r"^[\w-]+\Z")]
 Count = Annotated[int, Meta(ge=0, le=2**40)]
 
@@ -128,7 +129,7 @@ class QuoteClaims(Claims, frozen=True, kw_only=True):
     buyer_id: AgentId
     manifest_digest: Digest
     input_digest: Digest
-    units: Annotated[int, Meta(ge=1, le=2**40)]
+    units: Units
     amount_minor: AmountMinor
     currency: Currency
     terms: Terms | None = None
@@ -237,7 +238,7 @@ class ReceiptClaims(Claims, frozen=True, kw_only=True):
     receipt_id: ReceiptId
     order_id: OrderId
     session_id: str
-    outcome: Literal["settled", "cancelled", "failed", "refunded", "resolved"]
+    outcome: ReceiptOutcome
     reason: Line | None
     buyer_id: AgentId
     seller_id: AgentId

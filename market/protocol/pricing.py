@@ -29,17 +29,16 @@ from market.protocol.money import (
 )
 from market.protocol.text import Moment
 
-PriceForm = Literal["call", "unit", "tiers", "flat"]
-Units = Annotated[int, Meta(ge=1, le=2**40)]
-Whole = Annotated[int, Meta(ge=0, le=MAX_MINOR)]
-BasisPoints = Annotated[int, Meta(ge=0, le=10_000)]
-
 MAX_TIERS: Final = 20
 """The most tiers of a price."""
 
 MAX_UNITS: Final = 2**40
 """The most units of one order."""
 
+PriceForm = Literal["call", "unit", "tiers", "flat"]
+Units = Annotated[int, Meta(ge=1, le=MAX_UNITS)]
+Whole = Annotated[int, Meta(ge=0, le=MAX_MINOR)]
+BasisPoints = Annotated[int, Meta(ge=0, le=10_000)]
 
 _parsed: Final = lru_cache(maxsize=1_024)(parse_amount)
 """The same few amounts are quoted over and over, and decimals are slow to read."""

@@ -9,11 +9,11 @@ from typing import Annotated, Any, Generic, Literal, TypeVar
 import msgspec
 from msgspec import Meta
 
-from market.protocol.commitments import AgentKind, Verdict
+from market.protocol.commitments import AgentKind, Count, ReceiptOutcome, Verdict
 from market.protocol.events import Action, Answer, Outcome, Reason, Scope, Stage
 from market.protocol.ids import AgentId, OrderId, QuoteId, ServiceId, SessionId
 from market.protocol.money import AmountMinor, Currency
-from market.protocol.pricing import PriceForm, Terms, Units
+from market.protocol.pricing import PriceForm, Terms, Units, Whole
 from market.protocol.text import Line, Paragraph, Tag, Token, WorkName
 
 Item = TypeVar("Item")
@@ -25,6 +25,7 @@ Ap2Chain = Annotated[
     str,
     Meta(max_length=49_152, pattern=r"^[A-Za-z0-9_.~-]+\Z", description="SD-JWTs joined by ~~"),
 ]
+Offset = Annotated[int, Meta(ge=0, le=2**53 - 1)]
 Namespace = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}\Z")]
 
 
@@ -617,7 +618,7 @@ class ForkSession(Request, frozen=True, kw_only=True):
     ``need`` and ``labels`` are the source's unless given.
     """
 
-    after: Annotated[int, Meta(ge=0, le=2**53 - 1)]
+    after: Offset
     need: Line | None = None
     labels: dict[Tag, Line] | None = None
 
@@ -631,7 +632,7 @@ class Alternative(Request, frozen=True, kw_only=True):
 
     service_id: ServiceId
     slug: Line
-    amount_minor: Annotated[int, Meta(ge=0, le=2**53 - 1)] | None
+    amount_minor: Whole | None
     score: float
     parts: dict[Tag, float] = {}
     reason: Reason | None = None
@@ -829,11 +830,32 @@ class OrderView(View, frozen=True, kw_only=True):
     owed_minor: int
 
 
+class ApprovalView(View, frozen=True, kw_only=True):
+    """An order that waits for a human: it is cancelled at ``expires_at`` unless one approves it.
+
+    To approve or deny it is an intervention in its session.
+    """
+
+    order_id: str
+    session_id: str
+    mandate_id: str
+    principal_id: str
+    buyer_id: str
+    seller_id: str
+    service_id: str
+    slug: str
+    units: int
+    amount_minor: int
+    currency: str
+    placed_at: str
+    expires_at: str
+
+
 class Chunk(Request, frozen=True, kw_only=True):
     """A part of a delivery: ``index`` from 0 without gaps; a repeat of the last is harmless."""
 
     index: Annotated[int, Meta(ge=0, le=10_000)]
-    units: Annotated[int, Meta(ge=0, le=2**40)]
+    units: Count
     output: dict[str, Any]
 
 
@@ -861,7 +883,7 @@ class LeaseView(View, frozen=True, kw_only=True):
 class ReleasePayment(Request, frozen=True, kw_only=True):
     """Pay for the first ``units``, or for all that are delivered so far."""
 
-    units: Annotated[int, Meta(ge=0, le=2**40)] | None = None
+    units: Count | None = None
 
 
 class CompleteDelivery(Request, frozen=True, kw_only=True):
@@ -982,7 +1004,7 @@ DisputeReason = Literal[
 ]
 DisputeState = Literal["open", "answered", "resolved"]
 Evidence = Annotated[
-    list[Annotated[int, Meta(ge=0, le=2**53 - 1)]],
+    list[Offset],
     Meta(max_length=20, description="offsets in the session's log"),
 ]
 
@@ -1008,7 +1030,7 @@ class AnswerDispute(Request, frozen=True, kw_only=True):
 class ResolveDispute(Request, frozen=True, kw_only=True):
     """An overseer's decision: what goes back to the buyer, 0 for nothing, and why."""
 
-    refund_minor: Annotated[int, Meta(ge=0, le=2**53 - 1)]
+    refund_minor: Whole
     reason: Line
 
 
@@ -1058,7 +1080,7 @@ class ReceiptView(View, frozen=True, kw_only=True):
 
     id: str
     order_id: str
-    outcome: Literal["settled", "cancelled", "failed", "refunded", "resolved"]
+    outcome: ReceiptOutcome
     issued_at: str
     receipt: str
 
@@ -1147,7 +1169,7 @@ class InboxView(View, frozen=True, kw_only=True):
 class Acknowledge(Request, frozen=True, kw_only=True):
     """Everything up to and including ``offset`` is handled."""
 
-    offset: Annotated[int, Meta(ge=0, le=2**53 - 1)]
+    offset: Offset
 
 
 class WriteNote(Request, frozen=True, kw_only=True):
@@ -1155,7 +1177,7 @@ class WriteNote(Request, frozen=True, kw_only=True):
 
     value: dict[str, Any]
     session_id: SessionId | None = None
-    offset: Annotated[int, Meta(ge=0, le=2**53 - 1)] | None = None
+    offset: Offset | None = None
     ttl_seconds: Annotated[int, Meta(ge=1, le=31_536_000)] | None = None
     if_version: Annotated[int, Meta(ge=0, le=2**31)] | None = None
 

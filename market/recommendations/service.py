@@ -8,7 +8,7 @@ from market import identity, inbox, orders, sessions
 from market.base.caller import Caller, Signed
 from market.base.clock import rfc3339
 from market.base.errors import NotFound
-from market.base.paging import decode_cursor, page_of
+from market.base.paging import before_of, page_of
 from market.base.sql import Sql, insert, insert_ignore
 from market.base.work import Snapshot, UnitOfWork
 from market.protocol.commitments import RecommendationClaims
@@ -20,11 +20,6 @@ from market.recommendations.errors import (
     UnknownRecipient,
 )
 from market.recommendations.tables import recipients, recommendations
-
-LAST_ID: Final = "rec_z"
-"""Greater than every recommendation id, in every collation: where a list that begins with the
-newest starts.
-"""
 
 _ADD: Final = Sql(insert(recommendations))
 _TELL: Final = Sql(insert_ignore(recipients))
@@ -100,9 +95,8 @@ def recommendations_of(
 ) -> Page[RecommendationView]:
     """Return what the caller recommended, newest first, with the orders that followed."""
     caller.need("read")
-    key = decode_cursor(cursor, (str,))
     rows = snapshot.all(
-        _FROM, sender_id=caller.agent_id, before=key[0] if key else LAST_ID, limit=limit + 1
+        _FROM, sender_id=caller.agent_id, before=before_of(cursor, "rec"), limit=limit + 1
     )
     return page_of(
         rows, limit=limit, view=lambda row: _view(snapshot, row), key=lambda row: (row.id,)

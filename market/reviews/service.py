@@ -8,7 +8,7 @@ from sqlalchemy import bindparam, select, update
 from market import catalog, orders, sessions, trust
 from market.base.caller import Caller, Signed
 from market.base.clock import rfc3339
-from market.base.paging import decode_cursor, page_of
+from market.base.paging import before_of, page_of
 from market.base.sql import Sql, insert
 from market.base.work import Snapshot, UnitOfWork
 from market.protocol.commitments import ReviewClaims
@@ -21,11 +21,6 @@ from market.reviews.errors import (
     ReviewNotFound,
 )
 from market.reviews.tables import review_versions, reviews
-
-LAST_ID: Final = "rev_z"
-"""Greater than every review id, in every collation: where a list that begins with the newest
-starts.
-"""
 
 CHANGEABLE: Final = timedelta(hours=24)
 """How long a buyer may say something else."""
@@ -141,9 +136,8 @@ def reviews_of(
         ServiceNotFound: there is no such service.
     """
     catalog.service(snapshot, service_id=service_id)
-    key = decode_cursor(cursor, (str,))
     rows = snapshot.all(
-        _OF_SERVICE, service_id=service_id, before=key[0] if key else LAST_ID, limit=limit + 1
+        _OF_SERVICE, service_id=service_id, before=before_of(cursor, "rev"), limit=limit + 1
     )
     return page_of(rows, limit=limit, view=_view, key=lambda row: (row.id,))
 

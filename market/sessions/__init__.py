@@ -24,7 +24,7 @@ from market.sessions.checkpoints import (
     checkpoints_of,
     sign_missing,
 )
-from market.sessions.counting import count_open
+from market.sessions.counting import count_open, few_open
 from market.sessions.errors import (
     BadControl,
     BadEvent,
@@ -139,6 +139,7 @@ __all__ = [
     "control_run",
     "count_open",
     "events",
+    "few_open",
     "follow",
     "fork",
     "head",

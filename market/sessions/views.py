@@ -8,7 +8,7 @@ from sqlalchemy import BindParameter, ColumnElement, and_, bindparam, exists, or
 from market.base import streams
 from market.base.caller import Caller, Delegation
 from market.base.clock import rfc3339
-from market.base.paging import decode_cursor, page_of
+from market.base.paging import before_of, page_of
 from market.base.sql import PerDialect, Sql
 from market.base.work import Snapshot, UnitOfWork
 from market.protocol.wire import Page, SessionView
@@ -16,9 +16,6 @@ from market.sessions.errors import SessionNotFound
 from market.sessions.pausing import refuse_paused
 from market.sessions.rights import Viewer
 from market.sessions.tables import members, sessions
-
-LAST_ID: Final = "ses_z"
-"""Greater than every session id: where a list that begins with the newest starts."""
 
 MAX_JOINED: Final = 10_000
 """Orders of one seller in one session that it may see, at most."""
@@ -104,10 +101,9 @@ def sessions_of(
 
     ``state``: open, closed or any.
     """
-    key = decode_cursor(cursor, (str,))
     rows = snapshot.all(
         _LIST,
-        before=key[0] if key else LAST_ID,
+        before=before_of(cursor, "ses"),
         sees_all=int(caller.is_overseer),
         agent_id=caller.agent_id,
         state=state,

@@ -72,7 +72,7 @@ def confirm_anchor(uow: UnitOfWork, *, caller: Caller, agent_id: str, reason: st
         SecondOverseerNeeded: the caller proposed it, and the settings do not let one do both.
     """
     caller.need("oversee")
-    last = _last(uow, agent_id)
+    last = _acts(uow, agent_id)[-1]
     if last.act == "revoked":
         raise AnchorNotProposed("It was revoked: propose it again first.")
     if last.act == "proposed":
@@ -92,7 +92,7 @@ def revoke_anchor(uow: UnitOfWork, *, caller: Caller, agent_id: str, reason: str
         AnchorNotFound: nobody ever proposed it.
     """
     caller.need("oversee")
-    if _last(uow, agent_id).act != "revoked":
+    if _acts(uow, agent_id)[-1].act != "revoked":
         _act(uow, caller, agent_id, "revoked", reason)
     return anchor(uow, agent_id=agent_id)
 
@@ -103,9 +103,7 @@ def anchor(snapshot: Snapshot, *, agent_id: str) -> AnchorView:
     Raises:
         AnchorNotFound: nobody ever proposed it.
     """
-    acts = snapshot.all(_ACTS, agent_id=agent_id)
-    if not acts:
-        raise AnchorNotFound("No overseer has proposed this agent as an anchor.")
+    acts = _acts(snapshot, agent_id)
     return AnchorView(
         agent_id=agent_id,
         state=acts[-1].act,
@@ -143,11 +141,12 @@ def last_act(snapshot: Snapshot) -> int:
     return int(snapshot.one(_LAST_ACT).number)
 
 
-def _last(uow: UnitOfWork, agent_id: str) -> Any:
-    acts = uow.all(_ACTS, agent_id=agent_id)
+def _acts(snapshot: Snapshot, agent_id: str) -> list[Any]:
+    """Everything that was done about an agent, the latest act last: at least one."""
+    acts = snapshot.all(_ACTS, agent_id=agent_id)
     if not acts:
         raise AnchorNotFound("No overseer has proposed this agent as an anchor.")
-    return acts[-1]
+    return acts
 
 
 def _act(uow: UnitOfWork, caller: Caller, agent_id: str, act: str, reason: str) -> None:

@@ -32,7 +32,7 @@ NO_BATCH: Final = Reference(0, 0, frozenset())
 
 
 _facts = [type_coerce(tables.facts.c[name], BigInteger).label(name) for name in FACTS.names()]
-_CURRENT: Final = Sql(select(tables.batches).order_by(tables.batches.c.number.desc()).limit(1))
+_CURRENT: Final = Sql(tables.current_batch)
 _FACTS: Final = Sql(select(*_facts).order_by(tables.facts.c.number))
 _LATE: Final = Sql(
     select(tables.facts)
@@ -109,7 +109,7 @@ class Prepared(NamedTuple):
     facts: int
     last_act: int
     counted: Recount
-    changes: dict[str, Change]
+    changes: list[tuple[Kept, Change]]
     rings: list[dict[str, Any]]
 
 
@@ -133,7 +133,7 @@ def is_due(snapshot: Snapshot) -> bool:
 def prepare(snapshot: Snapshot) -> Prepared:
     """Reckon the next batch from all facts. It may take seconds: run it in a scan."""
     current = snapshot.one(_CURRENT)
-    facts = frame_of(snapshot.all(_FACTS))
+    facts = facts_of(snapshot)
     last_fact = int(facts["number"].max() or 0)  # type: ignore[arg-type]
     reference = Reference(_day(snapshot.now), last_fact, frozenset(anchor_ids(snapshot)))
     counted = recount(facts, reference)
@@ -141,11 +141,11 @@ def prepare(snapshot: Snapshot) -> Prepared:
     version = current.parameters if current else 0
     if counted.typical != dict(snapshot.all(_PARAMETERS, version=version)):
         version += 1
-    changes = {
-        "pairs": _change(snapshot, PAIRS, counted.pairs),
-        "buyers": _change(snapshot, BUYERS, counted.buyers),
-        "sellers": _change(snapshot, SELLERS, _with_rings(counted.sellers, rings)),
-    }
+    kept_anew = (
+        (PAIRS, counted.pairs),
+        (BUYERS, counted.buyers),
+        (SELLERS, _with_rings(counted.sellers, rings)),
+    )
     return Prepared(
         number=current.number + 1 if current else 1,
         parameters=version,
@@ -154,7 +154,7 @@ def prepare(snapshot: Snapshot) -> Prepared:
         facts=facts.height,
         last_act=last_act(snapshot),
         counted=counted,
-        changes=changes,
+        changes=[(kept, _change(snapshot, kept, found)) for kept, found in kept_anew],
         rings=rings,
     )
 
@@ -170,8 +170,8 @@ def put(uow: UnitOfWork, *, prepared: Prepared) -> int:
         # Another worker's fact, numbered before it, was recorded behind the snapshot.
         return 0
     late = uow.all(_LATE, last_fact=last_fact)
-    for kept, name in ((PAIRS, "pairs"), (BUYERS, "buyers"), (SELLERS, "sellers")):
-        _put(uow, kept, prepared.changes[name])
+    for kept, change in prepared.changes:
+        _put(uow, kept, change)
     _put(uow, PAIRS, _as_it_was(prepared.counted.pairs, late))
     uow.run(_FORGET_STANDINGS)
     uow.run_many(_ADD_STANDING, prepared.counted.standings.iter_rows(named=True))

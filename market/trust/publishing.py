@@ -28,12 +28,12 @@ from market.protocol.wire import (
     TrustStandingView,
 )
 from market.trust.scoring import MICRO, RULE, Standing, memory_of, score_of
-from market.trust.tables import batches, buyers, facts, parameters, rings, standings
+from market.trust.tables import buyers, current_batch, facts, parameters, rings, standings
 
 FactLimit = Annotated[int, Meta(ge=1, le=1_000)]
 """Facts on one page: they are read all or not at all."""
 
-_CURRENT: Final = Sql(select(batches).order_by(batches.c.number.desc()).limit(1))
+_CURRENT: Final = Sql(current_batch)
 _TYPICAL: Final = Sql(
     select(parameters.c.currency, parameters.c.typical_minor)
     .where(parameters.c.version == bindparam("version"))

@@ -5,7 +5,7 @@ the current batch weighs its buyer. So a standing is always what all facts so fa
 that batch, in whatever order they came.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from operator import itemgetter
 from typing import Any, Final, NamedTuple, cast
 
@@ -30,7 +30,7 @@ from market.trust.scoring import (
     shares,
     voice,
 )
-from market.trust.tables import batches, buyers, facts, pairs, parameters, standings
+from market.trust.tables import buyers, current_batch, facts, pairs, parameters, standings
 
 ENDINGS: Final = {
     "order.settled": "settled",
@@ -40,7 +40,7 @@ ENDINGS: Final = {
 VERDICTS: Final = {"review.good": "good", "review.bad": "bad"}
 
 _ADD_FACT: Final = Sql(insert_ignore(facts, omit=("number",)))
-_now = select(batches).order_by(batches.c.number.desc()).limit(1).subquery("now")
+_now = current_batch.subquery("now")
 _STATE: Final = Sql(
     select(
         facts.c.number, facts.c.kind, facts.c.version, facts.c.amount_minor, facts.c.is_own,
@@ -86,15 +86,19 @@ _ADD_TO_STANDING: Final = Sql(
 
 
 class _Said(NamedTuple):
-    """What an order says: aged, to the long memory; and to the short one, by kind of weight."""
+    """What an order says: aged, to the long memory; and to the short one, by kind of weight.
+
+    ``counts``: the counters of its seller that it raises.
+    """
 
     long: Evidence
     weight: int
     vouched: Evidence
     crowd: Evidence
+    counts: Mapping[str, int]
 
 
-_SILENT: Final = _Said(Evidence(0, 0), 0, Evidence(0, 0), Evidence(0, 0))
+_SILENT: Final = _Said(Evidence(0, 0), 0, Evidence(0, 0), Evidence(0, 0), {})
 
 
 def record(
@@ -168,8 +172,7 @@ def record_price_change(
         recorded_at=uow.now,
     )
     if is_first:
-        change = Standing(price_changes=1, price_raises=int(is_raise))
-        uow.run(_ADD_TO_STANDING, seller_id=seller_id, **change._asdict())
+        _count_price_change(uow, seller_id, is_raise=is_raise)
     return bool(is_first)
 
 
@@ -181,13 +184,11 @@ def count_late(uow: UnitOfWork, *, late: Iterable[Any], last_fact: int) -> None:
     by_order = {}
     for fact in late:
         if fact.buyer_id is None:
-            is_raise = int(fact.kind == "price.raised")
-            change = Standing(price_changes=1, price_raises=is_raise)
-            uow.run(_ADD_TO_STANDING, seller_id=fact.seller_id, **change._asdict())
+            _count_price_change(uow, fact.seller_id, is_raise=fact.kind == "price.raised")
         else:
             by_order[fact.subject_id] = fact
     for order_id, fact in by_order.items():
-        known = uow.all(_STATE, subject_id=order_id, buyer_id=fact.buyer_id, currency=fact.currency)
+        known = _state(uow, order_id, fact.buyer_id, fact.currency)
         if not any(each.is_own for each in known):
             then = [each for each in known if each.number <= last_fact]
             count(uow, fact.seller_id, fact.buyer_id, then, known)
@@ -209,13 +210,6 @@ def outcome_of(known: list[Any]) -> Outcome:
             versions["review"], verdict = fact.version, VERDICTS[fact.kind]
     day = to_micros(moment) // DAY_MICROS if moment else 0
     return Outcome(ending, amount, day, refunded, verdict)  # type: ignore[arg-type]
-
-
-def counted(known: list[Any]) -> dict[str, int]:
-    """Return the counters of a seller that these facts of one order raise: each review once."""
-    counts = {COUNTER[fact.kind]: 1 for fact in known if fact.kind not in VERDICTS}
-    verdict = outcome_of(known).verdict
-    return counts | ({f"reviews_{verdict}": 1} if verdict else {})
 
 
 def count(
@@ -243,7 +237,6 @@ def count(
         "vouched_bad": _moved(spoken.bad_micro, said.bad_micro, weights.vouched_micro),
         "crowd_good": _moved(spoken.good_micro, said.good_micro, weights.crowd_micro),
         "crowd_bad": _moved(spoken.bad_micro, said.bad_micro, weights.crowd_micro),
-        "on_time": _on_time(known) - _on_time(then),
         "distinct_buyers": int(pair.facts == len(known) - len(then)),
     }
     for name, part in (("vouched", weights.vouched_micro), ("crowd", weights.crowd_micro)):
@@ -251,9 +244,8 @@ def count(
         change[f"since_{name}"] = now[0] - was[0]
         change[f"since_{name}_good"] = now[1] - was[1]
         change[f"since_{name}_bad"] = now[2] - was[2]
-    counts, counts_then = counted(known), counted(then)
-    for name in counts | counts_then:
-        change[name] = counts.get(name, 0) - counts_then.get(name, 0)
+    for name in {**after.counts, **before.counts}:
+        change[name] = after.counts.get(name, 0) - before.counts.get(name, 0)
     uow.run(_ADD_TO_STANDING, seller_id=seller_id, **Standing(**change)._asdict())
 
 
@@ -266,7 +258,16 @@ def _weighed(known: list[Any], batch: Any) -> _Said:
     weight = order_weight(outcome.amount_minor, batch.typical_minor)
     old = aged(weight, day=outcome.day, today=batch.reference_day or 0)
     long = Evidence(parted(old, said.good_micro), parted(old, said.bad_micro))
-    return _Said(long, weight, said, heard(outcome))
+    return _Said(long, weight, said, heard(outcome), _counts(known, outcome))
+
+
+def _counts(known: list[Any], outcome: Outcome) -> dict[str, int]:
+    """The counters of a seller that these facts of one order raise: each review once."""
+    counts = {COUNTER[fact.kind]: 1 for fact in known if fact.kind not in VERDICTS}
+    counts["on_time"] = sum(bool(fact.is_on_time) for fact in known)
+    if outcome.verdict:
+        counts[f"reviews_{outcome.verdict}"] = 1
+    return counts
 
 
 def _remembered(order: _Said, name: str, part_micro: int) -> tuple[int, int, int]:
@@ -278,13 +279,14 @@ def _remembered(order: _Said, name: str, part_micro: int) -> tuple[int, int, int
     return part, parted(part, said.good_micro), parted(part, said.bad_micro)
 
 
+def _count_price_change(uow: UnitOfWork, seller_id: str, *, is_raise: bool) -> None:
+    change = Standing(price_changes=1, price_raises=int(is_raise))
+    uow.run(_ADD_TO_STANDING, seller_id=seller_id, **change._asdict())
+
+
 def _state(uow: UnitOfWork, order_id: str, buyer_id: str, currency: str) -> list[Any]:
     known = uow.all(_STATE, subject_id=order_id, buyer_id=buyer_id, currency=currency)
     return sorted(known, key=itemgetter(0)) if len(known) > 1 else known
-
-
-def _on_time(known: list[Any]) -> int:
-    return sum(bool(fact.is_on_time) for fact in known)
 
 
 def _moved(now: int, was: int, part_micro: int) -> int:

@@ -35,8 +35,8 @@ def find_rings(counted: Recount) -> list[dict[str, Any]]:
     """Return the rings among these orders, those with most praise of their own first.
 
     Each has sellers and buyers, sorted; ties: pairs of sellers with the buyers they share and how
-    many chance would have; reviews by the closed buyers; inside_share of the praise and
-    money_share of the turnover that comes from them, 0 to 1.
+    many millionths of a buyer chance would have; reviews by the closed buyers; inside_micro of the
+    praise and money_micro of the turnover that comes from them, in millionths.
     """
     pairs = counted.orders.group_by("seller_id", "buyer_id").agg(
         (pl.col("verdict") == "good").sum().alias("praises"),

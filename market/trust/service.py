@@ -2,15 +2,14 @@
 
 from typing import Any, Final
 
-from sqlalchemy import bindparam, select, text
+from sqlalchemy import bindparam, select
 
 from market.base.clock import rfc3339
-from market.base.sql import Sql
-from market.base.tables import JsonText
+from market.base.sql import Sql, among
 from market.base.work import Snapshot
 from market.protocol.wire import TrustEventView, TrustView, VoicesView
 from market.trust.scoring import MICRO, RULE, Memory, Standing, flags_of, memory_of, score_of
-from market.trust.tables import batches, facts, parameters, sellers, standings
+from market.trust.tables import current_batch, facts, parameters, sellers, standings
 
 MAX_EVENTS: Final = 10
 """The latest facts that a report lists."""
@@ -21,18 +20,8 @@ _STANDING: Final = Sql(
     )
 )
 _evidence = select(standings.c.seller_id, *[standings.c[name] for name in Memory._fields])
-_seller_ids = bindparam("seller_ids", type_=JsonText())
-_EVIDENCE: Final = Sql.per_dialect(
-    sqlite=_evidence.where(
-        text("seller_id IN (SELECT value FROM json_each(:seller_ids))").bindparams(_seller_ids)
-    ),
-    postgresql=_evidence.where(
-        text(
-            "seller_id IN (SELECT jsonb_array_elements_text(CAST(:seller_ids AS jsonb)))"
-        ).bindparams(_seller_ids)
-    ),
-)
-_batch = select(batches).order_by(batches.c.number.desc()).limit(1).subquery("batch")
+_EVIDENCE: Final = Sql(among(_evidence, standings.c.seller_id, "seller_ids"))
+_batch = current_batch.subquery("batch")
 _WEIGHED: Final = Sql(
     select(_batch, parameters.c.typical_minor, sellers)
     .select_from(_batch)

@@ -12,6 +12,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    select,
 )
 
 from market.base.tables import Flag, JsonText, UtcDateTime, metadata
@@ -103,6 +104,9 @@ batches = Table(
     Column("anchors", JsonText, nullable=False),
 )
 """One row per batch; the one with the highest number is current."""
+
+current_batch = select(batches).order_by(batches.c.number.desc()).limit(1)
+"""The current batch, for statements of this room; no row before the first."""
 
 parameters = Table(
     "trust_parameters",

@@ -25,7 +25,7 @@ from market.protocol.commitments import RECEIPT
 from market.protocol.events import GENESIS, Event
 from market.protocol.logfile import stored, text_of
 from market.protocol.signing import SigningKey, read_payload
-from market.protocol.wire import AskSupport, Control, OrderView, WriteEvent, WriteEvents
+from market.protocol.wire import AskSupport, OrderView, WriteEvent, WriteEvents
 from market.trust.tables import standings
 from tests.damage import spoil
 from tests.factories import Town, build_town, enter, mandate
@@ -95,12 +95,7 @@ async def forge(store: Store, log: list[dict[str, Any]]) -> None:
 
 
 async def cancel(town: Town, order: OrderView) -> None:
-    await town.store.write(
-        orders.control,
-        caller=town.buyer.caller,
-        session_id=order.session_id,
-        request=Control(action="cancel"),
-    )
+    await town.control(order.session_id, "cancel")
 
 
 async def refund(town: Town, order: OrderView) -> None:
@@ -154,12 +149,7 @@ async def test_orders_under_a_mandate_leave_the_store_whole(store: Store):
     waiting = await town.place(mandate_id=given.id)
     denied = await town.place(mandate_id=given.id)
 
-    await store.write(
-        orders.control,
-        caller=principal.caller,
-        session_id=denied.session_id,
-        request=Control(action="deny"),
-    )
+    await town.control(denied.session_id, "deny", principal)
 
     assert waiting.state == "awaiting_approval"
     assert await findings_of(store) == []

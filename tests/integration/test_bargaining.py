@@ -17,7 +17,6 @@ from market.chores import run_chores
 from market.protocol.commitments import (
     OFFER,
     QUOTE,
-    ManifestClaims,
     OfferClaims,
     QuoteClaims,
 )
@@ -29,7 +28,7 @@ from market.protocol.wire import (
     QuoteView,
     SessionView,
 )
-from tests.factories import Party, Town, build_town, enter, manifest, race
+from tests.factories import Party, Town, build_town, enter, publish, race
 from tests.workers import Hold, somebody_waits, two_workers
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -115,10 +114,7 @@ async def open_session(town: Town) -> SessionView:
 
 
 async def told(town: Town, session: SessionView) -> list[dict[str, Any]]:
-    reading = await town.store.read(
-        sessions.events, caller=town.buyer.caller, session_id=session.id, after=-1, limit=100
-    )
-    events = [json.loads(one.json) for one in reading.events]
+    events = await town.log_of(session.id)
     return [event for event in events if event["kind"].startswith("quote.")]
 
 
@@ -299,8 +295,7 @@ async def test_another_version_makes_a_quote_stale(town: Town):
     """M17: neither a counter-offer nor an answer outlives the version that was quoted."""
     quote, other = await town.quote(), await town.quote()
     one = await counter(town, quote, 300_000)
-    signed = town.seller.signs(ManifestClaims, manifest=manifest(version="2"))
-    await town.store.write(catalog.publish, caller=town.seller.caller, signed=signed)
+    await publish(town.seller, version="2")
 
     for attempt in (lambda: answer(town, one, 300_000), lambda: counter(town, other, 300_000)):
         with pytest.raises(catalog.QuoteStale) as refusal:

@@ -12,8 +12,8 @@ from market.base.store import Store
 from market.base.work import UnitOfWork
 from market.protocol.commitments import MANIFEST, ManifestClaims
 from market.protocol.manifest import manifest_digest
-from market.protocol.wire import AskQuote, FoundView, Page, QuoteView, ServiceView
-from tests.factories import Party, enter, manifest
+from market.protocol.wire import AskQuote, FoundView, Page, QuoteView
+from tests.factories import Party, enter, manifest, publish
 
 
 @pytest.fixture
@@ -34,11 +34,6 @@ async def buyer(store: Store) -> Party:
 def allowed(party: Party, *scopes: str) -> Party:
     """The same agent with a token for these scopes alone."""
     return party._replace(caller=party.caller._replace(scopes=frozenset(scopes)))
-
-
-async def publish(party: Party, **changes: Any) -> ServiceView:
-    signed = party.signs(ManifestClaims, manifest=manifest(**changes))
-    return await party.store.write(catalog.publish, caller=party.caller, signed=signed)
 
 
 async def ask(party: Party, service_id: str) -> QuoteView:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from market import audit, catalog, identity, orders, sessions
+from market import audit, identity, orders, sessions
 from market.base.clock import ManualClock
 from market.base.errors import MarketError
 from market.base.settings import Settings
@@ -18,11 +18,9 @@ from market.base.work import UnitOfWork
 from market.chores import expire_orders
 from market.faces.http import acts
 from market.orders import rows
-from market.protocol.commitments import ManifestClaims
 from market.protocol.wire import (
     AnswerControl,
     Control,
-    ControlView,
     OpenSession,
     OrderView,
     QuoteView,
@@ -30,7 +28,17 @@ from market.protocol.wire import (
     WriteEvents,
 )
 from market.sessions import writing
-from tests.factories import Party, Town, build_town, decision, enter, mandate, manifest
+from tests.factories import (
+    Party,
+    Town,
+    build_town,
+    control,
+    decision,
+    enter,
+    log_of,
+    mandate,
+    publish,
+)
 from tests.workers import Hold, somebody_waits, two_workers
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -79,22 +87,6 @@ async def firm(store: Store) -> Firm:
     return await build_firm(store)
 
 
-async def control(by: Party, session_id: str, action: str, **more: Any) -> list[ControlView]:
-    return await by.store.write(
-        orders.control,
-        caller=by.caller,
-        session_id=session_id,
-        request=Control(action=action, **more),
-    )
-
-
-async def log_of(by: Party, session_id: str) -> list[dict[str, Any]]:
-    reading = await by.store.read(
-        sessions.events, caller=by.caller, session_id=session_id, after=-1, limit=500
-    )
-    return [json.loads(event.json) for event in reading.events]
-
-
 def unanswered(log: list[dict[str, Any]]) -> set[int]:
     """The offsets of interventions without exactly one answer."""
     asked = {event["offset"] for event in log if event["kind"] == "control.requested"}
@@ -123,8 +115,7 @@ async def test_own_is_what_the_buyer_has_placed_and_still_runs(firm: Firm):
 async def test_own_is_what_a_seller_delivers_and_nothing_of_a_rivals(firm: Firm):
     mine = await firm.place()
     rival = await enter(firm.town.store, "rival", "seller")
-    signed = rival.signs(ManifestClaims, manifest=manifest(id="rival-pdf"))
-    service = await firm.town.store.write(catalog.publish, caller=rival.caller, signed=signed)
+    service = await publish(rival, id="rival-pdf")
     other = firm.town._replace(seller=rival, service=service)
     theirs = await other.place(mandate_id=firm.mandate_id, session_id=firm.session_id)
 

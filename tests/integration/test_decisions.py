@@ -1,6 +1,5 @@
 """A human's signed word over an order that waits, and mandates that are revoked meanwhile."""
 
-import json
 from datetime import timedelta
 from typing import Any, NamedTuple
 
@@ -15,7 +14,7 @@ from market.base.store import Store
 from market.faces.http import acts
 from market.protocol.canonical import digest
 from market.protocol.commitments import DECISION, DecisionClaims, OrderClaims
-from market.protocol.wire import Control, ControlView, MandateView, OrderView
+from market.protocol.wire import ControlView, MandateView, OrderView
 from tests.contract.conftest import START
 from tests.factories import Party, Town, build_town, decision, enter, mandate
 
@@ -36,11 +35,8 @@ class Waiting(NamedTuple):
     order: OrderView
 
     async def control(self, action: str, by: Party | None = None, **more: Any) -> ControlView:
-        [view] = await self.town.store.write(
-            orders.control,
-            caller=(by or self.principal).caller,
-            session_id=self.order.session_id,
-            request=Control(action=action, **more),
+        [view] = await self.town.control(
+            self.order.session_id, action, by or self.principal, **more
         )
         return view
 
@@ -49,14 +45,7 @@ class Waiting(NamedTuple):
         return await self.control("approve", decision=signed, reason=changes.get("reason", ""))
 
     async def log(self, kind: str, session_id: str | None = None) -> list[dict[str, Any]]:
-        reading = await self.town.store.read(
-            sessions.events,
-            caller=self.principal.caller,
-            session_id=session_id or self.order.session_id,
-            after=-1,
-            limit=500,
-        )
-        events = [json.loads(event.json) for event in reading.events]
+        events = await self.town.log_of(session_id or self.order.session_id, self.principal)
         return [event for event in events if event["kind"] == kind]
 
     async def state(self) -> str:

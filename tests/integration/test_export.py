@@ -6,11 +6,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import polars as pl
 import pytest
 
-from market import analytics, chores, reviews, sessions
+from market import analytics, chores, sessions
 from market.analytics import FRAMES, Facts, NoFacts, funnel
 from market.analytics.facts import FrameOf
 from market.analytics.schema import type_text
@@ -18,11 +17,10 @@ from market.base.settings import Settings
 from market.base.store import Store
 from market.protocol.canonical import canonical
 from market.protocol.chain import read_entry, verify_chain
-from market.protocol.commitments import ReviewClaims
 from market.protocol.events import MARKET
 from market.protocol.wire import ForkSession, OpenSession, OrderView, WriteEvent, WriteEvents
 from market.sessions import NewEvent
-from tests.factories import Town, build_town
+from tests.factories import Town, build_town, post_review
 
 MANUAL = Path(__file__).parents[2] / "docs" / "analytics.md"
 PRICE = 400_000
@@ -113,10 +111,7 @@ async def test_what_a_fork_shares_with_its_source_is_exported_once(town: Town, f
 
 
 async def review(town: Town, order: OrderView) -> None:
-    signed = town.buyer.signs(
-        ReviewClaims, order_id=order.id, receipt_id=order.receipt_id, verdict="good", tags=["fast"]
-    )
-    await town.store.write(reviews.post, caller=town.buyer.caller, signed=signed)
+    await post_review(town.buyer, order, tags=["fast"])
 
 
 def rows(frame: pl.LazyFrame, *columns: str) -> list[tuple[Any, ...]]:
@@ -167,10 +162,7 @@ async def test_the_note_counts_the_rows_of_each_file(town: Town, tmp_path: Path)
 
 async def test_events_are_those_of_the_log_and_their_chain_can_be_verified(town: Town, facts_of):
     order = await town.settled()
-    reading = await town.store.read(
-        sessions.events, caller=town.buyer.caller, session_id=order.session_id, after=-1, limit=500
-    )
-    log = [msgspec.json.decode(shown.json) for shown in reading.events]
+    log = await town.log_of(order.session_id)
 
     facts = facts_of(town.store)
 

@@ -13,7 +13,7 @@ from market.base.clock import ManualClock
 from market.base.errors import MarketError
 from market.base.settings import Settings
 from market.base.store import Store
-from market.protocol.wire import Control, OrderView
+from market.protocol.wire import OrderView
 from tests.aftermath import (
     PRICE,
     answer,
@@ -52,12 +52,7 @@ async def town(store: Store) -> Town:
 
 
 async def control(town: Town, order: OrderView, action: str) -> None:
-    await town.store.write(
-        orders.control,
-        caller=town.buyer.caller,
-        session_id=order.session_id,
-        request=Control(action=action, order_id=order.id),
-    )
+    await town.control(order.session_id, action, order_id=order.id)
 
 
 async def stuck_orders(town: Town) -> dict[str, OrderView]:

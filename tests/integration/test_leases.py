@@ -1,21 +1,21 @@
 """Leases: a worker's signs of life, the warning when they stop, and the end that is settled."""
 
 import asyncio
-import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from sqlalchemy import bindparam, update
 
-from market import audit, orders, sessions
+from market import audit, orders
 from market.base.clock import ManualClock
 from market.base.errors import InsufficientScope
 from market.base.settings import Settings
 from market.base.sql import Sql
 from market.chores import expire_orders
 from market.orders.tables import orders as rows
-from market.protocol.wire import AnswerControl, Control, LeaseView, OrderView
+from market.protocol.wire import AnswerControl, LeaseView, OrderView
+from tests.aftermath import kinds, log_of
 from tests.factories import Party, Town, build_town, enter
 from tests.workers import Hold, somebody_waits, two_workers
 
@@ -46,28 +46,8 @@ async def give_up(town: Town, order: OrderView) -> OrderView:
 
 
 async def control(town: Town, order: OrderView, action: str, by: Party | None = None) -> Any:
-    [answer] = await town.store.write(
-        orders.control,
-        caller=(by or town.buyer).caller,
-        session_id=order.session_id,
-        request=Control(action=action, text="faster"),
-    )
+    [answer] = await town.control(order.session_id, action, by, text="faster")
     return answer
-
-
-async def log_of(town: Town, order: OrderView) -> list[dict[str, Any]]:
-    reading = await town.store.read(
-        sessions.events,
-        caller=town.buyer.caller,
-        session_id=order.session_id,
-        after=-1,
-        limit=500,
-    )
-    return [json.loads(event.json) for event in reading.events]
-
-
-async def kinds(town: Town, order: OrderView) -> list[str]:
-    return [event["kind"] for event in await log_of(town, order)]
 
 
 async def test_a_silent_worker_is_stalled_and_then_fails_with_everything_back(

@@ -13,10 +13,9 @@ from market.base.database import sqlite_path
 from market.base.migration import downgrade, migrate
 from market.base.settings import Settings
 from market.base.store import Store
-from market.protocol.commitments import ReviewClaims
-from market.protocol.wire import Control, GiveRefund, OrderView
+from market.protocol.wire import GiveRefund, OrderView
 from market.trust import batches
-from tests.factories import Town, build_town
+from tests.factories import Town, build_town, post_review
 
 OLD = "0018"
 PRICE = 400_000
@@ -46,10 +45,7 @@ async def lived_in(store: Store) -> Past:
     town = await build_town(store)
     good, refunded = await town.settled(), await town.settled()
     for order, verdict in ((good, "good"), (refunded, "bad")):
-        signed = town.buyer.signs(
-            ReviewClaims, order_id=order.id, receipt_id=order.receipt_id, verdict=verdict
-        )
-        await store.write(reviews.post, caller=town.buyer.caller, signed=signed)
+        await post_review(town.buyer, order, verdict=verdict)
     await store.write(
         orders.refund,
         caller=town.seller.caller,
@@ -58,12 +54,7 @@ async def lived_in(store: Store) -> Past:
     )
     failed, cancelled, waiting = [await town.place() for _ in range(3)]
     await store.write(orders.fail, caller=town.seller.caller, order_id=failed.id, reason="I cannot")
-    await store.write(
-        orders.control,
-        caller=town.buyer.caller,
-        session_id=cancelled.session_id,
-        request=Control(action="cancel", reason="no more"),
-    )
+    await town.control(cancelled.session_id, "cancel", reason="no more")
     return Past(
         town, good=good, refunded=refunded, failed=failed, cancelled=cancelled, waiting=waiting
     )
@@ -159,11 +150,8 @@ async def test_an_old_refund_has_its_row_and_leaves_nothing_to_refund(
 
 async def test_an_old_review_is_its_own_first_version_and_may_change(renewed: Store, past: Past):
     town, good = past.town._replace(store=renewed), past.orders["good"]
-    signed = town.buyer.signs(
-        ReviewClaims, order_id=good.id, receipt_id=good.receipt_id, verdict="bad"
-    )
 
-    changed = await renewed.write(reviews.post, caller=town.buyer.caller, signed=signed)
+    changed = await post_review(town.buyer._replace(store=renewed), good, verdict="bad")
 
     versions = await renewed.read(reviews.versions_of, review_id=changed.id)
     assert [(each.version, each.verdict) for each in versions] == [(1, "good"), (2, "bad")]

@@ -16,8 +16,6 @@ from market.base.store import Store
 from market.protocol.commitments import RECEIPT, ReceiptClaims
 from market.protocol.wire import (
     AnswerControl,
-    Control,
-    ControlView,
     OpenSession,
     OrderView,
     SessionView,
@@ -52,24 +50,6 @@ async def waiting(store: Store) -> Waiting:
     return Waiting(town, principal, await town.place(mandate_id=allowed.id))
 
 
-async def control(
-    town: Town, session_id: str, action: str, by: Party | None = None, **more: Any
-) -> list[ControlView]:
-    return await town.store.write(
-        orders.control,
-        caller=(by or town.buyer).caller,
-        session_id=session_id,
-        request=Control(action=action, **more),
-    )
-
-
-async def log_of(town: Town, reader: Party, session_id: str) -> list[dict[str, Any]]:
-    reading = await town.store.read(
-        sessions.events, caller=reader.caller, session_id=session_id, after=-1, limit=500
-    )
-    return [json.loads(event.json) for event in reading.events]
-
-
 async def open_session(town: Town) -> SessionView:
     return await town.store.write(
         sessions.open_session,
@@ -91,7 +71,7 @@ async def close_session(store: Store, town: Town, session_id: str) -> SessionVie
 async def test_a_receipt_can_be_read_whatever_reason_was_given(town: Town):
     order = await town.place()
 
-    await control(town, order.session_id, "cancel", reason="too\nslow " + "x" * 300)
+    await town.control(order.session_id, "cancel", reason="too\nslow " + "x" * 300)
 
     [receipt] = await town.store.read(
         orders.receipts_of, caller=town.buyer.caller, order_id=order.id
@@ -103,7 +83,7 @@ async def test_a_receipt_can_be_read_whatever_reason_was_given(town: Town):
 async def test_a_reason_of_blanks_is_none(town: Town):
     order = await town.place()
 
-    await control(town, order.session_id, "cancel", reason=" \n ")
+    await town.control(order.session_id, "cancel", reason=" \n ")
 
     [receipt] = await town.store.read(
         orders.receipts_of, caller=town.buyer.caller, order_id=order.id
@@ -120,9 +100,9 @@ async def test_a_seller_does_not_read_why_an_order_was_approved(waiting: Waiting
 
     why = "half our budget"
     signed = decision(principal, order, reason=why)
-    await control(town, order.session_id, "approve", by=principal, reason=why, decision=signed)
+    await town.control(order.session_id, "approve", by=principal, reason=why, decision=signed)
 
-    log = await log_of(town, town.seller, order.session_id)
+    log = await town.log_of(order.session_id, town.seller)
     assert "half our budget" not in json.dumps(log)
     assert [entry["kind"] for entry in log if not entry.get("withheld")] == ["order.placed"]
 
@@ -133,7 +113,7 @@ async def test_a_seller_never_learns_of_an_order_that_was_not_approved(
 ):
     town, principal, order = waiting
 
-    await control(town, order.session_id, action, by=principal, reason="no")
+    await town.control(order.session_id, action, by=principal, reason="no")
 
     seller = town.seller.caller
     listed = await town.store.read(
@@ -154,9 +134,9 @@ async def test_a_seller_still_sees_an_order_that_was_cancelled_after_its_approva
 ):
     town, principal, order = waiting
     signed = decision(principal, order)
-    await control(town, order.session_id, "approve", by=principal, decision=signed)
+    await town.control(order.session_id, "approve", by=principal, decision=signed)
 
-    await control(town, order.session_id, "cancel")
+    await town.control(order.session_id, "cancel")
 
     seen = await town.store.read(orders.order, caller=town.seller.caller, order_id=order.id)
     assert seen.state == "cancelled"
@@ -168,7 +148,7 @@ async def test_an_approval_that_comes_after_its_time_is_too_late(
     town, principal, order = waiting
     clock.advance(timedelta(seconds=600))
 
-    [answer] = await control(town, order.session_id, "approve", by=principal)
+    [answer] = await town.control(order.session_id, "approve", by=principal)
 
     assert (answer.answer, answer.detail) == ("too_late", "The time to approve is over.")
     assert await town.store.write(orders.expire, order_id=order.id) == "approval_expired"
@@ -176,9 +156,9 @@ async def test_an_approval_that_comes_after_its_time_is_too_late(
 
 async def test_who_denies_twice_is_too_late_the_second_time(waiting: Waiting):
     town, principal, order = waiting
-    await control(town, order.session_id, "deny", by=principal)
+    await town.control(order.session_id, "deny", by=principal)
 
-    [again] = await control(town, order.session_id, "deny", by=principal)
+    [again] = await town.control(order.session_id, "deny", by=principal)
 
     assert again.answer == "too_late"
     assert await town.available(town.buyer) == 10_000_000
@@ -189,26 +169,26 @@ async def test_who_denies_twice_is_too_late_the_second_time(waiting: Waiting):
 
 async def test_a_seller_does_not_lift_the_buyers_pause(town: Town):
     order = await town.place()
-    await control(town, order.session_id, "pause", by=town.seller)
-    await control(town, order.session_id, "pause")
+    await town.control(order.session_id, "pause", by=town.seller)
+    await town.control(order.session_id, "pause")
 
     with pytest.raises(orders.NotForThisCaller):
-        await control(town, order.session_id, "resume", by=town.seller)
+        await town.control(order.session_id, "resume", by=town.seller)
 
     with pytest.raises(orders.OrderPaused):
         await town.deliver(order)
-    await control(town, order.session_id, "resume")
+    await town.control(order.session_id, "resume")
     await town.deliver(order)
 
 
 async def test_a_seller_lifts_its_own_pause_and_its_deadline_stood(town: Town, clock: ManualClock):
     order = await town.place()
-    await control(town, order.session_id, "pause", by=town.seller)
+    await town.control(order.session_id, "pause", by=town.seller)
     with pytest.raises(orders.OrderPaused):
         await town.deliver(order)
     clock.advance(timedelta(seconds=500))
 
-    await control(town, order.session_id, "resume", by=town.seller)
+    await town.control(order.session_id, "resume", by=town.seller)
 
     assert (await town.order(order)).deliver_by == order.deliver_by
     await town.deliver(order)
@@ -216,7 +196,7 @@ async def test_a_seller_lifts_its_own_pause_and_its_deadline_stood(town: Town, c
 
 async def test_a_seller_that_pauses_beyond_its_deadline_has_failed(town: Town, clock: ManualClock):
     order = await town.place()
-    await control(town, order.session_id, "pause", by=town.seller)
+    await town.control(order.session_id, "pause", by=town.seller)
     clock.advance(timedelta(seconds=601))
 
     assert await town.store.read(orders.due) == [order.id]
@@ -226,7 +206,7 @@ async def test_a_seller_that_pauses_beyond_its_deadline_has_failed(town: Town, c
 async def test_a_pause_of_a_delivered_order_is_too_late_in_its_own_words(town: Town):
     order = await town.settled()
 
-    [answer] = await control(town, order.session_id, "pause")
+    [answer] = await town.control(order.session_id, "pause")
 
     assert answer.answer == "too_late"
     assert "'pause'" in answer.detail
@@ -237,10 +217,10 @@ async def test_a_pause_of_a_delivered_order_is_too_late_in_its_own_words(town: T
 
 async def test_a_token_that_only_reads_writes_answers_and_closes_nothing(town: Town):
     order = await town.place()
-    [asked] = await control(town, order.session_id, "steer", text="page 2 first")
+    [asked] = await town.control(order.session_id, "steer", text="page 2 first")
     buyer = town.buyer.caller._replace(scopes=READ_ONLY)
     seller = town.seller.caller._replace(scopes=READ_ONLY)
-    before = await log_of(town, town.buyer, order.session_id)
+    before = await town.log_of(order.session_id)
 
     with pytest.raises(InsufficientScope):
         await town.store.write(
@@ -262,7 +242,7 @@ async def test_a_token_that_only_reads_writes_answers_and_closes_nothing(town: T
             orders.close_session, caller=buyer, session_id=order.session_id, reason="done"
         )
 
-    assert await log_of(town, town.buyer, order.session_id) == before
+    assert await town.log_of(order.session_id) == before
 
 
 # Many orders in one session
@@ -281,10 +261,10 @@ async def test_the_last_of_many_orders_in_a_session_can_be_read_cancelled_and_cl
         sessions.join, session_id=session.id, agent_id=rest.id, order_id="ord_of_a_late_seller"
     )
 
-    await control(town, session.id, "cancel", scope="all")
+    await town.control(session.id, "cancel", scope="all")
     with pytest.raises(orders.OrdersStillOpen) as refusal:
         await close_session(store, town, session.id)
-    await control(town, session.id, "cancel", order_id=last.id)
+    await town.control(session.id, "cancel", order_id=last.id)
 
     assert refusal.value.facts == {"order_ids": [last.id]}
     assert (await close_session(store, town, session.id)).state == "closed"
@@ -316,7 +296,7 @@ async def test_no_order_slips_into_a_session_that_another_worker_closes(
             await closing
 
         order = await placing
-        await control(town, session.id, "cancel", order_id=order.id)
+        await town.control(session.id, "cancel", order_id=order.id)
         assert (await close_session(right, town, session.id)).state == "closed"
         assert await left.scan(audit.audit) == []
 
@@ -327,7 +307,7 @@ async def test_two_workers_answer_an_ignored_steer_once(
     with two_workers(postgres_settings, clock=clock) as (left, right):
         town = await build_town(left)
         order = await town.place()
-        await control(town, order.session_id, "steer", text="hello?")
+        await town.control(order.session_id, "steer", text="hello?")
         clock.advance(timedelta(seconds=11))
         first = Hold(orders.answer_unanswered)
         answering = asyncio.create_task(left.write(first))
@@ -338,7 +318,7 @@ async def test_two_workers_answer_an_ignored_steer_once(
 
         assert [await answering, await too] == [1, 0]
 
-        log = await log_of(town, town.buyer, order.session_id)
+        log = await town.log_of(order.session_id)
         assert [entry["kind"] for entry in log].count("control.answered") == 1
 
 
@@ -366,12 +346,12 @@ async def test_whatever_races_over_two_workers_every_order_ends_once_and_whole(
         ]
         assert unexpected == []
         for order in placed:
-            await control(town, order.session_id, "resume")
+            await town.control(order.session_id, "resume")
         clock.advance(timedelta(days=1))
         for order in placed:
             await workers[1].write(orders.expire, order_id=order.id)
             assert (await town.order(order)).state in orders.ENDED
-            kinds = [entry["kind"] for entry in await log_of(town, town.buyer, order.session_id)]
+            kinds = [entry["kind"] for entry in await town.log_of(order.session_id)]
             assert sum(kinds.count(f"order.{state}") for state in orders.ENDED) == 1
         assert await workers[0].scan(audit.audit) == []
         assert await workers[0].scan(ledger.check) == []
@@ -392,7 +372,7 @@ def moves_of(town: Town, order: OrderView, workers: tuple[Store, Store], chance:
     yield deliver()
     for action in ("cancel", "pause", "resume"):
         if chance.random() < 0.5:
-            yield control(at(), order.session_id, action)
+            yield at().control(order.session_id, action)
     if chance.random() < 0.2:
         yield chance.choice(workers).write(
             orders.fail, caller=town.seller.caller, order_id=order.id, reason="broken"

@@ -1,7 +1,6 @@
 """Orders: a purchase to the last unit, its endings, its interventions, and all that is refused."""
 
 import asyncio
-import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -16,7 +15,7 @@ from market.protocol.commitments import (
     OrderClaims,
     ReceiptClaims,
 )
-from market.protocol.wire import AnswerControl, AskSupport, Chunk, Control, OpenSession, PlaceOrder
+from market.protocol.wire import AnswerControl, AskSupport, Chunk, OpenSession, PlaceOrder
 from tests.factories import Town, build_town, decision, digest_of, enter, mandate, race
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -29,19 +28,7 @@ def clock() -> ManualClock:
 
 
 async def kinds(town: Town, session_id: str) -> list[str]:
-    reading = await town.store.read(
-        sessions.events, caller=town.buyer.caller, session_id=session_id, after=-1, limit=500
-    )
-    return [json.loads(event.json)["kind"] for event in reading.events]
-
-
-async def control(town: Town, session_id: str, action: str, by=None, **more):
-    return await town.store.write(
-        orders.control,
-        caller=(by or town.buyer).caller,
-        session_id=session_id,
-        request=Control(action=action, **more),
-    )
+    return [event["kind"] for event in await town.log_of(session_id)]
 
 
 async def nothing_is_wrong(store: Store) -> None:
@@ -271,7 +258,7 @@ async def test_cancel_midway_pays_what_was_delivered_to_the_last_unit(store: Sto
     order = await town.place()
     await town.deliver(order, 0, units=1)
 
-    [answer] = await control(town, order.session_id, "cancel", reason="enough")
+    [answer] = await town.control(order.session_id, "cancel", reason="enough")
 
     after = await town.order(order)
     assert (answer.answer, after.state) == ("accepted", "cancelled")
@@ -289,7 +276,7 @@ async def test_a_seller_that_cancels_is_paid_nothing(town: Town):
     order = await town.place()
     await town.deliver(order, 0, units=2)
 
-    await control(town, order.session_id, "cancel", by=town.seller)
+    await town.control(order.session_id, "cancel", by=town.seller)
 
     after = await town.order(order)
     assert (after.captured_minor, after.returned_minor) == (0, PRICE)
@@ -305,7 +292,7 @@ async def test_a_cancel_racing_the_last_chunk_has_one_winner(town: Town):
             return (await town.complete(order)).state
 
         finished, answers = await asyncio.gather(
-            finish(), control(town, order.session_id, "cancel"), return_exceptions=True
+            finish(), town.control(order.session_id, "cancel"), return_exceptions=True
         )
 
         after = await town.order(order)
@@ -320,13 +307,13 @@ async def test_a_cancel_racing_the_last_chunk_has_one_winner(town: Town):
 
 async def test_a_paused_order_takes_no_chunk_until_it_is_resumed(town: Town, clock: ManualClock):
     order = await town.place()
-    await control(town, order.session_id, "pause")
+    await town.control(order.session_id, "pause")
     with pytest.raises(orders.OrderPaused):
         await town.deliver(order)
     clock.advance(timedelta(minutes=59))
 
     assert await town.store.read(orders.due) == []
-    await control(town, order.session_id, "resume")
+    await town.control(order.session_id, "resume")
     await town.deliver(order)
 
     assert (await town.order(order)).deliver_by == "2026-11-22T13:09:00.000000Z"
@@ -334,7 +321,7 @@ async def test_a_paused_order_takes_no_chunk_until_it_is_resumed(town: Town, clo
 
 async def test_a_steer_is_the_workers_to_answer(town: Town):
     order = await town.place()
-    [asked] = await control(town, order.session_id, "steer", text="only page 2, please")
+    [asked] = await town.control(order.session_id, "steer", text="only page 2, please")
 
     answered = await town.store.write(
         orders.answer_control,
@@ -357,7 +344,7 @@ async def test_a_steer_is_the_workers_to_answer(town: Town):
 
 async def test_the_market_answers_a_steer_that_the_worker_ignores(town: Town, clock: ManualClock):
     order = await town.place()
-    await control(town, order.session_id, "steer", text="hello?")
+    await town.control(order.session_id, "steer", text="hello?")
     clock.advance(timedelta(seconds=11))
 
     assert await town.store.write(orders.answer_unanswered) == 1
@@ -371,7 +358,7 @@ async def test_a_stranger_cannot_intervene_or_look(town: Town):
     order = await town.place()
 
     with pytest.raises(sessions.SessionNotFound):
-        await control(town, order.session_id, "cancel", by=stranger)
+        await town.control(order.session_id, "cancel", by=stranger)
     with pytest.raises(orders.OrderNotFound):
         await town.store.read(orders.order, caller=stranger.caller, order_id=order.id)
     assert "control.requested" not in await kinds(town, order.session_id)
@@ -428,9 +415,9 @@ async def test_an_order_above_the_limit_waits_for_the_principal(store: Store):
     with pytest.raises(orders.OrderNotFound):
         await town.deliver(order)
     with pytest.raises(orders.NotForThisCaller):
-        await control(town, order.session_id, "approve")
+        await town.control(order.session_id, "approve")
     signed = decision(principal, order)
-    [answer] = await control(town, order.session_id, "approve", by=principal, decision=signed)
+    [answer] = await town.control(order.session_id, "approve", by=principal, decision=signed)
     await town.deliver(order)
 
     assert (order.state, answer.answer) == ("awaiting_approval", "accepted")
@@ -443,7 +430,7 @@ async def test_a_denied_order_returns_everything_to_wallet_and_mandate(store: St
     allowed = await mandate(principal, town.buyer, approval_over_minor=100_000, budget_minor=PRICE)
     order = await town.place(mandate_id=allowed.id)
 
-    await control(town, order.session_id, "deny", by=principal, reason="not now")
+    await town.control(order.session_id, "deny", by=principal, reason="not now")
 
     after = await store.read(mandates.mandate, caller=principal.caller, mandate_id=allowed.id)
     assert (await town.order(order)).state == "cancelled"
@@ -539,7 +526,7 @@ async def test_a_session_closes_when_its_orders_have_ended(town: Town):
 
     with pytest.raises(orders.OrdersStillOpen):
         await close()
-    await control(town, order.session_id, "cancel")
+    await town.control(order.session_id, "cancel")
 
     assert (await close()).state == "closed"
 

@@ -1,6 +1,5 @@
 """Presence: who is in a session, what of it is logged, who sees it, and that it decides nothing."""
 
-import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -16,7 +15,7 @@ from market.sessions.presence import (
     MAX_DEVICES_OF_SELLER,
     MAX_DEVICES_OF_SELLERS,
 )
-from tests.factories import Party, Town, enter
+from tests.factories import Party, Town, enter, log_of
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
@@ -45,13 +44,6 @@ async def be(
 async def there(party: Party, session_id: str) -> list[tuple[str, str]]:
     present = await party.store.read(sessions.present, caller=party.caller, session_id=session_id)
     return [(view.agent_id, view.device) for view in present]
-
-
-async def log_of(party: Party, session_id: str) -> list[dict[str, Any]]:
-    reading = await party.store.read(
-        sessions.events, caller=party.caller, session_id=session_id, after=-1, limit=500
-    )
-    return [json.loads(event.json) for event in reading.events]
 
 
 async def told(party: Party, session_id: str) -> list[tuple[str, dict[str, Any]]]:

@@ -11,9 +11,9 @@ from market.audit import audit
 from market.base.clock import ManualClock
 from market.base.store import Store
 from market.catalog import SearchQuery
-from market.protocol.commitments import QUOTE, ManifestClaims, QuoteClaims
-from market.protocol.wire import AskQuote, Control, OrderView, QuoteView
-from tests.factories import Town, build_town, enter, manifest
+from market.protocol.commitments import QUOTE, QuoteClaims
+from market.protocol.wire import AskQuote, OrderView, QuoteView
+from tests.factories import Town, build_town, enter, publish
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 XTS = {"currency": "XTS"}
@@ -42,12 +42,7 @@ async def delivered(town: Town, units: int, quote: QuoteView | None = None) -> O
 
 
 async def cancelled(town: Town, order: OrderView) -> OrderView:
-    await town.store.write(
-        orders.control,
-        caller=town.buyer.caller,
-        session_id=order.session_id,
-        request=Control(action="cancel"),
-    )
+    await town.control(order.session_id, "cancel")
     return await town.order(order)
 
 
@@ -168,18 +163,16 @@ async def test_a_price_that_has_run_out_is_neither_quoted_nor_found(
     with pytest.raises(catalog.PriceExpired):
         await town.quote()
     assert (await store.scan(catalog.search, query=query)).items == []
-    signed = town.seller.signs(ManifestClaims, manifest=manifest(version="2", price=CALL))
-    await store.write(catalog.publish, caller=town.seller.caller, signed=signed)
+    await publish(town.seller, version="2", price=CALL)
     assert await town.quote()
 
 
 @pytest.mark.parametrize("until", ["2026-11-22T12:00:00Z", "2026-02-31T12:00:00Z"])
 async def test_a_version_whose_price_cannot_be_paid_is_not_published(store: Store, until: str):
     seller = await enter(store, "acme", "seller")
-    signed = seller.signs(ManifestClaims, manifest=manifest(price=CALL | {"valid_until": until}))
 
     with pytest.raises(catalog.BadManifestRefused, match="valid_until"):
-        await store.write(catalog.publish, caller=seller.caller, signed=signed)
+        await publish(seller, price=CALL | {"valid_until": until})
 
 
 async def test_search_compares_by_the_most_that_one_unit_can_cost(store: Store):
@@ -187,9 +180,7 @@ async def test_search_compares_by_the_most_that_one_unit_can_cost(store: Store):
     town = await build_town(store, price=TIERS)
     other = await enter(store, "rival", "seller")
     lure = [{"up_to": 1, "amount": "0.000001"}, {"amount": "5"}]
-    tree = manifest(id="rival-pdf", price=TIERS | {"tiers": lure})
-    signed = other.signs(ManifestClaims, manifest=tree)
-    await store.write(catalog.publish, caller=other.caller, signed=signed)
+    await publish(other, id="rival-pdf", price=TIERS | {"tiers": lure})
 
     found = await store.scan(catalog.search, query=SearchQuery(q="tables"))
 

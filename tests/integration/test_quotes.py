@@ -12,9 +12,9 @@ from market.base.clock import ManualClock
 from market.base.settings import Settings
 from market.base.store import Store
 from market.protocol.canonical import MAX_DEPTH, digest
-from market.protocol.commitments import QUOTE, ManifestClaims, QuoteClaims
-from market.protocol.wire import AskQuote, QuoteView, ServiceView
-from tests.factories import Party, enter, manifest, race
+from market.protocol.commitments import QUOTE, QuoteClaims
+from market.protocol.wire import AskQuote, QuoteView
+from tests.factories import Party, enter, publish, race
 
 
 @pytest.fixture
@@ -30,11 +30,6 @@ async def buyer(store: Store) -> Party:
 @pytest.fixture
 async def other(store: Store) -> Party:
     return await enter(store, "other", "buyer")
-
-
-async def publish(party: Party, **changes: Any) -> ServiceView:
-    signed = party.signs(ManifestClaims, manifest=manifest(**changes))
-    return await party.store.write(catalog.publish, caller=party.caller, signed=signed)
 
 
 async def ask(party: Party, service_id: str, **request: Any) -> QuoteView:

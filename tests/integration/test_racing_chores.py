@@ -1,9 +1,7 @@
 """Two workers do the same chores at the same time: everything that is due happens once."""
 
 import asyncio
-import json
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
 
@@ -32,13 +30,6 @@ async def busy_session(town: Town) -> str:
     return order.session_id
 
 
-async def told(town: Town, session_id: str) -> list[dict[str, Any]]:
-    reading = await town.store.read(
-        sessions.events, caller=town.buyer.caller, session_id=session_id, after=-1, limit=100
-    )
-    return [json.loads(event.json) for event in reading.events]
-
-
 @pytest.mark.parametrize("turn", range(2))
 async def test_what_is_due_happens_once_whoever_does_the_chores(
     postgres_settings: Settings, turn: int
@@ -54,7 +45,7 @@ async def test_what_is_due_happens_once_whoever_does_the_chores(
             await asyncio.gather(*(run_chores(worker) for worker in workers))
 
         for session_id in ids:
-            log = await told(town, session_id)
+            log = await town.log_of(session_id)
             kinds = [event["kind"] for event in log]
             once = ("presence.left", "order.stalled", "order.failed")
             assert [kinds.count(kind) for kind in once] == [1, 1, 1]

@@ -1,16 +1,15 @@
 """Recommendations: on the strength of a receipt, told once, attributed when bought."""
 
-import json
 from typing import Any
 
 import msgspec
 import pytest
 
-from market import catalog, inbox, ledger, orders, recommendations, sessions
+from market import inbox, ledger, orders, recommendations, sessions
 from market.base.store import Store
-from market.protocol.commitments import ManifestClaims, RecommendationClaims
-from market.protocol.wire import Control, MessageView, OrderView, RecommendationView
-from tests.factories import Party, Town, enter, manifest, race
+from market.protocol.commitments import RecommendationClaims
+from market.protocol.wire import MessageView, OrderView, RecommendationView
+from tests.factories import Party, Town, enter, publish, race
 
 
 @pytest.fixture
@@ -65,10 +64,7 @@ async def test_a_recommendation_is_noted_for_the_owners_of_the_journey(town: Tow
 
     view = await send(town.buyer, order, friend.id)
 
-    reading = await town.store.read(
-        sessions.events, caller=town.buyer.caller, session_id=order.session_id, after=-1, limit=500
-    )
-    event = json.loads(reading.events[-1].json)
+    event = (await town.log_of(order.session_id))[-1]
     assert (event["kind"], event["audience"]) == ("recommendation.sent", "owner")
     assert event["body"]["recommendation_id"] == view.id
     assert event["body"]["recipient_ids"] == [friend.id]
@@ -148,8 +144,7 @@ async def test_only_the_holder_of_the_receipt_recommends(town: Town, friend: Par
 
 async def test_a_receipt_speaks_for_its_own_service(town: Town, friend: Party):
     order = await town.settled()
-    signed = town.seller.signs(ManifestClaims, manifest=manifest(id="acme-other"))
-    other = await town.store.write(catalog.publish, caller=town.seller.caller, signed=signed)
+    other = await publish(town.seller, id="acme-other")
 
     with pytest.raises(recommendations.OtherService):
         await send(town.buyer, order, friend.id, service_id=other.id)
@@ -177,12 +172,7 @@ async def test_nobody_recommends_to_itself(town: Town):
 
 async def test_what_was_never_delivered_cannot_be_recommended(town: Town, friend: Party):
     order = await town.place()
-    await town.store.write(
-        orders.control,
-        caller=town.buyer.caller,
-        session_id=order.session_id,
-        request=Control(action="cancel", order_id=order.id),
-    )
+    await town.control(order.session_id, "cancel", order_id=order.id)
 
     with pytest.raises(recommendations.NothingToRecommend):
         await send(town.buyer, await town.order(order), friend.id)

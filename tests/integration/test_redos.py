@@ -7,8 +7,7 @@ import pytest
 from market import inbox, orders, reviews, trust
 from market.base.clock import ManualClock
 from market.base.store import Store
-from market.protocol.commitments import ReviewClaims
-from market.protocol.wire import Control, OrderView
+from market.protocol.wire import OrderView
 from tests.aftermath import (
     FEE,
     PRICE,
@@ -23,7 +22,7 @@ from tests.aftermath import (
     support,
     sweep,
 )
-from tests.factories import Party, Town, build_town, enter, mandate
+from tests.factories import Party, Town, build_town, enter, mandate, post_review
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 POLICY = {
@@ -63,12 +62,7 @@ async def deliver_all(town: Town, order: OrderView) -> OrderView:
 
 
 async def control(town: Town, order: OrderView, action: str, by: Party | None = None) -> None:
-    await town.store.write(
-        orders.control,
-        caller=(by or town.buyer).caller,
-        session_id=order.session_id,
-        request=Control(action=action, order_id=order.id),
-    )
+    await town.control(order.session_id, action, by, order_id=order.id)
 
 
 async def test_a_redo_is_an_order_at_no_price_that_the_seller_gets_like_any_other(town: Town):
@@ -247,12 +241,9 @@ async def test_a_redo_is_not_reviewed(town: Town):
     """T6: one review per purchase."""
     order = await town.settled()
     again = await deliver_all(town, await redo(town, order))
-    signed = town.buyer.signs(
-        ReviewClaims, order_id=again.id, receipt_id=again.receipt_id, verdict="good"
-    )
 
     with pytest.raises(reviews.NothingToReview):
-        await town.store.write(reviews.post, caller=town.buyer.caller, signed=signed)
+        await post_review(town.buyer, again)
 
 
 async def test_a_redo_spends_nothing_of_a_mandate(store: Store):

@@ -10,7 +10,6 @@ from market.base.errors import InsufficientScope
 from market.base.store import Store
 from market.chores import pay_owed_refunds
 from market.protocol.receipt_proof import ReceiptProof
-from market.protocol.wire import Control
 from market.sessions import events
 from tests.aftermath import (
     FEE,
@@ -138,12 +137,7 @@ async def test_only_the_orders_seller_gives_it_back(town: Town):
 async def test_what_was_paid_of_a_cancelled_order_may_go_back_too(town: Town):
     order = await town.place()
     await town.deliver(order, units=2)
-    await town.store.write(
-        orders.control,
-        caller=town.buyer.caller,
-        session_id=order.session_id,
-        request=Control(action="cancel"),
-    )
+    await town.control(order.session_id, "cancel")
 
     after = await refund(town, order)
 

@@ -1,14 +1,13 @@
 """Paying while work runs: each part once, together never more than the hold."""
 
 import asyncio
-import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from sqlalchemy import bindparam, select
 
-from market import inbox, orders, sessions
+from market import inbox, orders
 from market.audit import audit
 from market.base.clock import ManualClock
 from market.base.once import Once
@@ -17,7 +16,7 @@ from market.base.store import Store
 from market.ledger.posting import captured_minor
 from market.ledger.tables import transactions
 from market.protocol.commitments import RECEIPT, ReceiptClaims
-from market.protocol.wire import AskSupport, Control, OrderView, ReleasePayment
+from market.protocol.wire import AskSupport, OrderView, ReleasePayment
 from tests.factories import Party, Town, build_town, enter
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -54,20 +53,8 @@ async def running(town: Town, chunks: int) -> OrderView:
     return order
 
 
-async def control(town: Town, order: OrderView, action: str, **more: Any) -> None:
-    await town.store.write(
-        orders.control,
-        caller=town.buyer.caller,
-        session_id=order.session_id,
-        request=Control(action=action, **more),
-    )
-
-
 async def released(town: Town, order: OrderView) -> list[dict[str, Any]]:
-    reading = await town.store.read(
-        sessions.events, caller=town.buyer.caller, session_id=order.session_id, after=-1, limit=100
-    )
-    events = [json.loads(one.json) for one in reading.events]
+    events = await town.log_of(order.session_id)
     return [event["body"] for event in events if event["kind"] == "order.released"]
 
 
@@ -120,7 +107,7 @@ async def test_a_cancel_settles_what_was_not_released(town: Town):
     order = await running(town, 3)
     await release(town, order, units=2)
 
-    await control(town, order, "cancel")
+    await town.control(order.session_id, "cancel")
 
     ended = await town.order(order)
     assert (ended.state, ended.captured_minor, ended.returned_minor) == ("cancelled", 999, EACH)
@@ -221,7 +208,7 @@ async def test_nothing_is_released_after_the_end(town: Town, ending: str):
     """M9: after a void, a cancel or a settlement it is 409."""
     order = await running(town, 1)
     if ending == "cancelled":
-        await control(town, order, "cancel")
+        await town.control(order.session_id, "cancel")
     elif ending == "failed":
         await town.store.write(
             orders.fail, caller=town.seller.caller, order_id=order.id, reason="no"
@@ -241,12 +228,12 @@ async def test_nothing_is_released_after_the_end(town: Town, ending: str):
 async def test_nothing_is_released_while_an_order_is_paused(town: Town):
     """L6: no money moves after the pause."""
     order = await running(town, 1)
-    await control(town, order, "pause")
+    await town.control(order.session_id, "pause")
 
     with pytest.raises(orders.OrderPaused):
         await release(town, order)
 
-    await control(town, order, "resume")
+    await town.control(order.session_id, "resume")
     assert (await release(town, order)).captured_minor == EACH
 
 

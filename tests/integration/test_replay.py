@@ -17,7 +17,7 @@ from market.ledger.tables import accounts, postings, transactions
 from market.orders.tables import orders as order_rows
 from market.protocol.events import Event
 from market.protocol.logfile import read_entry
-from market.protocol.wire import AskSupport, Control, WriteEvent, WriteEvents
+from market.protocol.wire import AskSupport, WriteEvent, WriteEvents
 from market.sessions.tables import sessions as session_rows
 from tests.factories import Town, build_town
 from tests.workers import two_workers
@@ -88,12 +88,7 @@ async def test_every_balance_and_every_order_is_rebuilt_from_the_logs(store: Sto
         request=AskSupport(action="refund"),
     )
     await town.deliver(cancelled)
-    await store.write(
-        orders.control,
-        caller=town.buyer.caller,
-        session_id=cancelled.session_id,
-        request=Control(action="cancel"),
-    )
+    await town.control(cancelled.session_id, "cancel")
     await store.write(orders.fail, caller=town.seller.caller, order_id=failed.id, reason="no paper")
     await town.settled()
     await town.deliver(await town.place())

@@ -1,6 +1,5 @@
 """Reviews: by receipt, one for each order, and never more than the ledger saw."""
 
-import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,15 +13,9 @@ from market.base.paging import BadCursor
 from market.base.settings import Settings
 from market.base.store import Store
 from market.protocol.commitments import ReviewClaims
-from market.protocol.wire import AskSupport, Control, OrderView, ReviewView
+from market.protocol.wire import AskSupport, OrderView
 from market.trust import batches
-from tests.factories import Party, Town, build_town, enter, race
-
-
-async def post(party: Party, order: OrderView, **said: Any) -> ReviewView:
-    members = {"order_id": order.id, "receipt_id": order.receipt_id, "verdict": "good"} | said
-    signed = party.signs(ReviewClaims, **members)
-    return await party.store.write(reviews.post, caller=party.caller, signed=signed)
+from tests.factories import Town, build_town, enter, post_review, race
 
 
 async def cancelled(town: Town, chunks: int) -> OrderView:
@@ -30,30 +23,14 @@ async def cancelled(town: Town, chunks: int) -> OrderView:
     order = await town.place()
     for index in range(chunks):
         await town.deliver(order, index)
-    await town.store.write(
-        orders.control,
-        caller=town.buyer.caller,
-        session_id=order.session_id,
-        request=Control(action="cancel", order_id=order.id),
-    )
+    await town.control(order.session_id, "cancel", order_id=order.id)
     return await town.order(order)
-
-
-async def journey(town: Town, order: OrderView) -> list[dict[str, Any]]:
-    reading = await town.store.read(
-        sessions.events,
-        caller=town.buyer.caller,
-        session_id=order.session_id,
-        after=-1,
-        limit=500,
-    )
-    return [json.loads(event.json) for event in reading.events]
 
 
 async def test_a_review_is_public_and_a_fact_for_trust(town: Town):
     order = await town.settled()
 
-    review = await post(town.buyer, order, verdict="bad", comment="Late.", tags=["slow"])
+    review = await post_review(town.buyer, order, verdict="bad", comment="Late.", tags=["slow"])
 
     assert (review.order_id, review.service_id) == (order.id, town.service.id)
     assert (review.buyer_id, review.seller_id) == (town.buyer.id, town.seller.id)
@@ -76,9 +53,9 @@ async def test_a_review_is_public_and_a_fact_for_trust(town: Town):
 async def test_a_review_is_noted_in_the_journey_while_it_is_open(town: Town):
     order = await town.settled()
 
-    review = await post(town.buyer, order)
+    review = await post_review(town.buyer, order)
 
-    event = (await journey(town, order))[-1]
+    event = (await town.log_of(order.session_id))[-1]
     assert (event["kind"], event["actor_id"], event["order_id"]) == (
         "review.posted", town.buyer.id, order.id
     )  # fmt: skip
@@ -96,22 +73,24 @@ async def test_a_closed_journey_does_not_keep_a_buyer_from_reviewing(town: Town)
     await town.store.write(
         sessions.close, caller=town.buyer.caller, session_id=order.session_id, reason="done"
     )
-    before = await journey(town, order)
+    before = await town.log_of(order.session_id)
 
-    assert await post(town.buyer, order)
+    assert await post_review(town.buyer, order)
 
-    assert await journey(town, order) == before
+    assert await town.log_of(order.session_id) == before
 
 
 async def test_saying_the_same_again_returns_the_first_review(town: Town):
     order = await town.settled()
-    first = await post(town.buyer, order, comment="Fine.")
+    first = await post_review(town.buyer, order, comment="Fine.")
 
-    again = await post(town.buyer, order, comment="Fine.")
+    again = await post_review(town.buyer, order, comment="Fine.")
 
     assert again == first
     assert (await town.store.read(trust.standing, seller_id=town.seller.id)).reviews_good == 1
-    assert len([e for e in await journey(town, order) if e["kind"] == "review.posted"]) == 1
+    assert (
+        len([e for e in await town.log_of(order.session_id) if e["kind"] == "review.posted"]) == 1
+    )
 
 
 @pytest.mark.parametrize("change", [{"verdict": "bad"}, {"comment": "More."}, {"tags": ["x"]}])
@@ -120,9 +99,9 @@ async def test_a_buyer_may_say_something_else_and_every_version_is_kept(
 ):
     """T6: one review per order; its latest version counts, and all of them can be read."""
     order = await town.settled()
-    first = await post(town.buyer, order)
+    first = await post_review(town.buyer, order)
 
-    second = await post(town.buyer, order, **change)
+    second = await post_review(town.buyer, order, **change)
 
     assert (second.id, second.version, second.posted_at) == (first.id, 2, first.posted_at)
     versions = await town.store.read(reviews.versions_of, review_id=first.id)
@@ -138,26 +117,26 @@ async def test_after_a_day_a_review_stands(sqlite_settings: Settings):
     store = Store.open(sqlite_settings, clock=clock)
     town = await build_town(store)
     order = await town.settled()
-    first = await post(town.buyer, order)
+    first = await post_review(town.buyer, order)
     clock.advance(timedelta(hours=24))
-    await post(town.buyer, order, verdict="bad")
+    await post_review(town.buyer, order, verdict="bad")
     clock.advance(timedelta(microseconds=1))
 
     with pytest.raises(reviews.AlreadyReviewed) as refusal:
-        await post(town.buyer, order, verdict="good")
+        await post_review(town.buyer, order, verdict="good")
 
     assert refusal.value.facts == {"review_id": first.id}
-    assert (await post(town.buyer, order, verdict="bad")).version == 2
+    assert (await post_review(town.buyer, order, verdict="bad")).version == 2
     store.close()
 
 
 async def test_a_review_does_not_change_for_ever(town: Town):
     order = await town.settled()
     for number in range(reviews.MAX_VERSIONS):
-        await post(town.buyer, order, comment=f"Take {number}.")
+        await post_review(town.buyer, order, comment=f"Take {number}.")
 
     with pytest.raises(reviews.AlreadyReviewed):
-        await post(town.buyer, order, comment="One more.")
+        await post_review(town.buyer, order, comment="One more.")
 
 
 async def test_of_racing_versions_one_counts_and_none_is_lost(town: Town):
@@ -166,7 +145,7 @@ async def test_of_racing_versions_one_counts_and_none_is_lost(town: Town):
 
     await race(
         8,
-        lambda: post(town.buyer, order, comment=next(words)),
+        lambda: post_review(town.buyer, order, comment=next(words)),
         collect=reviews.AlreadyReviewed,
     )
 
@@ -189,57 +168,57 @@ async def test_only_the_buyer_of_an_order_reviews_it(town: Town):
     stranger = await enter(town.store, "stranger", "buyer")
 
     with pytest.raises(orders.OrderNotFound):
-        await post(stranger, order)
+        await post_review(stranger, order)
     with pytest.raises(InsufficientScope):
-        await post(town.seller, order)
+        await post_review(town.seller, order)
     seller = town.seller._replace(
         caller=town.seller.caller._replace(scopes=frozenset({"review", "read"}))
     )
     with pytest.raises(orders.OrderNotFound):
-        await post(seller, order)
+        await post_review(seller, order)
 
 
 async def test_a_review_in_anothers_name_is_refused(town: Town):
     order = await town.settled()
 
     with pytest.raises(BadCommitment):
-        await post(town.buyer, order, iss=town.seller.id)
+        await post_review(town.buyer, order, iss=town.seller.id)
 
 
 async def test_an_unknown_order_has_no_review(town: Town):
     order = await town.settled()
 
     with pytest.raises(orders.OrderNotFound):
-        await post(town.buyer, order, order_id="ord_01h455vb4pex5vsknk084sn02q")
+        await post_review(town.buyer, order, order_id="ord_01h455vb4pex5vsknk084sn02q")
 
 
 async def test_without_the_orders_receipt_there_is_no_review(town: Town):
     order, other = await town.settled(), await town.settled()
 
     with pytest.raises(reviews.ReceiptMismatch):
-        await post(town.buyer, order, receipt_id=other.receipt_id)
+        await post_review(town.buyer, order, receipt_id=other.receipt_id)
     with pytest.raises(reviews.ReceiptMismatch):
-        await post(town.buyer, order, receipt_id="rcp_01h455vb4pex5vsknk084sn02q")
+        await post_review(town.buyer, order, receipt_id="rcp_01h455vb4pex5vsknk084sn02q")
 
 
 async def test_an_order_that_runs_is_not_reviewed(town: Town):
     done, running = await town.settled(), await town.place()
 
     with pytest.raises(reviews.OrderNotEnded):
-        await post(town.buyer, running, receipt_id=done.receipt_id)
+        await post_review(town.buyer, running, receipt_id=done.receipt_id)
 
 
 async def test_an_order_that_delivered_nothing_is_not_reviewed(town: Town):
     order = await cancelled(town, chunks=0)
 
     with pytest.raises(reviews.NothingToReview):
-        await post(town.buyer, order)
+        await post_review(town.buyer, order)
 
 
 async def test_a_partly_delivered_order_may_be_reviewed(town: Town):
     order = await cancelled(town, chunks=1)
 
-    assert (await post(town.buyer, order, verdict="bad")).verdict == "bad"
+    assert (await post_review(town.buyer, order, verdict="bad")).verdict == "bad"
 
 
 async def test_a_refunded_order_may_be_reviewed_with_either_receipt(store: Store):
@@ -263,8 +242,8 @@ async def test_a_refunded_order_may_be_reviewed_with_either_receipt(store: Store
         )
     refunded = await town.order(settled[1])
 
-    await post(town.buyer, settled[0], verdict="bad")
-    await post(town.buyer, refunded, verdict="bad")
+    await post_review(town.buyer, settled[0], verdict="bad")
+    await post_review(town.buyer, refunded, verdict="bad")
 
     assert refunded.receipt_id != settled[1].receipt_id
     standing = await store.read(trust.standing, seller_id=town.seller.id)
@@ -272,7 +251,7 @@ async def test_a_refunded_order_may_be_reviewed_with_either_receipt(store: Store
 
 
 async def test_reviews_are_listed_newest_first_page_by_page(town: Town):
-    posted = [await post(town.buyer, await town.settled()) for _ in range(5)]
+    posted = [await post_review(town.buyer, await town.settled()) for _ in range(5)]
 
     pages, cursor = [], None
     while True:

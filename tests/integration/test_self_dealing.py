@@ -13,12 +13,19 @@ from market.protocol.commitments import (
     REGISTRATION,
     Limits,
     MandateClaims,
-    ManifestClaims,
     RegistrationClaims,
-    ReviewClaims,
 )
-from market.protocol.wire import AskQuote, AskSupport, Fund, OrderView, ReviewView, ServiceView
-from tests.factories import PAGES, Party, Town, build_town, enter, mandate, manifest
+from market.protocol.wire import AskQuote, AskSupport, Fund, ServiceView
+from tests.factories import (
+    PAGES,
+    Party,
+    Town,
+    build_town,
+    enter,
+    mandate,
+    post_review,
+    publish,
+)
 
 
 @pytest.fixture
@@ -26,20 +33,13 @@ async def town(store: Store) -> Town:
     return await build_town(store)
 
 
-async def publish(seller: Party) -> ServiceView:
-    signed = seller.signs(ManifestClaims, manifest=manifest(id=f"of-{seller.caller.handle}"))
-    return await seller.store.write(catalog.publish, caller=seller.caller, signed=signed)
+async def open_shop(seller: Party) -> ServiceView:
+    return await publish(seller, id=f"of-{seller.caller.handle}")
 
 
 async def ask(party: Party, service: ServiceView) -> Any:
     request = AskQuote(service_id=service.id, input=PAGES)
     return await party.store.write(catalog.quote, caller=party.caller, ask=request)
-
-
-async def post(party: Party, order: OrderView, **said: Any) -> ReviewView:
-    members = {"order_id": order.id, "receipt_id": order.receipt_id, "verdict": "good"} | said
-    signed = party.signs(ReviewClaims, **members)
-    return await party.store.write(reviews.post, caller=party.caller, signed=signed)
 
 
 async def score(town: Town) -> float:
@@ -53,7 +53,7 @@ async def score(town: Town) -> float:
 async def test_no_buyer_of_a_principal_buys_from_its_sellers(store: Store):
     """M18: buying from the same principal is refused, whichever of its buyers tries."""
     house = await enter(store, "house", "principal")
-    service = await publish(await enter(store, "shop", "seller", house.id))
+    service = await open_shop(await enter(store, "shop", "seller", house.id))
 
     for handle in ("errand", "other-errand"):
         with pytest.raises(catalog.OwnService):
@@ -63,7 +63,7 @@ async def test_no_buyer_of_a_principal_buys_from_its_sellers(store: Store):
 async def test_a_principal_itself_buys_nothing(store: Store):
     """M18: a principal lends its money, it does not order."""
     house = await enter(store, "house", "principal")
-    service = await publish(await enter(store, "shop", "seller", house.id))
+    service = await open_shop(await enter(store, "shop", "seller", house.id))
 
     with pytest.raises((catalog.BuyersOnly, InsufficientScope)):
         await ask(house, service)
@@ -99,7 +99,7 @@ async def test_an_agent_keeps_its_principal_for_life(store: Store):
     """M18: nobody changes sides between two orders: its key entered under other particulars."""
     house = await enter(store, "house", "principal")
     errand = await enter(store, "errand", "buyer", house.id)
-    service = await publish(await enter(store, "shop", "seller", house.id))
+    service = await open_shop(await enter(store, "shop", "seller", house.id))
     now = store.clock.now()
     claims = RegistrationClaims(
         iss=errand.id,
@@ -177,7 +177,7 @@ async def test_a_seller_does_not_review_itself(town: Town):
     caller = town.seller.caller._replace(scopes=frozenset({"review", "read"}))
 
     with pytest.raises(orders.OrderNotFound):
-        await post(town.seller._replace(caller=caller), order)
+        await post_review(town.seller._replace(caller=caller), order)
 
 
 async def test_a_buyers_principal_does_not_review_in_its_place(store: Store):
@@ -192,18 +192,18 @@ async def test_a_buyers_principal_does_not_review_in_its_place(store: Store):
     caller = house.caller._replace(scopes=frozenset({"review", "read"}))
 
     with pytest.raises(orders.OrderNotFound):
-        await post(house._replace(caller=caller), order)
+        await post_review(house._replace(caller=caller), order)
 
 
 async def test_an_order_that_has_not_settled_is_not_reviewed(town: Town):
     """T6: neither one that runs nor one that came to nothing."""
     done, running = await town.settled(), await town.place()
     with pytest.raises(reviews.OrderNotEnded):
-        await post(town.buyer, running, receipt_id=done.receipt_id)
+        await post_review(town.buyer, running, receipt_id=done.receipt_id)
 
     await town.store.write(orders.fail, caller=town.seller.caller, order_id=running.id, reason="no")
     with pytest.raises(reviews.NothingToReview):
-        await post(town.buyer, await town.order(running))
+        await post_review(town.buyer, await town.order(running))
 
 
 async def test_praise_for_a_refunded_order_counts_for_nothing(store: Store):
@@ -220,6 +220,6 @@ async def test_praise_for_a_refunded_order_counts_for_nothing(store: Store):
     )
     before = await score(town)
 
-    await post(town.buyer, await town.order(order))
+    await post_review(town.buyer, await town.order(order))
 
     assert await score(town) == before

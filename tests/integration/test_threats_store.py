@@ -112,6 +112,45 @@ def test_the_clock_of_a_process_never_goes_back(monkeypatch: pytest.MonkeyPatch)
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("ahead", "is_held"),
+    [
+        (timedelta(minutes=4, seconds=50), True),
+        (timedelta(minutes=5, seconds=10), False),
+        (timedelta(days=400), False),
+        (timedelta(days=-1), False),
+    ],
+)
+async def test_a_market_that_starts_under_an_earlier_clock_goes_on_from_its_record(
+    settings: Settings, ahead: timedelta, is_held: bool
+):
+    """L12: by up to five minutes; a record from far ahead holds no deadline up."""
+    recorded = datetime.now(UTC) + ahead
+    before = Store.open(settings, clock=ManualClock(recorded))
+    session_id = await a_session(before)
+    before.close()
+
+    after = Store.open(settings)
+    await after.write(sessions.write, caller=BUYER, session_id=session_id, events=note("later"))
+
+    first, second = [event["recorded_at"] for event in await log_of(after, session_id)]
+    moved = timedelta(seconds=5)
+    if is_held:
+        assert second == first
+        assert after.clock.now() == recorded
+    else:
+        assert abs(after.clock.now() - datetime.now(UTC)) < moved
+        assert (second > first) == (ahead < timedelta(0))
+    after.close()
+
+
+def test_an_empty_store_starts_at_the_machines_time(settings: Settings):
+    store = Store.open(settings)
+
+    assert abs(store.clock.now() - datetime.now(UTC)) < timedelta(seconds=5)
+    store.close()
+
+
 async def test_an_event_has_its_largest_size(store: Store):
     """L9: 64 KiB as stored, and not a byte of it in the log beyond that."""
     session_id = await a_session(store)

@@ -10,14 +10,13 @@ from collections import deque
 from collections.abc import AsyncGenerator
 from typing import Final, NamedTuple
 
-from sqlalchemy import bindparam, select, text
+from sqlalchemy import select
 
 from market.base.hub import MAX_BUFFER, Hub, in_a_row
-from market.base.sql import Sql
+from market.base.sql import Sql, among
 from market.base.store import Store
 from market.base.streams.reading import POLL_SECONDS, Read, bell_seconds, read
 from market.base.streams.tables import streams
-from market.base.tables import JsonText
 from market.base.work import Entry, Snapshot
 
 PAGE: Final = 100
@@ -27,15 +26,7 @@ PAGE_BYTES: Final = 64 * 1024
 """Bytes after which a turn ends, with at least one entry."""
 
 _stands = select(streams.c.id, streams.c.next_offset, streams.c.is_closed)
-_ids = bindparam("stream_ids", type_=JsonText())
-_STANDS: Final = Sql.per_dialect(
-    sqlite=_stands.where(text("id IN (SELECT value FROM json_each(:stream_ids))").bindparams(_ids)),
-    postgresql=_stands.where(
-        text("id IN (SELECT jsonb_array_elements_text(CAST(:stream_ids AS jsonb)))").bindparams(
-            _ids
-        )
-    ),
-)
+_STANDS: Final = Sql(among(_stands, streams.c.id, "stream_ids"))
 
 
 class Place:

@@ -34,7 +34,7 @@ from market.faces.http.mandates import MandateController
 from market.faces.http.memory import MemoryController
 from market.faces.http.oauth import OAuthController
 from market.faces.http.openapi import Published
-from market.faces.http.orders import OrderController, ReceiptController
+from market.faces.http.orders import ApprovalController, OrderController, ReceiptController
 from market.faces.http.porch import Porch
 from market.faces.http.presence import PresenceController
 from market.faces.http.problems import problem_answer, report
@@ -87,6 +87,7 @@ _CONTROLLERS: tuple[type[Controller], ...] = (
     SocketController,
     FeedController,
     OrderController,
+    ApprovalController,
     ReceiptController,
     AftermathController,
     DisputeController,

@@ -98,7 +98,8 @@ def revoke_mandate(uow: UnitOfWork, *, caller: Caller, mandate_id: str, reason: 
         orders.tell_revoked(uow, caller=caller, mandate=mandate, reason=reason)
         message = {"mandate_id": mandate.id, "reason": reason}
         inbox.deliver(uow, agent_id=mandate.buyer_id, kind="mandate.revoked", body=message)
-    return mandate
+    # What was denied came back into it.
+    return mandates.mandate(uow, caller=caller, mandate_id=mandate_id)
 
 
 def closed_order(

@@ -200,7 +200,7 @@ def _schema(settings: Settings, name: str, kind: Any) -> dict[str, Any]:
 _AGAIN: Final = {
     402: "after funding the wallet, or under another mandate",
     409: "after the state has changed",
-    429: "after Retry-After",
+    429: "after Retry-After; without one when there is less of what is limited",
     500: "yes: nothing was stored",
     503: "after Retry-After",
 }

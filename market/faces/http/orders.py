@@ -16,6 +16,7 @@ from market.faces.http.limits import INPUT_BODY
 from market.protocol.commitments import DELIVERY, ORDER, DeliveryClaims, OrderClaims
 from market.protocol.ids import OrderId, ReceiptId, SessionId
 from market.protocol.wire import (
+    ApprovalView,
     AskSupport,
     Chunk,
     ChunkView,
@@ -197,6 +198,25 @@ class OrderController(Controller):
     ) -> list[ReceiptView]:
         """List an order's receipts, oldest first."""
         return await store.read(orders.receipts_of, caller=caller, order_id=order_id)
+
+
+class ApprovalController(Controller):
+    path = "/v1/approvals"
+    tags = ("orders",)
+
+    @get(scopes=("read",))
+    async def list_approvals(
+        self,
+        caller: NamedDependency[Caller],
+        store: NamedDependency[Store],
+        limit: FromQuery[Limit] = 50,
+        cursor: FromQuery[Cursor | None] = None,
+    ) -> Page[ApprovalView]:
+        """List the orders that wait for the caller to approve them, the oldest first.
+
+        To a principal those of its buyers, to an overseer all; nobody else has any.
+        """
+        return await store.scan(orders.awaiting_approval, caller=caller, cursor=cursor, limit=limit)
 
 
 class ReceiptController(Controller):

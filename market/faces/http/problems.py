@@ -24,7 +24,6 @@ from market.base.errors import (
     MarketError,
     NotFound,
     Overloaded,
-    QuotaExceeded,
     Unauthenticated,
 )
 from market.faces.http.answers import PRIVATE, PROBLEM, Answer, Header, encode, fixed_headers
@@ -246,9 +245,9 @@ def refusal_headers(refusal: MarketError, issuer: str) -> tuple[Header, ...]:
         return ((b"www-authenticate", f"Bearer {scope}, {metadata}".encode()),)
     if isinstance(refusal, BodyTooSlow):
         return ((b"connection", b"close"),)
-    # Waiting would not help against a quota.
-    if refusal.status in (429, 503) and not isinstance(refusal, QuotaExceeded):
-        seconds = refusal.facts.get("retry_after_seconds", 1)
+    # Against most limits waiting does not help; a refusal that it helps against says how long.
+    seconds = refusal.facts.get("retry_after_seconds", 1 if refusal.status == 503 else None)
+    if seconds is not None:
         return ((b"retry-after", str(seconds).encode()),)
     if isinstance(refusal, MethodNotAllowed):
         return ((b"allow", ", ".join(refusal.facts["allow"]).encode()),)

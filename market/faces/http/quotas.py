@@ -30,13 +30,25 @@ class Quota(NamedTuple):
     name: str
     limit: Callable[[Settings], int]
     used: Callable[[Snapshot, str], int]
+    few: Callable[[Snapshot, str], int | None] = lambda *_: None
+    """A quick look: what is used at most, or None if that would be no quick one."""
 
 
 QUOTAS: Final = (
-    Quota("open_sessions", lambda settings: settings.max_open_sessions, sessions.count_open),
-    Quota("open_quotes", lambda settings: settings.max_open_quotes, catalog.count_open_quotes),
+    Quota(
+        "open_sessions",
+        lambda settings: settings.max_open_sessions,
+        sessions.count_open,
+        sessions.few_open,
+    ),
+    Quota(
+        "open_quotes",
+        lambda settings: settings.max_open_quotes,
+        catalog.count_open_quotes,
+        catalog.few_open_quotes,
+    ),
     Quota("services", lambda settings: settings.max_services, catalog.count_services),
-    Quota("inbox", lambda settings: settings.max_inbox, inbox.count_waiting),
+    Quota("inbox", lambda settings: settings.max_inbox, inbox.count_waiting, inbox.count_waiting),
     Quota("notes", lambda _: memory.MAX_NOTES, memory.count_notes),
     Quota("note_bytes", lambda settings: settings.max_note_bytes, memory.weigh_notes),
     Quota("streams", lambda settings: settings.max_streams, rawstreams.count_streams),
@@ -82,11 +94,14 @@ class Quotas:
         quota, now = _BY_NAME[name], self._now()
         limit = quota.limit(self._store.settings)
         try:
-            left = limit - await self._store.scan(quota.used, agent_id)
+            used = await self._store.read(quota.few, agent_id)
+            if used is None or used * 2 > limit:
+                used = await self._store.scan(quota.used, agent_id)
         finally:
             del self._counting[key]
         if len(self._left) >= MAX_REMEMBERED:
             self._left.clear()
+        left = limit - used
         counted = left, now + (FAR_SECONDS if left * 2 > limit else NEAR_SECONDS)
         self._left[key] = counted
         return counted
