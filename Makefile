@@ -19,7 +19,7 @@ LOCK = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-ha
 
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help demo test check conformance fuzz crash fmt bench run migrate reference lock
+.PHONY: help demo test check conformance fuzz crash fmt bench run migrate reference sbom lock
 
 help: ## list these commands
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r name text; \
@@ -64,6 +64,9 @@ migrate: .venv/.base ## bring the tables of a store to their present form (MARKE
 reference: .venv/.base ## write docs/reference.md and the tables of docs/limits.md anew
 	$(BIN)/python docs/make_reference.py
 	$(BIN)/python docs/make_limits.py
+
+sbom: ## write the bill of materials of both locks to dist/ (CycloneDX; installs nothing)
+	$(PYTHON) docs/make_sbom.py
 
 lock: ## resolve requirements.lock and requirements-dev.lock anew (needs uv: pip install uv)
 	$(LOCK) --upgrade --output-file requirements.lock pyproject.toml

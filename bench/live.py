@@ -11,7 +11,7 @@ import os
 import re
 import statistics
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Final, Literal, NamedTuple
 
@@ -104,34 +104,30 @@ async def _slice(market: Server, buyer: Agent, kind: Transport, label: str) -> L
 
 
 async def _append(line: Line, buyer: Agent, path: str) -> list[float]:
+    def stamped(sent_at: int) -> bytes:
+        note = WriteEvent(kind="note.written", body={"text": f"sent at {sent_at}"})
+        return request_of("POST", f"{path}/events", WriteEvents(events=[note]), token=buyer.token)
+
+    return await _paced(line, stamped)
+
+
+async def pace_bare(floor: Server, request: bytes) -> list[float]:
+    """Return how long a bare POST takes at the pace of the appends, in ms: the yardstick."""
+    async with lines(floor.port, 1) as [line]:
+        return await _paced(line, lambda sent_at: request)
+
+
+async def _paced(line: Line, made: Callable[[int], bytes]) -> list[float]:
+    """Send a request at each moment, made of that moment in ns; return the waits in ms."""
     loop = asyncio.get_running_loop()
     answers = []
     due = loop.time()
     for _ in range(APPENDS):
         sent_at = time.perf_counter_ns()
-        note = WriteEvent(kind="note.written", body={"text": f"sent at {sent_at}"})
-        request = request_of(
-            "POST", f"{path}/events", WriteEvents(events=[note]), token=buyer.token
-        )
-        await line.call(request, expect=201)
+        await line.call(made(sent_at), expect=201)
         answers.append((time.perf_counter_ns() - sent_at) / 1e6)
         due += PACE_SECONDS
         await asyncio.sleep(max(0, due - loop.time()))
-    return answers
-
-
-async def pace_bare(floor: Server, request: bytes) -> list[float]:
-    """Return how long a bare POST takes at the pace of the appends, in ms: the yardstick."""
-    loop = asyncio.get_running_loop()
-    answers = []
-    async with lines(floor.port, 1) as [line]:
-        due = loop.time()
-        for _ in range(APPENDS):
-            sent_at = time.perf_counter_ns()
-            await line.call(request, expect=201)
-            answers.append((time.perf_counter_ns() - sent_at) / 1e6)
-            due += PACE_SECONDS
-            await asyncio.sleep(max(0, due - loop.time()))
     return answers
 
 

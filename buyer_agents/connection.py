@@ -35,7 +35,8 @@ _NOTHING_THERE: Final = "http_404"
 """The code of a 404 that is no problem document, and so not the market's."""
 
 HTTP_UNAUTHORIZED: Final = 401
-HTTP_BUSY: Final = (429, 503)
+HTTP_LIMITED: Final = 429
+HTTP_BUSY: Final = (HTTP_LIMITED, 503)
 
 Answer = TypeVar("Answer")
 SignedClaims = TypeVar("SignedClaims", bound=msgspec.Struct)
@@ -328,7 +329,8 @@ def wait_before_repeat(error: Exception) -> bool | float:
     """Whether a harmless request is sent again after ``error``, or after how many seconds."""
     if isinstance(error, Refused) and error.status in HTTP_BUSY:
         if error.retry_after_seconds is None:
-            return True
+            # Against a limit waiting helps only if the answer says for how long.
+            return error.status != HTTP_LIMITED
         return min(error.retry_after_seconds, MAX_RETRY_AFTER_SECONDS)
     # An address that is none will not become one.
     return isinstance(error, httpx.TransportError) and not isinstance(

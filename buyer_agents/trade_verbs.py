@@ -196,6 +196,15 @@ class TradeVerbs(Connection):
             query={"state": state, "session_id": session_id, "cursor": cursor, "limit": limit},
         )  # fmt: skip
 
+    async def approvals(
+        self, *, cursor: str | None = None, limit: int = 100
+    ) -> Page[wire.ApprovalView]:
+        """List the orders that wait for this principal's approval, the oldest first."""
+        return await self.call(
+            "GET", "/v1/approvals", Page[wire.ApprovalView],
+            query={"cursor": cursor, "limit": limit},
+        )  # fmt: skip
+
     async def order(self, order_id: str) -> wire.OrderView:
         return await self.call("GET", f"/v1/orders/{url_part(order_id)}", wire.OrderView)
 

@@ -5,6 +5,7 @@ scenario it is ``behaviour = "..."`` of a seller, its members are ``params``. Al
 may be ``honest`` for so many orders first: cheap praise before the fall.
 """
 
+from abc import abstractmethod
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any, Final
@@ -39,9 +40,9 @@ class Behaviour(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
         return behave
 
+    @abstractmethod
     def spoil(self, handler: Handler, order: Order) -> AsyncGenerator[Yielded, None]:
         """Return what the buyer gets in place of good work."""
-        raise NotImplementedError
 
 
 class NonDeliverer(Behaviour, frozen=True, kw_only=True):

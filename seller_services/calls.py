@@ -6,12 +6,11 @@ seller's orders alone; who repeats an old call gets nothing done, since an order
 ``Idempotency-Key`` is always the same.
 """
 
-import hashlib
-from base64 import urlsafe_b64encode
 from typing import Any, Final
 
 import msgspec
 
+from market.protocol.canonical import sha256_text
 from market.protocol.ids import AgentId, OrderId
 from market.protocol.signing import BadSignature, SigningKey, VerifyingKey
 from market.protocol.text import Digest, Seconds
@@ -57,7 +56,7 @@ def headers_of(
         exp=int(now) + GOOD_SECONDS,
         order_id=order_id,
         from_chunk=from_chunk,
-        body_digest=_digest(body),
+        body_digest=sha256_text(body),
     )
     return {
         "Content-Type": "application/json",
@@ -83,12 +82,8 @@ def check_call(
         claims = key.read(signature, typ=CALL, claims=CallClaims)
     except BadSignature as error:
         raise BadCall(str(error)) from error
-    if claims.aud != endpoint or claims.body_digest != _digest(body):
+    if claims.aud != endpoint or claims.body_digest != sha256_text(body):
         raise BadCall("the call is for another endpoint, or its body was changed")
     if not claims.iat - SKEW_SECONDS <= now < claims.exp + SKEW_SECONDS:
         raise BadCall("the call is too old, or its time has not come")
     return claims
-
-
-def _digest(body: bytes) -> str:
-    return urlsafe_b64encode(hashlib.sha256(body).digest()).decode().rstrip("=")

@@ -19,6 +19,13 @@ COMMAND = str(Path(sys.executable).with_name("market"))
 """The installed command, as people call it."""
 
 
+def free_port() -> int:
+    """A port of this machine that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
 class Process:
     """A program that is started, ended and started again; what it says is kept in a file."""
 
@@ -87,9 +94,7 @@ class MarketProcess(Process):
     def __init__(
         self, home: Path, command: Sequence[str] = (COMMAND, "serve"), **settings: Any
     ) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = int(probe.getsockname()[1])
+        self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.home = home
         chosen = {"home": home, "port": self.port, "log_level": "warning", **settings}

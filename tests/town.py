@@ -19,7 +19,7 @@ from market.protocol.events import Event
 from market.protocol.signing import SigningKey
 from market.protocol.wire import OrderView, ServiceView
 from seller_services import Chunk, Handler, Order, Seller
-from tests.contract.conftest import free_port
+from tests.processes import free_port
 
 LIMIT_SECONDS = 30.0
 GRANT_MINOR = 10_000_000
@@ -167,9 +167,9 @@ async def open_town(settings: Settings) -> AsyncIterator[Town]:
 
 
 @asynccontextmanager
-async def serving(town: Town, seller: Seller) -> AsyncIterator[None]:
+async def serving(town: Town, seller: Seller) -> AsyncIterator[ServiceView]:
     """Let a seller serve within the block; then it is cut off in the middle of whatever it does."""
     async with anyio.create_task_group() as group:
-        await group.start(seller.serve, town.url)
-        yield
+        service: ServiceView = await group.start(seller.serve, town.url)
+        yield service
         group.cancel_scope.cancel()

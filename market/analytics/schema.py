@@ -261,9 +261,12 @@ POSTINGS: Final = Frame(
     {
         "transaction_id": _text("balanced act; its postings sum to zero"),
         "account_id": _text("account that changed"),
-        "account_kind": _text("wallet, escrow, fees or issuance"),
-        "owner_id": _text("agent of a wallet, order of an escrow, market for the house"),
-        "reason": _text("issuance.mint, escrow.hold, escrow.capture, escrow.void, order.refund"),
+        "account_kind": _text("wallet, bond, escrow, fees or issuance"),
+        "owner_id": _text("agent of a wallet or bond, order of an escrow, market for the house"),
+        "reason": _text(
+            "issuance.mint, escrow.hold, escrow.capture, escrow.void, order.refund; bond.post, "
+            "bond.release, bond.withhold, bond.forfeit, bond.draw"
+        ),
         "order_id": _text("order that it is for; null for none"),
         "amount_minor": _whole("+ the account holds more, - it holds less"),
         "currency": _CURRENCY,

@@ -6,7 +6,7 @@ import rich_click as click
 
 from market import audit as room
 from market.audit import RULES, Finding, Summary
-from market.cli.failures import BROKEN, Failure, reported
+from market.cli.failures import broken_laws, reported
 from market.cli.local import looking, settings_of
 from market.cli.options import json_option
 from market.cli.output import emit, hint, say
@@ -31,12 +31,7 @@ def audit(place: str | None, as_json: bool) -> None:
     else:
         _print(findings, counted)
     if findings:
-        raise Failure(
-            f"{len(findings)} findings; the first: {findings[0].where}: {findings[0].detail}",
-            code="invariant_broken",
-            title="The market broke one of its laws",
-            exit_code=BROKEN,
-        )
+        raise broken_laws(len(findings), f"{findings[0].where}: {findings[0].detail}")
     if not as_json:
         hint(f"market export {shlex.quote(place or str(settings.home))} FACTS")
 

@@ -40,7 +40,7 @@ def show(url: str, key_file: Path | None, as_json: bool) -> None:
 @reported
 def post(amount: str, currency: str, url: str, key_file: Path | None, as_json: bool) -> None:
     """Move AMOUNT, such as 1.20, from the wallet into the bond."""
-    moved = _moved(amount, currency, url, key_file, _post)
+    moved = _moved(amount, currency, url, key_file, MarketClient.post_bond)
     _report(moved, as_json, f"✓ {amount} {currency} posted")
 
 
@@ -51,7 +51,7 @@ def post(amount: str, currency: str, url: str, key_file: Path | None, as_json: b
 @reported
 def release(amount: str, currency: str, url: str, key_file: Path | None, as_json: bool) -> None:
     """Move AMOUNT back into the wallet, once no order hangs on the bond any more."""
-    moved = _moved(amount, currency, url, key_file, _release)
+    moved = _moved(amount, currency, url, key_file, MarketClient.release_bond)
     _report(moved, as_json, f"✓ {amount} {currency} released")
 
 
@@ -60,14 +60,6 @@ def _moved(
 ) -> SellerLimitsView:
     amount_minor = minor_of(amount, currency)
     return with_client(url, key_file, lambda market: move(market, amount_minor, currency))
-
-
-async def _post(market: MarketClient, amount_minor: int, currency: str) -> SellerLimitsView:
-    return await market.post_bond(amount_minor, currency)
-
-
-async def _release(market: MarketClient, amount_minor: int, currency: str) -> SellerLimitsView:
-    return await market.release_bond(amount_minor, currency)
 
 
 def _report(limits: SellerLimitsView, as_json: bool, done: str) -> None:

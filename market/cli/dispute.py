@@ -15,7 +15,7 @@ from market.cli.options import (
     minor_of,
     with_client,
 )
-from market.cli.output import CLIENT, emit, facts, hint, marked, say, table
+from market.cli.output import CLIENT, emit, facts, hint, marked, say, second, table
 from market.protocol.money import Money
 from market.protocol.wire import DisputeState, DisputeView
 
@@ -85,7 +85,7 @@ def show(dispute_id: str, url: str, key_file: Path | None, as_json: bool) -> Non
             ("answer", found.answer or ""),
             ("said", found.answer_detail),
             ("conceded", _money(found.conceded_minor, found)),
-            ("until", (found.due_at or "")[:19].replace("T", " ")),
+            ("until", second(found.due_at)),
             ("decided by", found.decided_by or ""),
             ("decision", found.decision),
             ("refunded", _money(found.refunded_minor, found)),
@@ -176,7 +176,7 @@ def tell(found: DisputeView, *, as_json: bool) -> None:
         said = f"{found.decision}; {back} went back{owed}"
         marked("✓", f"{found.id} is resolved by {found.decided_by}: {said}")
     else:
-        until = (found.due_at or "")[:19].replace("T", " ")
+        until = second(found.due_at)
         marked("●", f"{found.id} is {found.state} until {until} UTC")
 
 

@@ -63,6 +63,16 @@ class Failure(Exception):
         self.exit_code = exit_code
 
 
+def broken_laws(count: int, first: str) -> Failure:
+    """Return the failure of a market in which an audit found something; ``first``: of that."""
+    return Failure(
+        f"{count} findings; the first: {first}",
+        code="invariant_broken",
+        title="The market broke one of its laws",
+        exit_code=BROKEN,
+    )
+
+
 class Report(NamedTuple):
     """A failure as ``--json`` writes it: ``code`` is that of the market's problem documents."""
 

@@ -24,7 +24,7 @@ from market.cli.options import (
     with_client,
     yes_option,
 )
-from market.cli.output import CLIENT, emit, facts, hint, say
+from market.cli.output import CLIENT, emit, facts, hint, say, second
 from market.protocol.signing import SigningKey
 from market.protocol.wire import AgentView
 
@@ -168,7 +168,7 @@ def _report(agent: AgentView, identity: Identity, *, as_json: bool) -> None:
             ("agent id", agent.id),
             ("name", f"{agent.handle}, {agent.kind}"),
             ("acts for", agent.principal_id or ""),
-            ("since", agent.registered_at[:19].replace("T", " ")),
+            ("since", second(agent.registered_at)),
             ("state", suspended),
         ]
     )

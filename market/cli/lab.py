@@ -8,11 +8,11 @@ from typing import Final
 import rich_click as click
 
 from market import lab as room
-from market.cli.failures import BROKEN, INTERRUPTED, Failure, reported
+from market.cli.failures import INTERRUPTED, broken_laws, reported
 from market.cli.labtelling import Meter, print_report
 from market.cli.options import json_option
 from market.cli.output import emit, hint, silence
-from market.lab import ALGORITHMS, ATTACKS, COMPARED, Cell, Plan, Played, Report
+from market.lab import ALGORITHMS, ATTACKS, COMPARED, Cell, Plan, Played
 
 SCALE: Final = 0.2
 SEEDS: Final = 3
@@ -131,7 +131,9 @@ def lab(
     else:
         print_report(report, judged)
     if report.findings:
-        raise _broken(report)
+        first = report.findings[0]
+        where = f"{first.attack} under {first.algorithm}, seed {first.seed}"
+        raise broken_laws(len(report.findings), f"{where}: {first.detail}")
     if not as_json:
         _next(out)
     if is_interrupted:
@@ -161,17 +163,6 @@ def _write(folder: Path, played: list[Played]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     room.days_frame(played).write_parquet(folder / DAYS_FILE)
     room.ranks_frame(played).write_parquet(folder / RANKS_FILE)
-
-
-def _broken(report: Report) -> Failure:
-    first = report.findings[0]
-    return Failure(
-        f"{len(report.findings)} findings; the first: {first.attack} under {first.algorithm},"
-        f" seed {first.seed}: {first.detail}",
-        code="invariant_broken",
-        title="The market broke one of its laws",
-        exit_code=BROKEN,
-    )
 
 
 def _next(out: Path | None) -> None:

@@ -1,5 +1,6 @@
 """``market trust lab`` for people: how far it is, and the table."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from time import monotonic
 from types import TracebackType
@@ -157,9 +158,8 @@ def _proof(report: Report) -> None:
         marked("✓", f"proven: {markets} stores with {orders:,} orders break no law")
     for one in report.findings:
         marked("✗", f"{one.attack} under {one.algorithm}, seed {one.seed}: {one.detail}")
-    refused: dict[str, int] = {}
+    refused: Counter[str] = Counter()
     for row in report.rows:
-        for code, count in row.refused.items():
-            refused[code] = refused.get(code, 0) + count
+        refused.update(row.refused)
     for code, count in refused.items():
         marked("!", f"{count:,} orders were refused: {code}")

@@ -157,7 +157,7 @@ def show(mandate_id: str, url: str, key_file: Path | None, as_json: bool) -> Non
 def revoke(
     mandate_id: str, reason: str, yes: bool, url: str, key_file: Path | None, as_json: bool
 ) -> None:
-    """End MANDATE: nothing more is spent under it. What is held stays held."""
+    """End MANDATE: nothing more is spent under it. What runs goes on; what waits is denied."""
     ask(f"Really revoke {mandate_id}?", is_sure=yes)
     why = reason or "no longer needed"
     view = with_client(url, key_file, lambda market: market.revoke_mandate(mandate_id, why))
@@ -165,7 +165,8 @@ def revoke(
         emit(view)
         return
     spent = Money(view.spent_minor, view.currency)
-    say(f"✓ revoked {view.id}: {spent} were spent in {view.orders} orders")
+    placed = "1 order was" if view.orders == 1 else f"{view.orders} orders were"
+    say(f"✓ revoked {view.id}: {spent} were spent; {placed} placed")
     hint("market mandate list", carry=CLIENT)
 
 

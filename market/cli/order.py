@@ -17,7 +17,7 @@ from market.cli.options import (
     with_client,
     yes_option,
 )
-from market.cli.output import CLIENT, emit, facts, hint, marked, say, table
+from market.cli.output import CLIENT, emit, facts, hint, marked, say, second, table
 from market.protocol.money import Money
 from market.protocol.wire import (
     DisputeReason,
@@ -25,6 +25,7 @@ from market.protocol.wire import (
     ExplainView,
     OrderView,
     ReceiptView,
+    StepView,
     SupportView,
 )
 
@@ -49,7 +50,7 @@ def show(order_id: str, url: str, key_file: Path | None, as_json: bool) -> None:
     facts(_facts(order))
     if receipts:
         say()
-        rows = [(_second(one.issued_at), one.outcome, one.id) for one in receipts]
+        rows = [(second(one.issued_at), one.outcome, one.id) for one in receipts]
         table(("When (UTC)", "Outcome", "Receipt"), rows)
     hint(f"market order explain {order_id}", carry=CLIENT)
 
@@ -188,7 +189,7 @@ def _print_movements(told: ExplainView) -> None:
         say()
         rows = [
             (
-                _second(one.recorded_at),
+                second(one.recorded_at),
                 "" if one.offset is None else f"#{one.offset}",
                 one.transaction_id,
                 one.sentence,
@@ -210,10 +211,34 @@ def _print_prospects(told: ExplainView) -> None:
         table(
             ("Who", "May", "Until (UTC)", "How", "What it means"),
             [
-                (one.who, one.action, _second(one.until or ""), one.request, one.sentence)
+                (
+                    one.who,
+                    one.action,
+                    second(one.until),
+                    command_for(one, told.order_id),
+                    one.sentence,
+                )
                 for one in told.may_do
             ],
         )
+
+
+def command_for(step: StepView, order_id: str) -> str:
+    """Return the command for what may be done with an order; --json has the request behind it."""
+    of = step.request.split("/")[3]  # a session, an order or a dispute
+    match step.action:
+        case "approve" | "cancel":
+            return f"market session {step.action} {of} --order {order_id}"
+        case "refund" | "redo" | "dispute":
+            return f"market order {step.action} {of}"
+        case "answer":
+            return f"market dispute answer {of} (--concede or --contest)"
+        case "resolve":
+            return f"market dispute resolve {of} AMOUNT --reason WHY"
+        case "withdraw":
+            return f"market dispute withdraw {of}"
+    # Buyers accept, and sellers deliver and give up, by what they run.
+    return "in its program"
 
 
 def _report(done: SupportView, *, as_json: bool) -> None:
@@ -233,7 +258,3 @@ def _report(done: SupportView, *, as_json: bool) -> None:
 
 def _minor(amount: str | None, currency: str) -> int | None:
     return None if amount is None else minor_of(amount, currency, named="--amount")
-
-
-def _second(moment: str) -> str:
-    return moment[:19].replace("T", " ")

@@ -150,6 +150,11 @@ def _least_width(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> int:
     return sum(widths[:-1]) + _GAP * len(widths) + min(widths[-1], _FOLDED)
 
 
+def second(moment: str | None) -> str:
+    """Return a moment of the market's as people read it, in UTC; "" for none."""
+    return (moment or "")[:19].replace("T", " ")
+
+
 def facts(pairs: Iterable[tuple[str, str]]) -> None:
     """Print names and values, one below the other."""
     listed = [(name, value) for name, value in pairs if value]

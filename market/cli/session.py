@@ -1,13 +1,14 @@
 """``market session list``, ``show``, ``events`` and ``presence``."""
 
 import shlex
+from collections import Counter
 from contextlib import aclosing
 from pathlib import Path
 
 import msgspec
 import rich_click as click
 
-from buyer_agents import MarketClient
+from buyer_agents import MarketClient, every
 from market.cli.failures import reported
 from market.cli.keys import keys_beside
 from market.cli.options import SESSION_ID, client_options, limit_option, with_client
@@ -28,14 +29,16 @@ from scenarios.engine.facts import journey_of
 def list_sessions(state: str, limit: int, url: str, key_file: Path | None, as_json: bool) -> None:
     """List the sessions that you take part in, newest first."""
 
-    async def act(market: MarketClient) -> tuple[Page[SessionView], LogPrinter]:
+    async def act(market: MarketClient) -> tuple[Page[SessionView], LogPrinter, Counter[str]]:
         page = await market.sessions(state=state, limit=limit)
         printer = LogPrinter(market)
+        waiting: Counter[str] = Counter()
         if not as_json:
             await printer.learn(session.buyer_id for session in page.items)
-        return page, printer
+            waiting.update(one.session_id for one in (await market.approvals()).items)
+        return page, printer, waiting
 
-    page, printer = with_client(url, key_file, act)
+    page, printer, waiting = with_client(url, key_file, act)
     if as_json:
         emit(page)
         return
@@ -45,13 +48,15 @@ def list_sessions(state: str, limit: int, url: str, key_file: Path | None, as_js
             state_of(one),
             printer.teller.name(one.buyer_id),
             str(one.next_offset),
-            str(len(one.orders)),
+            str(len(one.orders) + waiting[one.id]),
             one.opened_at[11:19],
             one.need,
         )
         for one in page.items
     ]
     table(("Session", "State", "Buyer", ">Events", ">Orders", "Opened", "Need"), rows)
+    if waiting:
+        hint("market mandate waiting", carry=CLIENT)
     if rows:
         hint(f"market watch {rows[0][0]}", carry=CLIENT)
 
@@ -65,7 +70,9 @@ def show(session_id: str | None, url: str, key_file: Path | None, as_json: bool)
 
     async def act(market: MarketClient) -> tuple[SessionView, list[OrderView]]:
         session = await market.session(await newest_session(market, session_id))
-        orders = [await market.order(order_id) for order_id in session.orders]
+        # Not the session's own list: nobody works yet on what waits for approval.
+        listed = every(lambda cursor: market.orders(session_id=session.id, cursor=cursor))
+        orders = [order async for order in listed][::-1]
         if not as_json:
             await _print_session(market, session, orders)
         return session, orders
@@ -74,9 +81,9 @@ def show(session_id: str | None, url: str, key_file: Path | None, as_json: bool)
     if as_json:
         emit({"session": session, "orders": orders})
         return
-    waiting = any(order.state == "awaiting_approval" for order in orders)
+    waiting = [order.id for order in orders if order.state == "awaiting_approval"]
     if waiting:
-        hint(f"market session approve {session.id}", carry=CLIENT)
+        hint(f"market session approve {session.id} --order {waiting[0]}", carry=CLIENT)
     hint(f"market watch {session.id}", carry=CLIENT)
 
 

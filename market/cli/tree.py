@@ -81,6 +81,7 @@ MANDATE: Final = _group(
         "give": Lazy("market.cli.mandate:give", "Let a buyer spend within limits."),
         "list": Lazy("market.cli.mandate:list_mandates", "List mandates, newest first."),
         "show": Lazy("market.cli.mandate:show", "Show what one allows, and what was spent."),
+        "waiting": Lazy("market.cli.approvals:waiting", "List orders that wait for approval."),
         "revoke": Lazy("market.cli.mandate:revoke", "End one; what is held stays held."),
     },
 )

@@ -1,13 +1,15 @@
 """``market trust show``, ``rings``, ``batch``, and the four about anchors."""
 
+from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any, Final
 
 import rich_click as click
 
 from buyer_agents import MarketClient, every
 from market.cli.failures import Failure, reported
 from market.cli.options import agent_called, client_options, is_handle, with_client
-from market.cli.output import CLIENT, emit, facts, hint, say, table
+from market.cli.output import CLIENT, emit, facts, hint, marked, say, second, table
 from market.protocol.money import Money
 from market.protocol.wire import AnchorView, TrustView, VoicesView
 
@@ -17,6 +19,7 @@ _FLAGS = {
     "price_rising": "more than half of its price changes were raises",
     "closed_ring": "its praise comes from buyers who buy nowhere else",
 }
+_Act = Callable[[MarketClient, str, str], Awaitable[AnchorView]]
 _NOBODY = "nobody has said anything that counts"
 
 
@@ -48,7 +51,7 @@ def anchors(url: str, key_file: Path | None, as_json: bool) -> None:
         emit(known)
         return
     rows = [
-        (anchor.agent_id, act.act, act.overseer_id, act.at[:19].replace("T", " "), act.reason)
+        (anchor.agent_id, act.act, act.overseer_id, second(act.at), act.reason)
         for anchor in known
         for act in anchor.acts
     ]
@@ -59,46 +62,43 @@ def anchors(url: str, key_file: Path | None, as_json: bool) -> None:
     hint("market trust propose BUYER --reason WHY", carry=CLIENT)
 
 
-@click.command()
-@click.argument("agent")
-@click.option("--reason", required=True, help="Why its word is to be taken. It is public.")
-@client_options
-@reported
-def propose(agent: str, reason: str, url: str, key_file: Path | None, as_json: bool) -> None:
-    """Propose the buyer AGENT (a name or an id) as an anchor. Another overseer confirms."""
+def _anchoring(
+    name: str, act: _Act, summary: str, why: str = "Why. It is public."
+) -> click.Command:
+    """Make the command for an act about an anchor; it tells one that changed nothing apart."""
 
-    async def act(market: MarketClient) -> AnchorView:
-        return await market.propose_anchor(await _agent_id(market, agent), reason)
+    def run(agent: str, reason: str, url: str, key_file: Path | None, as_json: bool) -> None:
+        async def decide(market: MarketClient) -> tuple[int, AnchorView]:
+            agent_id = await _agent_id(market, agent)
+            before = await _acts_about(market, agent_id)
+            return before, await act(market, agent_id, reason)
 
-    _tell(with_client(url, key_file, act), as_json)
+        before, anchor = with_client(url, key_file, decide)
+        _tell(anchor, as_json, is_repeat=len(anchor.acts) == before)
 
-
-@click.command()
-@click.argument("agent")
-@click.option("--reason", required=True, help="Why. It is public.")
-@client_options
-@reported
-def confirm(agent: str, reason: str, url: str, key_file: Path | None, as_json: bool) -> None:
-    """Make an anchor of AGENT, which another overseer proposed."""
-
-    async def act(market: MarketClient) -> AnchorView:
-        return await market.confirm_anchor(await _agent_id(market, agent), reason)
-
-    _tell(with_client(url, key_file, act), as_json)
+    run.__doc__ = summary
+    command: Any = client_options(reported(run))
+    command = click.option("--reason", required=True, help=why)(command)
+    made: click.Command = click.command(name=name)(click.argument("agent")(command))
+    return made
 
 
-@click.command()
-@click.argument("agent")
-@click.option("--reason", required=True, help="Why. It is public.")
-@client_options
-@reported
-def revoke(agent: str, reason: str, url: str, key_file: Path | None, as_json: bool) -> None:
-    """Take the anchor AGENT away, at once. One overseer is enough."""
-
-    async def act(market: MarketClient) -> AnchorView:
-        return await market.revoke_anchor(await _agent_id(market, agent), reason)
-
-    _tell(with_client(url, key_file, act), as_json)
+propose: Final = _anchoring(
+    "propose",
+    MarketClient.propose_anchor,
+    "Propose the buyer AGENT (a name or an id) as an anchor. Another overseer confirms.",
+    "Why its word is to be taken. It is public.",
+)
+confirm: Final = _anchoring(
+    "confirm",
+    MarketClient.confirm_anchor,
+    "Make an anchor of AGENT, which another overseer proposed.",
+)
+revoke: Final = _anchoring(
+    "revoke",
+    MarketClient.revoke_anchor,
+    "Take the anchor AGENT away, at once. One overseer is enough.",
+)
 
 
 @click.command()
@@ -157,12 +157,24 @@ async def _agent_id(market: MarketClient, agent: str) -> str:
     return (await agent_called(market, agent)).id if is_handle(agent) else agent
 
 
-def _tell(anchor: AnchorView, as_json: bool) -> None:
+async def _acts_about(market: MarketClient, agent_id: str) -> int:
+    """Return how many acts about an agent there are in the public list."""
+    async for anchor in every(lambda cursor: market.anchors(cursor=cursor)):
+        if anchor.agent_id == agent_id:
+            return len(anchor.acts)
+    return 0
+
+
+def _tell(anchor: AnchorView, as_json: bool, *, is_repeat: bool) -> None:
     if as_json:
         emit(anchor)
         return
     last = anchor.acts[-1]
-    say(f"✓ {anchor.agent_id} is {anchor.state}: {last.reason}")
+    if is_repeat:
+        when = second(last.at)
+        marked("●", f"{anchor.agent_id} was {anchor.state} already, at {when} UTC: {last.reason}")
+    else:
+        marked("✓", f"{anchor.agent_id} is {anchor.state}: {last.reason}")
     if anchor.state == "proposed":
         say("  Another overseer has to confirm it.")
     hint("market trust anchors", carry=CLIENT)

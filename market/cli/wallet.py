@@ -16,7 +16,7 @@ from market.cli.options import (
     minor_of,
     with_client,
 )
-from market.cli.output import CLIENT, emit, hint, say, table
+from market.cli.output import CLIENT, emit, hint, say, second, table
 from market.protocol.money import Money, decimal_text
 from market.protocol.wire import WalletView
 
@@ -86,7 +86,7 @@ def ledger(cursor: str | None, limit: int, url: str, key_file: Path | None, as_j
         return
     rows = [
         (
-            one.recorded_at[:19].replace("T", " "),
+            second(one.recorded_at),
             one.reason,
             decimal_text(one.amount_minor, one.currency),
             decimal_text(one.balance_minor, one.currency),

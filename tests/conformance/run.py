@@ -28,7 +28,7 @@ import msgspec
 
 from tests.interop.place import enter
 from tests.postgres import running_postgres
-from tests.processes import START_SECONDS, MarketProcess, Process
+from tests.processes import START_SECONDS, MarketProcess, Process, free_port
 
 HERE: Final = Path(__file__).parent
 MODULES: Final = HERE / "node_modules"
@@ -120,9 +120,7 @@ def market_on_postgres() -> Iterator[str]:
 @contextmanager
 def reference() -> Iterator[str]:
     """Serve the protocol's own server, in memory; yields its address."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
+    port = free_port()
     command = ["node", str(HERE / "reference.js"), str(port), str(LONG_POLL_SECONDS * 1_000)]
     with tempfile.TemporaryDirectory(prefix="reference-") as folder:
         log = Path(folder) / "log"

@@ -3,7 +3,7 @@ streaming matters).
 """
 
 import asyncio
-import socket
+import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -18,10 +18,12 @@ from market.app import create_app, running
 from market.base.clock import ManualClock
 from market.base.settings import Settings
 from market.base.store import Store
+from market.faces import http as http_face
 from market.protocol.commitments import AgentKind
 from market.protocol.signing import SigningKey
 from tests.contract.agents import Agent
 from tests.factories import manifest
+from tests.processes import free_port
 
 START = datetime(2026, 11, 22, 12, tzinfo=UTC)
 OVERSEER = SigningKey.generate()
@@ -86,12 +88,6 @@ async def no_turn(_seconds: float) -> None:
     await asyncio.Event().wait()
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def sandbox_in(home: Path) -> Settings:
     """Settings of a market with a grant for buyers and one overseer to be."""
     return Settings(
@@ -135,10 +131,44 @@ async def street(market: Market) -> Street:
     return await open_street(market)
 
 
+@pytest.fixture(scope="module")
+async def shared(
+    tmp_path_factory: pytest.TempPathFactory, migrated_file: Path
+) -> AsyncIterator[Market]:
+    """One market for all of a module that is refused before it changes anything."""
+    home = tmp_path_factory.mktemp("shared")
+    shutil.copy(migrated_file, home / "market.db")
+    async with open_market(sandbox_in(home)) as market:
+        yield market
+
+
+@pytest.fixture(scope="module")
+async def crowd(shared: Market) -> dict[AgentKind, Agent]:
+    """One agent of each kind, in that market."""
+    kinds: tuple[AgentKind, ...] = ("buyer", "seller", "principal")
+    agents = {kind: await shared.enter(f"a-{kind}", kind) for kind in kinds}
+    return {**agents, "overseer": await shared.overseer()}
+
+
+def published() -> list[Any]:
+    """Every operation that asks for a token, with the address where it is served."""
+    app = create_app(Settings(issuer="http://market.test"))
+    return [
+        place for place in http_face.published(app.routes) if place.operation.takes.needs_caller
+    ]
+
+
+@asynccontextmanager
+async def serving(sandbox: Settings, server: str) -> AsyncIterator[Market]:
+    """A market on a loopback port, in real time."""
+    port = free_port()
+    settings = sandbox.with_(server=server, port=port, issuer=f"http://127.0.0.1:{port}")
+    async with running(settings) as app, httpx.AsyncClient(base_url=settings.issuer) as http:
+        yield Market(http, app, settings, app.state.desk.clock)
+
+
 @pytest.fixture(params=["granian", "uvicorn"])
 async def served(request: pytest.FixtureRequest, sandbox: Settings) -> AsyncIterator[Market]:
     """A market on a loopback port, once on each server, in real time."""
-    port = free_port()
-    settings = sandbox.with_(server=request.param, port=port, issuer=f"http://127.0.0.1:{port}")
-    async with running(settings) as app, httpx.AsyncClient(base_url=settings.issuer) as http:
-        yield Market(http, app, settings, app.state.desk.clock)
+    async with serving(sandbox, request.param) as market:
+        yield market

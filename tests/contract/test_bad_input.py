@@ -1,9 +1,6 @@
 """Bad input is answered with a 4xx that names the field; never with a 500."""
 
 import asyncio
-import shutil
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -13,23 +10,12 @@ from market.base.errors import MarketError, every_refusal
 from market.faces.http import limits
 from market.faces.http.problems import problem_answer, problem_tree
 from tests.contract.agents import Agent, nonce
-from tests.contract.conftest import Market, Street, open_market, sandbox_in
+from tests.contract.conftest import Market, Street
 from tests.contract.test_refusals import refused
 
 AN_ORDER = "ord_01h455vb4pex5vsknk084sn02q"
 A_SESSION = "ses_01h455vb4pex5vsknk084sn02q"
 DEEP = b'{"need":' + b"[" * 30_000 + b"]" * 30_000 + b"}"
-
-
-@pytest.fixture(scope="module")
-async def shared(
-    tmp_path_factory: pytest.TempPathFactory, migrated_file: Path
-) -> AsyncIterator[Market]:
-    """One market for all that is refused before it changes anything."""
-    home = tmp_path_factory.mktemp("shared")
-    shutil.copy(migrated_file, home / "market.db")
-    async with open_market(sandbox_in(home)) as market:
-        yield market
 
 
 @pytest.fixture(scope="module")

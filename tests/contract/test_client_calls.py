@@ -250,6 +250,23 @@ async def test_patience_with_an_overloaded_market_ends_in_its_refusal(
     assert 1 < network.count("GET /v1/wallet") < 100
 
 
+async def test_a_limit_against_which_waiting_does_not_help_is_told_at_once(
+    enter: Any, network: BadNetwork
+) -> None:
+    buyer = await enter("thrifty")
+    problem = {"type": "/problems/session_full", "title": "t", "status": 429, "detail": "d"}
+    network.before["/v1/wallet"] = [
+        httpx.Response(429, json=problem, headers={"retry-after": "0"}),
+        httpx.Response(429, json=problem),
+    ]
+
+    with pytest.raises(Refused) as refused:
+        await buyer.wallet()
+
+    assert (refused.value.code, refused.value.status) == ("session_full", 429)
+    assert network.count("GET /v1/wallet") == 2
+
+
 async def test_a_market_that_stays_away_is_unreachable(enter: Any, network: BadNetwork) -> None:
     buyer = await enter("thrifty")
     network.before["/v1/wallet"] = [httpx.ConnectError] * 100

@@ -22,9 +22,10 @@ from market.app import running
 from market.protocol.chain import BrokenChain, Entry
 from market.protocol.signing import SigningKey
 from market.protocol.wire import WriteEvent
-from tests.contract.conftest import Market, free_port
+from tests.contract.conftest import Market
 from tests.factories import PAGES, manifest
 from tests.faults import Cut, faults
+from tests.processes import free_port
 
 LIMIT_SECONDS = 20.0
 FOLLOWERS = [follow_session, follow_socket]

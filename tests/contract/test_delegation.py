@@ -548,6 +548,7 @@ async def test_delegations_in_force_are_limited(
 
     assert code_of(answer)[1] == "too_many_delegations"
     refused(revocation, 429, "too_many_delegations")
+    assert "retry-after" not in revocation.headers, "to wait helps nobody who does not let one go"
     market.clock.advance(timedelta(seconds=601))
     buyer.token = (await buyer.ask_token()).json()["access_token"]
     await let_in(buyer, second, session_id)

@@ -17,8 +17,9 @@ from market.app import running
 from market.base.settings import BadSettings, Settings
 from market.faces.http import limits
 from market.faces.http.problems import RequestTimedOut
-from tests.contract.conftest import Market, Street, free_port, open_market
+from tests.contract.conftest import Market, Street, open_market
 from tests.contract.test_refusals import refused
+from tests.processes import free_port
 from tests.workers import Hold
 
 LIMIT_SECONDS = 10.0

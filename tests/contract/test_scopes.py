@@ -1,43 +1,19 @@
 """Scopes and audiences: every operation, with every kind of agent."""
 
-import shutil
-from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
 import pytest
 
 from market import identity
-from market.app import create_app
-from market.base.settings import Settings
-from market.faces import http as http_face
 from market.protocol.commitments import AgentKind
 from tests.contract.agents import Agent, nonce
-from tests.contract.conftest import Market, open_market, sandbox_in
+from tests.contract.conftest import Market, published
 from tests.contract.test_refusals import refused
-
-KINDS: tuple[AgentKind, ...] = ("buyer", "seller", "principal", "overseer")
 
 
 def operations() -> list[Any]:
-    app = create_app(Settings(issuer="http://market.test"))
-    return [
-        pytest.param(place, id=place.operation.name)
-        for place in http_face.published(app.routes)
-        if place.operation.takes.needs_caller
-    ]
-
-
-@pytest.fixture(scope="module")
-async def crowd(
-    tmp_path_factory: pytest.TempPathFactory, migrated_file: Any
-) -> AsyncIterator[dict[AgentKind, Agent]]:
-    """One agent of each kind, in a market of their own."""
-    home = tmp_path_factory.mktemp("crowd")
-    shutil.copy(migrated_file, home / "market.db")
-    async with open_market(sandbox_in(home)) as market:
-        agents = {kind: await market.enter(f"a-{kind}", kind) for kind in KINDS[:-1]}
-        yield {**agents, "overseer": await market.overseer()}
+    return [pytest.param(place, id=place.operation.name) for place in published()]
 
 
 @pytest.mark.parametrize("place", operations())

@@ -15,8 +15,8 @@ from market.base.database import StoreBusy
 from market.base.settings import Settings
 from market.faces.http.serve import CannotServe
 from tests.contract.agents import Agent
-from tests.contract.conftest import free_port
 from tests.contract.test_streams import frames, open_session, stream
+from tests.processes import free_port
 
 PROGRAM = """
 import sys

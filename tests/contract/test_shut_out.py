@@ -19,17 +19,11 @@ from market.faces.http.watching import look
 from market.orders import suspending
 from market.protocol.signing import SigningKey
 from tests.contract.agents import Agent
-from tests.contract.conftest import (
-    OVERSEER,
-    Market,
-    Street,
-    free_port,
-    open_market,
-    open_street,
-)
+from tests.contract.conftest import OVERSEER, Market, Street, open_market, open_street
 from tests.contract.test_access import add_key, change_keys
 from tests.contract.test_refusals import refused
-from tests.contract.test_streams import frames, open_session, stream
+from tests.contract.test_streams import frames, open_session, stream, until_open
+from tests.processes import free_port
 
 LIMIT_SECONDS = 10.0
 SOON_SECONDS = 1.5
@@ -75,11 +69,6 @@ async def close_reason(market: Market, agent: Agent, path: str) -> tuple[int, st
                 pass
         await socket.wait_closed()
     return socket.close_code or 0, socket.close_reason or "", time.monotonic()
-
-
-async def until_open(market: Market, streams: int) -> None:
-    async with asyncio.timeout(LIMIT_SECONDS):
-        await market.app.state.desk.gate.until(streams)
 
 
 async def test_a_suspension_at_one_worker_ends_every_stream_at_another(pair: Pair):

@@ -5,13 +5,11 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
 
-import httpx
 import pytest
 
-from market.app import running
 from market.base.settings import Settings
 from market.faces.http import limits
-from tests.contract.conftest import Market, free_port
+from tests.contract.conftest import Market, serving
 
 LIMIT_SECONDS = 15.0
 SOON_SECONDS = 6.0
@@ -24,10 +22,8 @@ async def hurried(
     """A market that waits for nobody longer than a second."""
     for name in ("HEADER_SECONDS", "IDLE_SECONDS", "BODY_SECONDS"):
         monkeypatch.setattr(limits, name, 1)
-    port = free_port()
-    settings = sandbox.with_(server=request.param, port=port, issuer=f"http://127.0.0.1:{port}")
-    async with running(settings) as app, httpx.AsyncClient(base_url=settings.issuer) as http:
-        yield Market(http, app, settings, app.state.desk.clock)
+    async with serving(sandbox, request.param) as market:
+        yield market
 
 
 async def until_closed(market: Market, first: bytes, drip: bytes = b"") -> float:

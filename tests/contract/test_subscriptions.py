@@ -22,19 +22,14 @@ from market.faces.streams.courier import Courier
 from market.rawstreams import PER_OWNER
 from tests.contract.agents import Agent
 from tests.contract.conftest import Market
+from tests.contract.test_rawstreams import JSON, ask
 
 LIMIT_SECONDS = 15.0
 RETRY = timedelta(seconds=2)
 """Longer than the first retry waits, and shorter than an attempt lasts."""
-JSON = {"content-type": "application/json"}
 PULL = {"type": "pull-wake", "streams": ["events/a"], "wake_stream": "wakes"}
 HOOK = {"type": "webhook", "streams": ["events/a"], "webhook": {"url": "http://127.0.0.1:9/hook"}}
 START, FIRST = (f"0000000000000000_{number:016}" for number in (0, 1))
-
-
-async def ask(agent: Agent | None, market: Market, method: str, path: str, **more: Any) -> Any:
-    headers = {**(agent.bearer if agent else {}), **more.pop("headers", {})}
-    return await market.http.request(method, f"/v1/stream/{path}", headers=headers, **more)
 
 
 async def control(

@@ -1,8 +1,6 @@
 """Hostile bodies, for every operation that is published: numbers, members, depth."""
 
-import shutil
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import httpx
@@ -10,15 +8,11 @@ import msgspec
 import pytest
 
 from market import identity
-from market.app import create_app
-from market.base.settings import Settings
-from market.faces import http as http_face
 from market.protocol.commitments import AgentKind
 from tests.contract.agents import Agent, nonce
-from tests.contract.conftest import open_market, sandbox_in
+from tests.contract.conftest import published
 from tests.contract.test_refusals import refused
 
-KINDS: tuple[AgentKind, ...] = ("buyer", "seller", "principal", "overseer")
 NO_COUNT = ("9223372036854775808", "1" + "0" * 30, "1.0", "1e2", '"1"', "true", "NaN", "-1", "[]")
 """What is neither money nor a count: too large, a fraction's spelling, another type, below zero."""
 
@@ -38,13 +32,6 @@ class Place(NamedTuple):
         for part in reversed(self.field.split(".")):
             text = f"[{text}]" if part == "[]" else f'{{"{part}": {text}}}'
         return text.encode()
-
-
-def published() -> list[Any]:
-    app = create_app(Settings(issuer="http://market.test"))
-    return [
-        place for place in http_face.published(app.routes) if place.operation.takes.needs_caller
-    ]
 
 
 def with_bodies() -> list[Any]:
@@ -74,18 +61,6 @@ def places() -> list[Place]:
         )
         found += [Place(place, *each) for each in integers(schema, components)]
     return found
-
-
-@pytest.fixture(scope="module")
-async def crowd(
-    tmp_path_factory: pytest.TempPathFactory, migrated_file: Path
-) -> AsyncIterator[dict[AgentKind, Agent]]:
-    """One agent of each kind, in a market of their own."""
-    home = tmp_path_factory.mktemp("crowd")
-    shutil.copy(migrated_file, home / "market.db")
-    async with open_market(sandbox_in(home)) as market:
-        agents = {kind: await market.enter(f"a-{kind}", kind) for kind in KINDS[:-1]}
-        yield {**agents, "overseer": await market.overseer()}
 
 
 def one_that_may(crowd: dict[AgentKind, Agent], place: Any) -> Agent:

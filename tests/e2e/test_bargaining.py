@@ -77,10 +77,9 @@ async def test_what_came_while_the_seller_was_away_is_answered_when_it_returns(
     async with open_town(sqlite_settings) as town:
         key = SigningKey.generate()
         away = town.seller(reader(Tickets()), key=key)
-        async with serving(town, away):
+        async with serving(town, away) as service:
             buyer = await town.client("thrifty")
-            [found] = (await buyer.services(q="pages")).items
-        quote = await buyer.ask_quote(found.service_id, PAGES)
+        quote = await buyer.ask_quote(service.id, PAGES)
         counter = await buyer.counter(quote, 550_000)
 
         back = town.seller(reader(Tickets()), key=key)
@@ -98,11 +97,10 @@ async def test_asking_more_than_the_signed_price_is_refused_to_the_seller(
     """S9: bait and switch."""
     async with open_town(sqlite_settings) as town:
         key = SigningKey.generate()
-        async with serving(town, town.seller(reader(Tickets()), key=key)):
+        async with serving(town, town.seller(reader(Tickets()), key=key)) as service:
             buyer = await town.client("thrifty")
-            [found] = (await buyer.services(q="pages")).items
         greedy = await town.client("reader", "seller", key=key)
-        quote = await buyer.ask_quote(found.service_id, PAGES)
+        quote = await buyer.ask_quote(service.id, PAGES)
         counter = await buyer.counter(quote, 550_000)
 
         [seen] = (await greedy.counters(state="open")).items
@@ -111,7 +109,7 @@ async def test_asking_more_than_the_signed_price_is_refused_to_the_seller(
 
         assert refused.value.code == "bait_and_switch"
         assert (await buyer.counter_offer(counter.id)).state == "refused"
-        assert (await buyer.trust(found.service_id)).price_changes == 1
+        assert (await buyer.trust(service.id)).price_changes == 1
 
 
 async def test_a_buyer_pays_for_what_came_while_the_rest_is_made(sqlite_settings: Settings):

@@ -12,8 +12,7 @@ import pytest
 
 from buyer_agents import MarketClient
 from market.protocol.signing import SigningKey
-from tests.contract.conftest import free_port
-from tests.processes import COMMAND, MarketProcess
+from tests.processes import COMMAND, MarketProcess, free_port
 from tests.town import of_kind, until
 
 PAGE = Path(__file__).parents[2] / "docs" / "http_sellers.md"

@@ -125,9 +125,8 @@ async def test_what_was_said_before_the_work_begins_goes_with_the_call(sqlite_se
     async with street(sqlite_settings, reading_well) as (town, endpoint):
         key, buyer = SigningKey.generate(), await town.client("thrifty")
         seller = http_seller(town.settings.home, endpoint.url, key=key)
-        async with serving(town, seller):
-            found = (await buyer.services(q="pages")).items[0]
-            service = await buyer.service(found.service_id)
+        async with serving(town, seller) as service:
+            pass
         order = await town.order(buyer, service)
         await buyer.control(order.session_id, "steer", text="loudly")
 
@@ -168,9 +167,8 @@ async def otherwise(call: Call, writer: asyncio.StreamWriter) -> None:
 async def crashed(town: Town, endpoint: Endpoint) -> tuple[MarketClient, OrderView]:
     """An order whose gateway was cut off after two chunks, and serves again."""
     key, buyer = SigningKey.generate(), await town.client("thrifty")
-    async with serving(town, http_seller(town.settings.home, endpoint.url, key=key)):
-        found = (await buyer.services(q="pages")).items[0]
-        order = await town.order(buyer, await buyer.service(found.service_id))
+    async with serving(town, http_seller(town.settings.home, endpoint.url, key=key)) as service:
+        order = await town.order(buyer, service)
         await until(buyer, order.session_id, CHUNK, count=2)
     await town.open(http_seller(town.settings.home, endpoint.url, key=key))
     return buyer, order

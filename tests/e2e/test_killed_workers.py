@@ -4,7 +4,6 @@ Whoever answers, money is right to the unit and the audit finds nothing.
 """
 
 import asyncio
-import sys
 from collections.abc import Iterator
 from contextlib import aclosing
 from pathlib import Path
@@ -23,7 +22,6 @@ from tests.e2e.proofs import assert_whole, listed, log_of
 from tests.processes import MarketProcess, Process
 from tests.town import PAGES, Tickets, of_kind, open_town, reader, serving, until
 
-HERE = Path(__file__).parent
 BOOK = [f"page {number} says {number * 7}" for number in range(40)]
 LIMIT_SECONDS = 120.0
 ROUNDS = 5
@@ -38,15 +36,6 @@ def market_process(tmp_path: Path) -> Iterator[MarketProcess]:
     home.mkdir()
     with MarketProcess(
         home, signup_grant_minor=GRANT_MINOR, lease_seconds=2, control_answer_seconds=4
-    ) as process:
-        yield process
-
-
-@pytest.fixture
-def worker(market_process: MarketProcess, tmp_path: Path) -> Iterator[Process]:
-    command = [sys.executable, "-m", "tests.e2e.page_seller", str(HERE / "pages.toml")]
-    with Process(
-        [*command, str(tmp_path / "rows.key"), market_process.url], log=tmp_path / "seller.log"
     ) as process:
         yield process
 
@@ -127,7 +116,7 @@ def assert_paid(order: OrderView) -> None:
 
 
 async def test_a_worker_dies_at_random_moments_while_the_buyer_intervenes(
-    market_process: MarketProcess, worker: Process
+    market_process: MarketProcess, seller_process: Process
 ):
     ended: list[OrderView] = []
     async with (
@@ -141,7 +130,7 @@ async def test_a_worker_dies_at_random_moments_while_the_buyer_intervenes(
                 await buyer.place_order(await buyer.ask_quote(service_id, {"pages": BOOK}))
                 for _ in range(ORDERS)
             ]
-            trial = Trial(buyer, worker, Random(seed))
+            trial = Trial(buyer, seller_process, Random(seed))
             await asyncio.gather(*(trial.live(number, one) for number, one in enumerate(placed)))
             trial.revive()
             ended += [await settled(buyer, order) for order in placed]
@@ -172,11 +161,8 @@ async def test_a_slow_handler_keeps_its_order_and_a_worker_that_is_gone_loses_it
         buyer, tickets = await town.client("thrifty"), Tickets(1)
         slow = await town.order(buyer, await town.open(town.seller(reader(tickets))))
         await until(buyer, slow.session_id, of_kind("delivery.chunk"))
-        async with serving(town, town.seller(reader(Tickets(1)), slug="mortal")):
-            [service] = [
-                one for one in (await buyer.services(q="pages")).items if one.slug == "mortal"
-            ]
-            lost = await town.order(buyer, await buyer.service(service.service_id))
+        async with serving(town, town.seller(reader(Tickets(1)), slug="mortal")) as mortal:
+            lost = await town.order(buyer, mortal)
             await until(buyer, lost.session_id, of_kind("delivery.chunk"))
 
         log = await until(buyer, lost.session_id, of_kind("order.failed"))
@@ -194,9 +180,9 @@ async def test_a_worker_that_comes_after_the_cancel_is_told_where_it_stands(
 ):
     async with open_town(sqlite_settings) as town:
         buyer, key = await town.client("thrifty"), SigningKey.generate()
-        async with serving(town, town.seller(reader(Tickets()), key=key)):
-            [service] = (await buyer.services(q="pages")).items
-        order = await town.order(buyer, await buyer.service(service.service_id))
+        async with serving(town, town.seller(reader(Tickets()), key=key)) as service:
+            pass
+        order = await town.order(buyer, service)
         [cancelled] = await buyer.control(order.session_id, "cancel")
         worker = await town.client("reader", "seller", key=key)
 

@@ -22,8 +22,7 @@ from market.probe import NoStream, Probe, Report
 from market.protocol.wire import WriteEvent
 from seller_services import Chunk, Order
 from tests import streamers
-from tests.contract.conftest import free_port
-from tests.processes import COMMAND
+from tests.processes import COMMAND, free_port
 from tests.town import need, of_kind, open_town, until
 
 LIMIT_SECONDS = 45.0

@@ -1,13 +1,9 @@
 """A seller or the market is killed in the middle of a delivery, and everybody finishes."""
 
 import asyncio
-import sys
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from pathlib import Path
 from typing import Any
-
-import pytest
 
 from buyer_agents import MarketClient, Need, Shopper, follow_session, policy_named
 from buyer_agents.connection import Connection
@@ -19,19 +15,9 @@ from market.protocol.wire import OrderView
 from tests.e2e.proofs import assert_whole, listed, log_of
 from tests.processes import MarketProcess, Process
 
-HERE = Path(__file__).parent
 PAGES = [f"page {number} says {number * 7}" for number in range(40)]
 ROWS = [{"rows": page.split()} for page in PAGES]
 LIMIT_SECONDS = 90.0
-
-
-@pytest.fixture
-def seller_process(market_process: MarketProcess, tmp_path: Path) -> Iterator[Process]:
-    command = [sys.executable, "-m", "tests.e2e.page_seller", str(HERE / "pages.toml")]
-    with Process(
-        [*command, str(tmp_path / "rows.key"), market_process.url], log=tmp_path / "seller.log"
-    ) as process:
-        yield process
 
 
 def chunk_index(entry: Entry) -> int | None:

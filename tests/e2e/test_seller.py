@@ -73,10 +73,8 @@ async def test_a_plain_generator_runs_beside_the_loop_and_shares_its_units(
 async def test_orders_placed_before_the_seller_came_are_taken(sqlite_settings: Settings):
     async with open_town(sqlite_settings) as town:
         key = SigningKey.generate()
-        async with serving(town, town.seller(reader(Tickets()), key=key)):
+        async with serving(town, town.seller(reader(Tickets()), key=key)) as service:
             buyer = await town.client("thrifty")
-            found = (await buyer.services(q="pages")).items[0]
-            service = await buyer.service(found.service_id)
         early = [await town.order(buyer, service) for _ in range(3)]
 
         await town.open(town.seller(reader(Tickets(18)), key=key))
@@ -94,9 +92,8 @@ async def test_a_seller_that_was_cut_off_goes_on_behind_the_last_chunk(
         first = town.seller(reader(Tickets(cut_after)), key=key)
         if cut_after == 6:
             first.handle(waiting_at_the_end)
-        async with serving(town, first):
-            found = (await buyer.services(q="pages")).items[0]
-            order = await town.order(buyer, await buyer.service(found.service_id))
+        async with serving(town, first) as service:
+            order = await town.order(buyer, service)
             seen = CHUNK if cut_after else of_kind("order.started")
             await until(buyer, order.session_id, seen, count=max(cut_after, 1))
 
@@ -120,9 +117,8 @@ async def test_a_handler_that_does_not_repeat_itself_fails_the_order(sqlite_sett
 
     async with open_town(sqlite_settings) as town:
         key, buyer = SigningKey.generate(), await town.client("thrifty")
-        async with serving(town, town.seller(reader(Tickets(2)), key=key)):
-            found = (await buyer.services(q="pages")).items[0]
-            order = await town.order(buyer, await buyer.service(found.service_id))
+        async with serving(town, town.seller(reader(Tickets(2)), key=key)) as service:
+            order = await town.order(buyer, service)
             await until(buyer, order.session_id, CHUNK, count=2)
 
         await town.open(town.seller(otherwise, key=key))
@@ -160,9 +156,8 @@ async def test_a_paused_seller_sends_nothing_until_it_is_resumed(sqlite_settings
 async def test_a_pause_survives_a_restart_of_the_seller(sqlite_settings: Settings):
     async with open_town(sqlite_settings) as town:
         key, buyer = SigningKey.generate(), await town.client("thrifty")
-        async with serving(town, town.seller(reader(Tickets(2)), key=key)):
-            found = (await buyer.services(q="pages")).items[0]
-            order = await town.order(buyer, await buyer.service(found.service_id))
+        async with serving(town, town.seller(reader(Tickets(2)), key=key)) as service:
+            order = await town.order(buyer, service)
             await until(buyer, order.session_id, CHUNK, count=2)
             await buyer.control(order.session_id, "pause")
 
@@ -224,9 +219,8 @@ async def test_steering_reaches_the_handler_and_is_answered_before_its_chunk(
 async def test_steering_is_repeated_at_its_place_after_a_restart(sqlite_settings: Settings):
     async with open_town(sqlite_settings) as town:
         key, buyer, tickets = SigningKey.generate(), await town.client("thrifty"), Tickets(2)
-        async with serving(town, town.seller(reader(tickets), key=key)):
-            found = (await buyer.services(q="pages")).items[0]
-            order = await town.order(buyer, await buyer.service(found.service_id))
+        async with serving(town, town.seller(reader(tickets), key=key)) as service:
+            order = await town.order(buyer, service)
             await until(buyer, order.session_id, CHUNK, count=2)
             await buyer.control(order.session_id, "steer", text="loud ")
             tickets.give(2)
@@ -243,9 +237,8 @@ async def test_steering_is_repeated_at_its_place_after_a_restart(sqlite_settings
 async def test_steering_that_came_before_the_seller_waits_for_it(sqlite_settings: Settings):
     async with open_town(sqlite_settings) as town:
         key, buyer = SigningKey.generate(), await town.client("thrifty")
-        async with serving(town, town.seller(reader(Tickets()), key=key)):
-            found = (await buyer.services(q="pages")).items[0]
-            service = await buyer.service(found.service_id)
+        async with serving(town, town.seller(reader(Tickets()), key=key)) as service:
+            pass
         order = await town.order(buyer, service)
         await buyer.control(order.session_id, "steer", text="soft ")
 

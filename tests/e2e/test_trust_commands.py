@@ -74,21 +74,32 @@ async def test_an_operator_names_an_anchor_and_weighs(served: MarketProcess, she
     await shell.ok("identity", "new", "me.key", "--handle", "vetted")
 
     proposed = await shell.ok("trust", "propose", "vetted", "--reason", "known in person")
+    again = await shell.ok("trust", "propose", "vetted", "--reason", "known by letter")
     alone = await shell.run("trust", "confirm", "vetted", "--reason", "me too")
     revoked = await shell.ok("trust", "revoke", "vetted", "--reason", "a test")
+    twice = await shell.json("trust", "revoke", "vetted", "--reason", "a second test")
+    thrice = await shell.ok("trust", "revoke", "vetted", "--reason", "a third test")
     listed = await shell.ok("trust", "anchors", "--key", "me.key")
     made = await shell.ok("trust", "batch")
     rings = await shell.ok("trust", "rings")
-    again = await shell.ok("trust", "recompute", "--url", served.url, "--key", "me.key")
+    reckoned = await shell.ok("trust", "recompute", "--url", served.url, "--key", "me.key")
     unknown = await shell.run("trust", "show", "nobody")
 
     assert "Another overseer has to confirm it." in proposed
     assert (alone.returncode, b"MARKET_ANCHORS_BY_ONE" in alone.stderr) == (3, True)
+    assert "✓" in proposed
+    assert "✓" not in again
+    assert "● " in again
+    assert "was proposed already, at " in again
+    assert again.splitlines()[0].endswith(" UTC: known in person")
     assert "is revoked: a test" in revoked
+    assert [act["act"] for act in twice["acts"]] == ["proposed", "revoked"]
+    assert "was revoked already, at " in thrice
+    assert thrice.splitlines()[0].endswith(" UTC: a test")
     assert "known in person" in listed
     assert "✓ batch" in made
     assert "No group of sellers looks closed." in rings
-    assert "weights given" in again
+    assert "weights given" in reckoned
     assert unknown.returncode == 2
 
 
