@@ -331,10 +331,14 @@ class BadNetwork:
     async def send_apart(self, request: Request) -> None:
         """Send a request over a connection of its own, and keep the answer."""
         reader, writer = await asyncio.open_connection(*self._place)
-        writer.write(request.raw)
-        server = Source(reader)
-        head = await server.head()
-        pieces = [piece async for piece in server.body(head)]
+        try:
+            writer.write(request.raw)
+            server = Source(reader)
+            head = await server.head()
+            pieces = [piece async for piece in server.body(head)]
+        finally:
+            # Also for one that is cancelled while it waits.
+            writer.close()
         await _end(writer)
         await self._keep(request, int(head.split(b" ", 2)[1]), pieces, [])
 

@@ -57,6 +57,7 @@ def before_call(context: Any, case: Any, kwargs: Any) -> None:
     for texts in (case.path_parameters, case.query, case.body):
         if isinstance(texts, dict):
             _name_what_is_there(texts)
+    _forget_orders_of_others(case)
     _commit(case)
 
 
@@ -83,6 +84,14 @@ def _name_what_is_there(texts: dict[str, Any]) -> None:
         given = texts.get(name)
         if isinstance(given, str) and sum(given.encode("utf-8", "replace")) % 8:
             texts[name] = ids[sum(given.encode("utf-8", "replace")) % len(ids)]
+
+
+def _forget_orders_of_others(case: Any) -> None:
+    """Name no order in a session that this chain of requests has just opened: it has none."""
+    session_id = (case.path_parameters or {}).get("session_id")
+    is_new = session_id is not None and session_id not in _town.ids["session_id"]
+    if is_new and isinstance(case.body, dict) and "order_id" in case.body:
+        case.body["order_id"] = None
 
 
 def _commit(case: Any) -> None:
