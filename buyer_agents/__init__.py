@@ -19,35 +19,33 @@ from buyer_agents.delegating import SubAgent, read_delegation
 from buyer_agents.errors import BadAnswer, MarketTrouble, MarketUnreachable, NotAMarket, Refused
 from buyer_agents.feeding import Followed, follow_feed
 from buyer_agents.journey import Journey
+from buyer_agents.making import BadParams
 from buyer_agents.needs import Candidate, Experience, Memory, Need, Ranked
-from buyer_agents.policies import (
-    POLICIES,
-    Judgement,
-    Policy,
-    UnknownPolicy,
-    Weighing,
-    policy_named,
-)
+from buyer_agents.policies import POLICIES, UnknownPolicy, policy_named
 from buyer_agents.presence import Presence
 from buyer_agents.runs import Run, RunStopped, Steer, begin_run
 from buyer_agents.session_verbs import Entries, Producer
 from buyer_agents.shopper import Shopper
 from buyer_agents.streams import follow_inbox, follow_session, follow_snapshot, follow_socket
+from buyer_agents.weighing import Judgement, Judging, NoChoice, Policy, Weighing
 
 __all__ = [
     "POLICIES",
     "BadAnswer",
+    "BadParams",
     "Candidate",
     "Entries",
     "Experience",
     "Followed",
     "Journey",
     "Judgement",
+    "Judging",
     "MarketClient",
     "MarketTrouble",
     "MarketUnreachable",
     "Memory",
     "Need",
+    "NoChoice",
     "NotAMarket",
     "Policy",
     "Presence",

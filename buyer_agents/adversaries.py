@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from buyer_agents.needs import Candidate, Experience, Memory, Need, Outputs, Ranked
-from buyer_agents.policies import Answer, Judgement, Parts, Weighing
+from buyer_agents.weighing import Answer, Judgement, Parts, Weighing
 from market.protocol.wire import TrustView
 
 

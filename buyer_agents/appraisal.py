@@ -1,5 +1,7 @@
 """Evaluating one offer: its manifest against the need, and its price for the real workload."""
 
+from collections.abc import Awaitable, Callable
+
 from buyer_agents.client import MarketClient
 from buyer_agents.errors import Refused
 from buyer_agents.needs import Candidate, Need, Offer
@@ -12,6 +14,9 @@ from market.protocol.wire import QuoteView, ServiceView
 
 _INVALID = 422
 
+Bargained = Callable[[QuoteView], Awaitable[QuoteView]]
+"""Tries to have a quote's work for less; returns what came of it."""
+
 
 class Unfit(Exception):
     """The offer does not serve the need; ``amount_minor`` is its price, if it came to a quote."""
@@ -23,17 +28,35 @@ class Unfit(Exception):
         self.amount_minor = amount_minor
 
 
+class Outdated(Unfit):
+    """The quote is for another version of the manifest than was read."""
+
+
 async def appraise(
-    market: MarketClient, candidate: Candidate, need: Need, *, session_id: str
+    market: MarketClient,
+    candidate: Candidate,
+    need: Need,
+    *,
+    session_id: str,
+    bargained: Bargained,
 ) -> Offer:
     """Return the candidate with its manifest and a binding quote for the need's input.
+
+    ``bargained`` may find a better quote for the same work.
 
     Raises:
         Unfit: the manifest does not fit the need, or the price is too high.
     """
     service = await market.service(candidate.service_id, session_id=session_id)
     _check_fit(service, need)
-    quote = await _quote(market, service, need, session_id)
+    try:
+        quote = await _quote(market, service, need, session_id)
+    except Outdated:
+        # A seller that follows demand has just published another version: once more.
+        service = await market.service(candidate.service_id, session_id=session_id)
+        _check_fit(service, need)
+        quote = await _quote(market, service, need, session_id)
+    quote = await bargained(quote)
     if need.max_price_minor is not None and quote.amount_minor > need.max_price_minor:
         price = Money(quote.amount_minor, quote.currency)
         limit = Money(need.max_price_minor, need.currency)
@@ -70,7 +93,9 @@ async def _quote(
         raise Unfit("schema_mismatch" if is_about_input else "other", str(refused)) from refused
     except BadSignature as error:
         raise Unfit("identity", str(error)) from error
-    terms = (claims.input_digest, claims.manifest_digest, claims.currency)
-    if terms != (digest(dict(need.input)), service.manifest_digest, need.currency):
-        raise Unfit("other", "the quote is for another input, version or currency")
+    terms = (claims.input_digest, claims.currency)
+    if terms != (digest(dict(need.input)), need.currency):
+        raise Unfit("other", "the quote is for another input or currency")
+    if claims.manifest_digest != service.manifest_digest:
+        raise Outdated("other", "the quote is for another version of the manifest")
     return quote

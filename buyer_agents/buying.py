@@ -4,14 +4,15 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import suppress
 from typing import Final
 
-from buyer_agents.appraisal import Unfit, appraise
-from buyer_agents.choosing import Chosen, Trip
+from buyer_agents.appraisal import Unfit
+from buyer_agents.checking import checkers_at_work
+from buyer_agents.choosing import Chosen, Trip, ask_offer
 from buyer_agents.connection import Connection
 from buyer_agents.errors import BadAnswer, Refused
 from buyer_agents.experience import remember
 from buyer_agents.journey import Left
-from buyer_agents.policies import Judgement
 from buyer_agents.watching import Delivery, OrderWatch, TimedOut
+from buyer_agents.weighing import Judgement, decided
 from market.protocol.chain import Entry
 from market.protocol.commitments import Verdict
 from market.protocol.events import Reason
@@ -61,8 +62,7 @@ async def place(trip: Trip, chosen: Chosen, *, mandate_id: str | None) -> OrderV
         except Refused as refused:
             if refused.code != "quote_expired":
                 raise
-            session_id = trip.diary.session_id
-            fresh = await appraise(trip.market, chosen.offer, trip.need, session_id=session_id)
+            fresh = await ask_offer(trip, chosen.offer)
             order = await _order(trip, fresh.quote, mandate_id)
     except Unfit as why:
         raise Left(why.reason, f"{chosen.offer.slug}: {why}.", [chosen.ranked]) from why
@@ -91,8 +91,11 @@ async def use(trip: Trip, chosen: Chosen, order: OrderView, watch: OrderWatch) -
     """
     trip.diary.enter("using")
     try:
-        delivery = await _receive(trip, order, watch)
-        judgement = _judge(trip, chosen.offer.service, delivery)
+        async with checkers_at_work(trip, order) as checks:
+            delivery = await _receive(trip, order, watch)
+        judgement = await _judge(trip, chosen.offer.service, delivery)
+        if judgement.verdict == "good" and checks.complaints:
+            judgement = Judgement("bad", checks.complaints[0])
         settled = await trip.market.accept(order.id)
         receipt = await _receipt(trip, settled, delivery)
         if judgement.verdict == "bad":
@@ -143,7 +146,7 @@ async def _receive(trip: Trip, order: OrderView, watch: OrderWatch) -> Delivery:
         raise Left("timeout", reason) from end
 
 
-def _judge(trip: Trip, service: ServiceView, delivery: Delivery) -> Judgement:
+async def _judge(trip: Trip, service: ServiceView, delivery: Delivery) -> Judgement:
     """Return the policy's judgement; a delivery that breaks the seller's own schema is bad."""
     checker = compile_schema(service.manifest["output"], "output")
     for number, output in enumerate(delivery.outputs):
@@ -151,7 +154,7 @@ def _judge(trip: Trip, service: ServiceView, delivery: Delivery) -> Judgement:
             judgement = Judgement("bad", f"Chunk {number}: {explain(checker, output)}")
             break
     else:
-        judgement = trip.policy.judge(delivery.outputs, trip.need)
+        judgement = await decided(trip.policy.judge(delivery.outputs, trip.need))
     return judgement._replace(comment=one_line(judgement.comment, MAX_COMMENT))
 
 

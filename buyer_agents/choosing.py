@@ -6,12 +6,13 @@ from typing import Final
 
 from buyer_agents.appraisal import Unfit, appraise
 from buyer_agents.client import MarketClient
+from buyer_agents.haggling import haggle
 from buyer_agents.journey import Diary, Left
 from buyer_agents.needs import Candidate, Memory, Need, Offer, Ranked
-from buyer_agents.policies import Policy
+from buyer_agents.weighing import Bargaining, Policy, Sequential, decided
 from market.protocol.events import Reason
 from market.protocol.signing import BadSignature
-from market.protocol.wire import TrustView
+from market.protocol.wire import QuoteView, TrustView
 
 LISTED: Final = 20
 """Search results that are looked at."""
@@ -78,7 +79,9 @@ async def find(trip: Trip) -> list[Ranked]:
     if not found:
         raise Left("no_result", f"Nothing is listed for '{need.query}' in {need.currency}.")
     candidates = [Candidate(found=item, amount_minor=item.amount_minor) for item in found]
-    ranked = trip.policy.rank(candidates, need, trip.memory)
+    ranked = await decided(trip.policy.rank(candidates, need, trip.memory))
+    if not ranked:
+        raise Left("no_result", f"None of {len(candidates)} listed is one to look at.")
     await trip.diary.advance(f"{_count(len(ranked), 'service', 'is', 'are')} listed.", ranked)
     return ranked[: trip.shortlist]
 
@@ -93,17 +96,22 @@ async def evaluate(trip: Trip, shortlist: list[Ranked]) -> list[Chosen]:
     offers: dict[str, Offer] = {}
     unfit: list[tuple[Ranked, Unfit]] = []
     for ranked in shortlist:
-        session_id = trip.diary.session_id
         try:
-            offer = await appraise(trip.market, ranked.candidate, trip.need, session_id=session_id)
+            offer = await ask_offer(trip, ranked.candidate)
         except Unfit as misfit:
             unfit.append((_ruled_out(ranked, misfit, trip.need), misfit))
         else:
             offers[offer.service_id] = offer
-    order = trip.policy.rank(list(offers.values()), trip.need, trip.memory)
-    alternatives = [*order, *[ranked for ranked, _ in unfit]]
+            if isinstance(trip.policy, Sequential) and trip.policy.is_enough(offer, trip.need):
+                break
+    order = await decided(trip.policy.rank(list(offers.values()), trip.need, trip.memory))
+    limit_minor = trip.need.max_price_minor
+    fit = [replace(ranked, limit_minor=limit_minor) for ranked in order]
+    alternatives = [*fit, *[ranked for ranked, _ in unfit]]
     told = [f"{ranked.candidate.slug}: {why.reason}: {why}." for ranked, why in unfit]
     if not order:
+        if not unfit:
+            raise Left("other", f"None of {len(offers)} that fit is one to buy.")
         best, why = unfit[0]
         trip.diary.service_id = best.candidate.service_id
         raise Left(why.reason, " ".join(told), alternatives)
@@ -111,6 +119,24 @@ async def evaluate(trip: Trip, shortlist: list[Ranked]) -> list[Chosen]:
     fitting = _count(len(order), "service", "fits", "fit")
     await trip.diary.advance(" ".join([f"{fitting}.", *told]), alternatives)
     return [Chosen(offers[ranked.candidate.service_id], ranked) for ranked in order]
+
+
+async def ask_offer(trip: Trip, candidate: Candidate) -> Offer:
+    """Return the candidate with its manifest and a quote, bargained over if the policy will.
+
+    Raises:
+        Unfit: the manifest does not fit the need, or the price is too high.
+    """
+    session_id, policy = trip.diary.session_id, trip.policy
+
+    async def bargained(quote: QuoteView) -> QuoteView:
+        if not isinstance(policy, Bargaining):
+            return quote
+        return await haggle(trip.market, policy, quote, session_id=session_id)
+
+    return await appraise(
+        trip.market, candidate, trip.need, session_id=session_id, bargained=bargained
+    )
 
 
 async def check_trust(trip: Trip, choices: list[Chosen]) -> Chosen:
@@ -142,7 +168,7 @@ async def _doubt(trip: Trip, offer: Offer) -> tuple[Reason, str] | None:
         await trip.market.read_manifest(offer.service)
     except BadSignature as error:
         return "identity", f"{offer.slug}: {error}."
-    answer = trip.policy.trusts(report, trip.need)
+    answer = await decided(trip.policy.trusts(report, trip.need))
     if answer == "allow" or (answer == "ask" and await trip.ask_human(report)):
         return None
     reason: Reason = "sybil_risk" if "closed_ring" in report.flags else "reputation"

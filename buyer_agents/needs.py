@@ -68,8 +68,8 @@ class Offer(Candidate):
 class Ranked:
     """A candidate with the score that a policy gave it; the parts add up to the score.
 
-    ``reason`` says why it is out of the question, if it is; with ``price``, ``limit_minor`` is the
-    most that the need allows.
+    ``reason`` says why it is out of the question, if it is. ``limit_minor`` is the most that the
+    need allows to pay for the job: of offers that fit, and of those with the reason ``price``.
     """
 
     candidate: Candidate

@@ -1,138 +1,29 @@
-"""How buyers choose. A policy is pure: the same offers, need and memory give the same order.
+"""The policies of buyers by name. ``docs/policies.md`` tells what each is for.
 
-Built in are ``cheapest``, ``best-trusted``, ``best-value`` and ``loyal``; a policy of one's own
-is any class with the methods of ``Policy``, named as ``package.module:Class``.
+A policy of one's own is any class with the methods of ``Policy``, named as
+``package.module:Class``. What it draws by chance comes from a generator that it is given, so that
+the same offers, need, memory and generator give the same choices.
 """
 
-import difflib
-import importlib
-from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from typing import Any, Final, Literal, NamedTuple, Protocol, runtime_checkable
+from collections.abc import Mapping
+from typing import Any, Final
 
-from buyer_agents.needs import Candidate, Experience, Memory, Need, Outputs, Ranked
-from market.protocol.commitments import Verdict
-from market.protocol.wire import TrustView
+from buyer_agents import making
+from buyer_agents.weighing import BestTrusted, BestValue, Cheapest, Loyal, Policy
 
-WARNINGS: Final = frozenset({"low_score", "price_rising", "closed_ring", "frozen"})
-"""Flags of a trust report that make a careful buyer ask. (Being new is no fault.)"""
-
-Answer = Literal["allow", "ask", "leave"]
-Parts = Mapping[str, float]
-
-
-class UnknownPolicy(ValueError):
-    """No policy has that name; the message lists those there are."""
-
-
-class Judgement(NamedTuple):
-    """What a buyer thinks of a delivery."""
-
-    verdict: Verdict
-    comment: str
-
-
-@runtime_checkable
-class Policy(Protocol):
-    """The choices of a buyer."""
-
-    def rank(self, candidates: Sequence[Candidate], need: Need, memory: Memory) -> list[Ranked]:
-        """Order the candidates, best first; the parts of a score have short lower-case names."""
-
-    def trusts(self, report: TrustView, need: Need) -> Answer:
-        """Buy from this seller, ask a human first, or look elsewhere?"""
-
-    def judge(self, outputs: Outputs, need: Need) -> Judgement:
-        """Was the delivery worth its price?"""
-
-
-class Weighing(ABC):
-    """What the built-in policies share: each says how it weighs one offer among the others."""
-
-    @abstractmethod
-    def parts(self, candidate: Candidate, lowest_minor: int, experience: Experience) -> Parts:
-        """Return the parts of a candidate's score; the cheapest offer costs ``lowest_minor``."""
-
-    def rank(self, candidates: Sequence[Candidate], need: Need, memory: Memory) -> list[Ranked]:
-        """Order by score; among equals the search's order stays."""
-        lowest_minor = min((candidate.amount_minor for candidate in candidates), default=0)
-        ranked = [
-            Ranked(
-                candidate,
-                self.parts(candidate, lowest_minor, memory.get(candidate.seller_id, Experience())),
-            )
-            for candidate in candidates
-        ]
-        return sorted(ranked, key=lambda one: one.score, reverse=True)
-
-    def trusts(self, report: TrustView, need: Need) -> Answer:
-        """Allow whoever scores at least what the need demands."""
-        return "allow" if report.score >= need.min_trust else "leave"
-
-    def judge(self, outputs: Outputs, need: Need) -> Judgement:
-        """Good if every chunk has the wanted members and the need's own check agrees."""
-        if not outputs:
-            return Judgement("bad", "Nothing was delivered.")
-        for number, output in enumerate(outputs):
-            missing = [name for name in need.wants if name not in output]
-            if missing:
-                return Judgement("bad", f"Chunk {number} lacks {', '.join(missing)}.")
-        if need.check is not None and not need.check(outputs):
-            return Judgement("bad", "The delivery did not pass the check of the need.")
-        return Judgement("good", "Delivered as described.")
-
-
-class Cheapest(Weighing):
-    """The lowest price for the job, whoever asks it."""
-
-    def parts(self, candidate: Candidate, lowest_minor: int, experience: Experience) -> Parts:
-        return {"price": _cheapness(candidate, lowest_minor)}
-
-
-class BestTrusted(Weighing):
-    """The best reputation at any allowed price; it asks a human about sellers with a warning."""
-
-    def parts(self, candidate: Candidate, lowest_minor: int, experience: Experience) -> Parts:
-        return {"trust": candidate.found.trust}
-
-    def trusts(self, report: TrustView, need: Need) -> Answer:
-        answer = super().trusts(report, need)
-        return "ask" if answer == "allow" and WARNINGS.intersection(report.flags) else answer
-
-
-class BestValue(Weighing):
-    """Reputation, price and fit to the search, weighed against each other."""
-
-    trust_weight: Final = 0.45
-    price_weight: Final = 0.35
-    fit_weight: Final = 0.2
-
-    def parts(self, candidate: Candidate, lowest_minor: int, experience: Experience) -> Parts:
-        return {
-            "trust": self.trust_weight * candidate.found.trust,
-            "price": self.price_weight * _cheapness(candidate, lowest_minor),
-            "fit": self.fit_weight * candidate.found.score,
-        }
-
-
-class Loyal(BestValue):
-    """Like best value, but sellers that delivered well to this buyer before come first."""
-
-    def parts(self, candidate: Candidate, lowest_minor: int, experience: Experience) -> Parts:
-        good, bad = experience.good, experience.bad
-        return {
-            **super().parts(candidate, lowest_minor, experience),
-            "loyalty": (good - bad) / (good + bad + 1),
-        }
-
-
-POLICIES: Final[dict[str, type[Policy]]] = {
+POLICIES: Final[dict[str, str | type]] = {
     "cheapest": Cheapest,
     "best-trusted": BestTrusted,
     "best-value": BestValue,
     "loyal": Loyal,
+    "explorer": "buyer_agents.picking:Explorer",
+    "haggler": "buyer_agents.haggling:Haggler",
+    "first-proposal": "buyer_agents.picking:FirstProposal",
+    "satisficer": "buyer_agents.picking:Satisficer",
+    "delegating": "buyer_agents.checking:Delegating",
+    "outside": "buyer_agents.outside:Outside",
 }
-"""The built-in policies by the name that scenarios use."""
+"""The built-in policies by the name that scenarios use, or where they are loaded from."""
 
 ADVERSARIES: Final = {
     "sybil-reviewer": "buyer_agents.adversaries:SybilReviewer",
@@ -142,35 +33,38 @@ ADVERSARIES: Final = {
 """Policies of buyers who mean harm, by name: they are loaded where a story asks for them."""
 
 
+class UnknownPolicy(ValueError):
+    """No policy has that name; the message lists those there are."""
+
+
 def policy_named(name: str, **params: Any) -> Policy:
     """Return the policy called ``name``, made with ``params``.
 
+    ``chance`` (a ``random.Random``) and ``agent`` (the buyer's name) may be among them whatever
+    the policy: it gets them if it asks for them.
+
     Raises:
         UnknownPolicy: there is none of that name, or it is no policy.
+        BadParams: it takes no such params.
     """
-    made = _policy_class(name)(**params)
-    if not isinstance(made, Policy):
-        raise UnknownPolicy(f"{name} is no policy: it needs the methods rank, trusts and judge")
-    return made
+    handed = {each: params.pop(each) for each in making.HANDED if each in params}
+    return policy_of(name, params, handed)
 
 
-def _policy_class(name: str) -> Any:
-    if name in POLICIES:
-        return POLICIES[name]
-    module_name, colon, class_name = ADVERSARIES.get(name, name).partition(":")
-    if not colon:
-        near = difflib.get_close_matches(name, [*POLICIES, *ADVERSARIES], n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else "."
-        raise UnknownPolicy(
-            f"no policy {name!r}{hint} Built in are {', '.join([*POLICIES, *ADVERSARIES])};"
-            " one of your own is named 'package.module:Class'"
-        )
+def policy_of(name: str, params: Mapping[str, Any], handed: Mapping[str, Any]) -> Policy:
+    """Return the policy called ``name``, made with ``params`` as a file gives them.
+
+    ``handed`` are the ``HANDED`` that it gets if it asks for them; a file cannot give those.
+
+    Raises:
+        UnknownPolicy: there is none of that name, or it is no policy.
+        BadParams: it takes no such params.
+    """
     try:
-        return getattr(importlib.import_module(module_name), class_name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise UnknownPolicy(f"no policy {name!r}: {error}") from error
-
-
-def _cheapness(candidate: Candidate, lowest_minor: int) -> float:
-    """Return 1.0 for the cheapest offer, 0.5 for one at twice its price."""
-    return lowest_minor / candidate.amount_minor if candidate.amount_minor else 1.0
+        cls = making.class_named(name, {**POLICIES, **ADVERSARIES}, "policy")
+    except making.UnknownClass as error:
+        raise UnknownPolicy(str(error)) from error
+    policy = making.made(cls, name, params, handed)
+    if not isinstance(policy, Policy):
+        raise UnknownPolicy(f"{name} is no policy: it needs the methods rank, trusts and judge")
+    return policy

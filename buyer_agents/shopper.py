@@ -22,10 +22,10 @@ from buyer_agents.errors import Refused
 from buyer_agents.experience import recall
 from buyer_agents.journey import Diary, Journey, Left
 from buyer_agents.needs import Need
-from buyer_agents.policies import Policy
 from buyer_agents.replaying import choose_again, read_history
 from buyer_agents.resuming import Past, take_up, unfinished
 from buyer_agents.streams import follow_session
+from buyer_agents.weighing import NoChoice, PerJourney, Policy
 from market.protocol.wire import SessionView
 
 SHORTLIST: Final = 5
@@ -115,6 +115,8 @@ class Shopper:
                 await self._walk(diary, need, past, choose)
         except Left as left:
             await diary.leave(left)
+        except NoChoice as undecided:
+            await diary.leave(Left("other", str(undecided)))
         except Refused as refused:
             await diary.leave(Left(reason_of(refused), str(refused)))
         finally:
@@ -123,9 +125,12 @@ class Shopper:
         return diary.journey()
 
     async def _walk(self, diary: Diary, need: Need, past: Past | None, choose: Choose) -> None:
+        policy = self._policy
+        if isinstance(policy, PerJourney):
+            policy = policy.for_journey()
         trip = Trip(
             market=self._market,
-            policy=self._policy,
+            policy=policy,
             need=need,
             diary=diary,
             memory=await recall(self._market),

@@ -155,6 +155,7 @@ async def _dial(market: Connection, url: str) -> ClientConnection:
         try:
             return await connect(
                 url,
+                sock=None if market.dial is None else market.dial(market.url),
                 additional_headers={"Authorization": bearer},
                 proxy=None,
                 max_size=_MAX_FRAME_BYTES,

@@ -6,8 +6,11 @@ import gc
 import logging
 import signal
 import sys
+import time
 from collections.abc import AsyncIterator, Callable, Coroutine
+from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any, Final, cast
 
 import structlog
@@ -32,7 +35,7 @@ from market.base.store import Store
 from market.base.streams import keep_lookout
 from market.chores import Pause, keep_house
 from market.faces import http, streams
-from market.faces.http.serve import CannotServe, raise_file_limit, serving
+from market.faces.http.serve import CannotServe, raise_file_limit, serving, serving_locally
 from market.protocol.ids import Ids
 from market.protocol.secrets import in_log
 
@@ -74,18 +77,26 @@ class Market(Litestar):
         await self._porch.let_in(self.state.desk, app, *asked)
 
 
-def create_app(
-    settings: Settings,
-    *,
-    clock: Clock | None = None,
-    ids: Ids | None = None,
-    pause: Pause = asyncio.sleep,
-) -> Litestar:
-    """Return a market as an ASGI application. It opens its store when its lifespan begins.
+@dataclass(frozen=True, kw_only=True)
+class Seams:
+    """Where a market meets time, chance and the network; simulated time has its own.
 
-    ``clock``, ``ids`` and ``pause`` are the seams of simulated time; the defaults are the real
-    ones.
+    ``pause`` is how its chores wait, ``seconds`` what rates are counted by. With a ``path`` it is
+    served on that local socket, by the event loop's thread alone.
     """
+
+    clock: Clock | None = None
+    ids: Ids | None = None
+    pause: Pause = asyncio.sleep
+    seconds: Callable[[], float] = time.monotonic
+    path: Path | None = None
+
+
+REAL: Final = Seams()
+
+
+def create_app(settings: Settings, *, seams: Seams = REAL) -> Litestar:
+    """Return a market as an ASGI application. It opens its store when its lifespan begins."""
     return Market(
         settings,
         route_handlers=http.controllers(settings),
@@ -93,7 +104,7 @@ def create_app(
         before_request=http.answer_options,
         exception_handlers={Exception: cast("ExceptionHandler[Exception]", http.answer_problem)},
         after_exception=[http.note_failure],
-        lifespan=[partial(opened, settings=settings, clock=clock, ids=ids, pause=pause)],
+        lifespan=[partial(opened, settings=settings, seams=seams)],
         openapi_config=None,
         logging_config=None,
         debug=False,
@@ -101,34 +112,32 @@ def create_app(
 
 
 @contextlib.asynccontextmanager
-async def opened(
-    app: Litestar,
-    *,
-    settings: Settings,
-    clock: Clock | None = None,
-    ids: Ids | None = None,
-    pause: Pause = asyncio.sleep,
-) -> AsyncIterator[None]:
+async def opened(app: Litestar, *, settings: Settings, seams: Seams = REAL) -> AsyncIterator[None]:
     """Open the store and keep house within the block: the lifespan of ``create_app``'s market.
 
     Raises:
         StoreBusy: another process writes the store.
     """
     await asyncio.to_thread(migrate, settings)
-    store = Store.open(settings, clock=clock, ids=ids)
+    store = Store.open(settings, clock=seams.clock, ids=seams.ids, has_threads=seams.path is None)
     try:
         app.state.desk = http.Desk(
             settings=settings,
             store=store,
             clock=store.clock,
-            doors=http.Doorkeeper(store, store.clock, audience=settings.issuer + identity.REST),
+            doors=http.Doorkeeper(
+                store,
+                store.clock,
+                audience=settings.issuer + identity.REST,
+                seconds=seams.seconds,
+            ),
             documents=http.make_documents(settings, http.published(app.routes)),
-            rates=http.Rates(settings),
-            quotas=http.Quotas(store),
+            rates=http.Rates(settings, seams.seconds),
+            quotas=http.Quotas(store, seams.seconds),
             disk=http.Disk(settings),
         )
         async with (
-            _in_background(keep_house(store, pause=pause)),
+            _in_background(keep_house(store, pause=seams.pause)),
             _in_background(streams.Courier(store).run()),
             _in_background(keep_lookout(store)),
             _in_background(http.keep_watch(store, app.state.desk.doors)),
@@ -140,13 +149,7 @@ async def opened(
 
 
 @contextlib.asynccontextmanager
-async def running(
-    settings: Settings,
-    *,
-    clock: Clock | None = None,
-    ids: Ids | None = None,
-    pause: Pause = asyncio.sleep,
-) -> AsyncIterator[Litestar]:
+async def running(settings: Settings, *, seams: Seams = REAL) -> AsyncIterator[Litestar]:
     """Serve a market on the settings' host and port, in this event loop, within the block.
 
     Raises:
@@ -155,8 +158,10 @@ async def running(
     """
     app = create_app(settings)
     async with (
-        opened(app, settings=settings, clock=clock, ids=ids, pause=pause),
-        serving(app, server=settings.server, host=settings.host, port=settings.port),
+        opened(app, settings=settings, seams=seams),
+        serving(app, server=settings.server, host=settings.host, port=settings.port)
+        if seams.path is None
+        else serving_locally(app, seams.path),
     ):
         yield app
 

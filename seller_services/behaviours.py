@@ -1,28 +1,45 @@
-"""Sellers who mean harm: what honest buyers, and the market's rules, are tried against.
+"""How sellers behave, by name; and those who fail, or mean harm.
 
-A behaviour stands between the order and an honest handler, and spoils what that makes. In a
-scenario it is ``behaviour = "..."`` of a seller, its members are ``params``. All but the slow loris
-may be ``honest`` for so many orders first: cheap praise before the fall.
+What honest buyers, and the market's rules, are tried against: a behaviour of this module stands
+between the order and an honest handler, and spoils what that makes. In a scenario it is
+``behaviour = "..."`` of a seller, its members are ``params``. All but the flaky one may be
+``honest`` for so many orders first: cheap praise before the fall. Those of prices are in
+``pricing``.
 """
 
+import random
 from abc import abstractmethod
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from typing import Any, Final
 
 import anyio
-import msgspec
 
+from buyer_agents import making
+from buyer_agents.weighing import Share
 from seller_services.handling import CannotDeliver, Chunk, Handler, Order, Yielded, outputs_of
+from seller_services.pricing import (
+    Bargainer,
+    Conduct,
+    Discounting,
+    Dynamic,
+    Honest,
+    Premium,
+    Seconds,
+)
+from seller_services.seller import Seller
 
 HONEST: Final = "honest"
 
 
-class Behaviour(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Behaviour(Conduct, frozen=True, kw_only=True):
     """How a seller that means harm goes about an order."""
 
     honest: int = 0
     """How many orders it works on as it should, before it begins."""
+
+    def joins(self, seller: Seller) -> Seller:
+        return seller.with_handler(self.of)
 
     def of(self, handler: Handler) -> Handler:
         """Return a handler that behaves so with what ``handler`` makes."""
@@ -118,7 +135,49 @@ class SlowLoris(Behaviour, frozen=True, kw_only=True):
                 await anyio.sleep(self.pause_seconds)
 
 
-BEHAVIOURS: Final[dict[str, type[Behaviour]]] = {
+class Flaky(Conduct, frozen=True, kw_only=True):
+    """Means well, but now and then gives an order up, or is slow.
+
+    It ``fails`` a share of its orders before their first chunk, and is ``slow`` with a share of
+    the others: it pauses for ``pause_seconds`` before each chunk. ``chance`` draws which.
+    """
+
+    chance: random.Random
+    fails: Share = 0.1
+    slow: Share = 0.0
+    pause_seconds: Seconds = 1.0
+
+    def joins(self, seller: Seller) -> Seller:
+        return seller.with_handler(self.of)
+
+    def of(self, handler: Handler) -> Handler:
+        """Return a handler that does what ``handler`` does, if it is lucky."""
+        fates: dict[str, tuple[bool, bool]] = {}
+
+        async def behave(order: Order) -> AsyncGenerator[Yielded, None]:
+            # An order that is worked on again, after a crash, keeps its fate.
+            if order.id not in fates:
+                draws = self.chance.random(), self.chance.random()
+                fates[order.id] = draws[0] < self.fails, draws[1] < self.slow
+            has_failed, is_slow = fates[order.id]
+            if has_failed:
+                raise CannotDeliver("it did not work this time")
+            async with aclosing(outputs_of(handler, order)) as outputs:
+                async for output in outputs:
+                    if is_slow:
+                        await anyio.sleep(self.pause_seconds)
+                    yield output
+
+        return behave
+
+
+BEHAVIOURS: Final[dict[str, str | type[Conduct]]] = {
+    HONEST: Honest,
+    "premium": Premium,
+    "discounting": Discounting,
+    "dynamic": Dynamic,
+    "bargainer": Bargainer,
+    "flaky": Flaky,
     "non-deliverer": NonDeliverer,
     "exit-scammer": ExitScammer,
     "whitewasher": Whitewasher,
@@ -126,29 +185,31 @@ BEHAVIOURS: Final[dict[str, type[Behaviour]]] = {
     "schema-breaker": SchemaBreaker,
     "slow-loris": SlowLoris,
 }
-"""The behaviours by the names that scenarios use, besides ``honest``."""
+"""The behaviours by the names that scenarios use."""
 
 
 class UnknownBehaviour(ValueError):
-    """No behaviour has that name, or it has no such params; the message tells."""
+    """No behaviour has that name; the message lists those there are."""
 
 
-def behaving(handler: Handler, name: str, params: dict[str, Any]) -> Handler:
-    """Return ``handler`` with a behaviour; ``honest`` is the handler itself.
+def behaviour_named(name: str, params: Mapping[str, Any], **handed: Any) -> Conduct:
+    """Return the behaviour called ``name``; one of one's own is ``package.module:Class``.
+
+    ``handed`` may be ``chance``, a ``random.Random``, and ``agent``, the seller's name: it gets
+    them if it asks for them.
 
     Raises:
-        UnknownBehaviour: there is none of that name, or it has no such params.
+        UnknownBehaviour: there is none of that name, or it is no behaviour.
+        BadParams: it takes no such params.
     """
-    if name == HONEST and not params:
-        return handler
-    if name not in BEHAVIOURS:
-        known = ", ".join([HONEST, *BEHAVIOURS])
-        raise UnknownBehaviour(f"no behaviour {name!r} with params; there are {known}")
     try:
-        behaviour = msgspec.convert(params, BEHAVIOURS[name])
-    except msgspec.ValidationError as error:
-        raise UnknownBehaviour(f"the params of {name!r}: {error}") from error
-    return behaviour.of(handler)
+        cls = making.class_named(name, BEHAVIOURS, "behaviour")
+    except making.UnknownClass as error:
+        raise UnknownBehaviour(str(error)) from error
+    conduct = making.made(cls, name, params, handed)
+    if not isinstance(conduct, Conduct):
+        raise UnknownBehaviour(f"{name} is no behaviour: it is no kind of Conduct")
+    return conduct
 
 
 def _output_of(yielded: Yielded) -> dict[str, Any]:

@@ -3,20 +3,20 @@
 import logging
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import aclosing, suppress
 from copy import copy
 from functools import partial
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import anyio
 import stamina
 import structlog
 from anyio.abc import TaskGroup, TaskStatus
 
-from buyer_agents import MarketClient, MarketUnreachable, every, follow_inbox
-from market.protocol.manifest import load_manifest
+from buyer_agents import MarketClient, MarketUnreachable, Refused, every, follow_inbox
+from market.protocol.manifest import check_manifest, load_manifest
 from market.protocol.signing import SigningKey
 from market.protocol.toml import load_text, read_toml
 from market.protocol.wire import OrderState, OrderView, Page, ServiceView
@@ -24,6 +24,7 @@ from seller_services.bargaining import Bargain, Counter, stand_firm
 from seller_services.gateway import Gateway
 from seller_services.handling import Handler, check_handler
 from seller_services.keys import handle_of, load_or_make
+from seller_services.repricing import Reprice, Repricer, version_above
 from seller_services.work import work_on
 
 DEFAULT_URL: Final = "http://127.0.0.1:8700"
@@ -64,6 +65,7 @@ class Seller:
         self._calls_loopback = calls_loopback
         self._handler: Handler | None = None
         self._bargain: Bargain = stand_firm
+        self._repricing: tuple[Reprice, float] | None = None
 
     @property
     def handle_name(self) -> str:
@@ -94,6 +96,43 @@ class Seller:
         """
         self._bargain = decide
         return decide
+
+    @property
+    def listing(self) -> dict[str, Any]:
+        """The manifest that it publishes, as a tree."""
+        return dict(self._tree)
+
+    def with_listing(self, changes: Mapping[str, Any]) -> "Seller":
+        """Return a seller like this one whose manifest has these members; tables are merged.
+
+        Raises:
+            BadManifest: what comes of it cannot be published.
+        """
+        changed = copy(self)
+        changed._tree = {**self._tree}
+        for name, value in changes.items():
+            old = self._tree.get(name)
+            if isinstance(old, dict) and isinstance(value, Mapping):
+                value = {**old, **value}
+            changed._tree[name] = value
+        changed.manifest = check_manifest(changed._tree)
+        return changed
+
+    def with_bargain(self, decide: Bargain) -> "Seller":
+        """Return a seller like this one that answers counter-offers so."""
+        changed = copy(self)
+        changed._bargain = decide
+        return changed
+
+    def with_pricing(self, decide: Reprice, *, every_seconds: float) -> "Seller":
+        """Return a seller like this one that looks at its price every so often.
+
+        ``decide`` gets its ``Sales`` and returns the price from then on, in percent of the one
+        in the manifest; another one than before is published as a new version.
+        """
+        changed = copy(self)
+        changed._repricing = decide, every_seconds
+        return changed
 
     def run(self, url: str | None = None) -> None:
         """Serve until interrupted; a market that stays away is waited for.
@@ -128,20 +167,33 @@ class Seller:
         """Serve through a client of one's own, as ``serve`` does."""
         handler = self._handler_with(market.key)
         await market.register(self.handle_name, "seller")
-        service = await market.publish(self._tree)
+        service = await self._publish(market)
         log.info("seller.serving", service_id=service.id, slug=service.slug, url=market.url)
         limits = self.manifest.limits
         counter = Counter(market, service.slug, self._bargain)
-        desk = _Desk(market, service.slug, handler, limits.concurrency, counter)
+        repricer = None if self._repricing is None else Repricer(*self._repricing)
+        desk = _Desk(market, service.slug, handler, limits.concurrency, counter, repricer)
         away: BaseException | None = None
         try:
             async with anyio.create_task_group() as group:
                 task_status.started(service)
+                if repricer is not None:
+                    group.start_soon(repricer.run, market, service)
                 await desk.take_orders(group)
         except* MarketUnreachable as unreachable:
             away = unreachable
         if away is not None:
             raise MarketUnreachable(f"{market.url} stayed away") from away
+
+    async def _publish(self, market: MarketClient) -> ServiceView:
+        """List the service; one whose price has changed since begins with its first price again."""
+        try:
+            return await market.publish(self._tree)
+        except Refused as refused:
+            if refused.code != "version_not_higher" or self._repricing is None:
+                raise
+            version = version_above(str(refused.facts["published"]))
+            return await market.publish({**self._tree, "version": version})
 
     def _handler_with(self, key: SigningKey) -> Handler:
         """Return the declared handler, or else the gateway; its breaker outlives a reconnection."""
@@ -202,9 +254,11 @@ class _Desk:
         handler: Handler,
         concurrency: int,
         counter: Counter,
+        repricer: Repricer | None,
     ) -> None:
         self._market = market
         self._counter = counter
+        self._repricer = repricer
         self._slug = slug
         self._handler = handler
         self._places = anyio.Semaphore(concurrency)
@@ -223,11 +277,16 @@ class _Desk:
             async for message in messages:
                 if message.kind == "order.placed":
                     if message.body["slug"] == self._slug:
+                        self._count()
                         await self._take(group, message.body["order_id"])
                     await self._market.acknowledge(message.offset)
                 elif message.kind == "quote.countered":
                     await self._counter.answer(message.body["counter_id"])
                     await self._market.acknowledge(message.offset)
+
+    def _count(self) -> None:
+        if self._repricer is not None:
+            self._repricer.sold += 1
 
     async def _take(self, group: TaskGroup, order_id: str) -> None:
         if order_id not in self._running:

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from litestar import Litestar
 
 from buyer_agents import MarketClient, Refused
-from market.app import create_app
+from market.app import Seams, create_app
 from market.base.clock import ManualClock
 from market.base.settings import Settings
 from market.base.store import Store
@@ -174,7 +174,7 @@ async def open_ap2_town(settings: Settings) -> AsyncIterator[Ap2Town]:
     settings = settings.with_(
         issuer=hand.AUDIENCE, signup_grant_minor=MINOR, overseer_ids=(OVERSEER.kid,)
     )
-    app = create_app(settings, clock=clock, pause=no_turn)
+    app = create_app(settings, seams=Seams(clock=clock, pause=no_turn))
     town = Ap2Town(app, settings, clock)
     async with app.lifespan(), AsyncExitStack() as stack:
         town.principal = await town.enter(stack, "firm", "principal", signing_key(town.user))

@@ -11,16 +11,31 @@ whom its sales were lost and what would have changed it, by re-scoring the decis
 recorded; ``losses`` has the rows behind it. It reads the tables of the rooms below and writes none.
 """
 
+from market.analytics.answers import ANSWERS
 from market.analytics.cohorts import funnel, reasons
+from market.analytics.continuity import continuity
+from market.analytics.conversions import price_conversion, trust_conversion
 from market.analytics.explaining import Why, why
-from market.analytics.exporting import AnyStore, Exported, export
+from market.analytics.exporting import AnyStore, export
 from market.analytics.facts import Facts
 from market.analytics.facts import open_facts as open  # noqa: A004 - read as analytics.open
 from market.analytics.lost_sales import LOSSES, UnknownSeller, losses
+from market.analytics.moneys import budgets, money
+from market.analytics.most_lost import most_lost
+from market.analytics.overview import overview
+from market.analytics.parts import Exported, Part
+from market.analytics.proposals import first_proposal
+from market.analytics.recommending import recommendation_degrees, recommendation_graph
+from market.analytics.ring_measures import ring_accuracy
+from market.analytics.rings import rings
 from market.analytics.schema import FRAMES, Column, Frame
 from market.analytics.source import NoFacts
+from market.analytics.timing import latency
+from market.analytics.truths import truth
+from market.analytics.welfare import surplus, welfare
 
 __all__ = [
+    "ANSWERS",
     "FRAMES",
     "LOSSES",
     "AnyStore",
@@ -29,12 +44,29 @@ __all__ = [
     "Facts",
     "Frame",
     "NoFacts",
+    "Part",
     "UnknownSeller",
     "Why",
+    "budgets",
+    "continuity",
     "export",
+    "first_proposal",
     "funnel",
+    "latency",
     "losses",
+    "money",
+    "most_lost",
     "open",
+    "overview",
+    "price_conversion",
     "reasons",
+    "recommendation_degrees",
+    "recommendation_graph",
+    "ring_accuracy",
+    "rings",
+    "surplus",
+    "trust_conversion",
+    "truth",
+    "welfare",
     "why",
 ]

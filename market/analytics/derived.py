@@ -5,10 +5,9 @@ What an event holds is pulled out of its JSON here, at the export, and never in 
 
 from typing import Any, Final
 
-import msgspec
 import polars as pl
 
-from market.analytics.schema import ALTERNATIVE, DECISIONS, SIGHTINGS, STAGE, STAGE_ROWS
+from market.analytics.schema import SIGHTINGS, STAGE, STAGE_ROWS
 from market.protocol.events import STAGES
 
 _SERVICE: Final = {
@@ -22,21 +21,6 @@ _EVIDENCE: Final = {"confidence": pl.Float64(), "good": pl.Float64(), "bad": pl.
 _SHOWN: Final = pl.Struct(
     {**_SERVICE, **_EVIDENCE, "services": pl.List(pl.Struct(_SERVICE))}
 )  # fmt: skip
-_DECIDED: Final = pl.Struct(
-    {
-        "stage": pl.String(),
-        "outcome": pl.String(),
-        "reason": pl.String(),
-        "detail": pl.String(),
-        "service_id": pl.String(),
-        "order_id": pl.String(),
-        "amount_minor": pl.Int64(),
-        "priced_id": pl.String(),
-        "alternatives": pl.List(ALTERNATIVE),
-    }
-)
-_JSON: Final = msgspec.json.Decoder(dict[str, Any])
-
 SHOWING: Final = (
     "finding.listed",
     "evaluating.read",
@@ -62,29 +46,6 @@ _ENDINGS: Final = pl.LazyFrame(
 
 _INDEX: Final = pl.col("stage").to_physical().cast(pl.Int64)
 _VERDICT: Final = ("session_id", "service_id", "amount_minor", "currency")
-
-
-def decisions(events: pl.LazyFrame, services: pl.LazyFrame) -> pl.LazyFrame:
-    """Return ``schema.DECISIONS`` from the frames of the same names."""
-    made = events.filter(pl.col("kind") == "decision.made").select(
-        "session_id",
-        "offset",
-        pl.col("recorded_at").alias("made_at"),
-        pl.col("actor_id").alias("buyer_id"),
-        "body",
-    )
-    decided = (
-        made.map_batches(_with_lists, schema=made.collect_schema(), streamable=True)
-        .with_columns(pl.col("body").str.json_decode(_DECIDED))
-        .unnest("body")
-    )
-    currencies = services.select(pl.col("service_id").alias("priced_id"), "currency")
-    return _declared(
-        decided.join(currencies, on="priced_id", how="left", maintain_order="left").with_columns(
-            pl.col("stage").cast(STAGE)
-        ),
-        DECISIONS.columns,
-    )
 
 
 def sightings(events: pl.LazyFrame) -> pl.LazyFrame:
@@ -211,20 +172,3 @@ def _last_reached() -> pl.Expr:
 
 def _declared(frame: pl.LazyFrame, columns: Any) -> pl.LazyFrame:
     return frame.select(pl.col(name).cast(column.dtype) for name, column in columns.items())
-
-
-def _with_lists(made: pl.DataFrame) -> pl.DataFrame:
-    """Write the parts of each alternative as a list: a column cannot hold open objects."""
-    bodies = [_with_list(body) for body in made["body"]]
-    return made.with_columns(pl.Series("body", bodies, dtype=pl.String))
-
-
-def _with_list(body: str) -> str:
-    tree = _JSON.decode(body)
-    weighed = tree["alternatives"]
-    chosen = [one for one in weighed if one["service_id"] == tree["service_id"]] or weighed[:1]
-    tree["amount_minor"] = chosen[0]["amount_minor"] if chosen else None
-    tree["priced_id"] = chosen[0]["service_id"] if chosen else None
-    for one in weighed:
-        one["parts"] = [{"part": part, "value": value} for part, value in one["parts"].items()]
-    return msgspec.json.encode(tree).decode()

@@ -6,13 +6,16 @@ from typing import Final
 
 import msgspec
 
+from market.analytics.causes import UNSAID
 from market.analytics.facts import Facts
 from market.analytics.fates import Loss
 from market.analytics.lost_sales import fates, seller_of
 from market.analytics.remedies import remedy
 from market.protocol.events import STAGES, Stage
+from market.protocol.money import decimal_text
 
-_HEADINGS: Final = ("lost at", "journeys", "to whom", "what would have changed it")
+_CAUSES: Final = ("lost for", "journeys", "at stake", "what would have changed it")
+_STAGES: Final = ("lost at", "journeys", "to whom", "what would have changed it")
 
 
 class Rival(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,11 +42,24 @@ class LostAt(msgspec.Struct, frozen=True, kw_only=True):
     change: str
 
 
+class Cause(msgspec.Struct, frozen=True, kw_only=True):
+    """What lost sales, whatever the stage: a reason of the closed list, or a part of the scores.
+
+    ``at_stake_minor`` is what these sales were worth, by currency.
+    """
+
+    cause: str
+    journeys: int
+    at_stake_minor: dict[str, int]
+    change: str
+
+
 class Why(msgspec.Struct, frozen=True, kw_only=True):
     """What became of a seller in the journeys that saw it: seen = won + open + lost.
 
     ``won``: bought, and not left for its quality. ``open``: it can still be bought, or is being
-    delivered. ``stages`` are those where sales were lost, in the order of a journey.
+    delivered. ``causes`` are what lost sales, the one that lost most journeys first; ``stages`` are
+    those where they were lost, in the order of a journey.
     """
 
     seller: str
@@ -51,15 +67,20 @@ class Why(msgspec.Struct, frozen=True, kw_only=True):
     won: int
     open: int
     lost: int
+    causes: list[Cause]
     stages: list[LostAt]
 
     def __str__(self) -> str:
-        """Return it as a table for people."""
+        """Return it as two tables for people: by cause and by stage."""
         share = f" ({self.won / self.seen:.0%})" if self.seen else ""
         still = f", {self.open} open" if self.open else ""
         journeys = "1 journey" if self.seen == 1 else f"{self.seen} journeys"
         head = f"{self.seller} was seen in {journeys}; {self.won} finished{share}{still}."
-        return "\n".join([head, *_table(self.stages)])
+        if not self.lost:
+            return head
+        causes = _table([_CAUSES, *map(_row_of_cause, self.causes)])
+        stages = _table([_STAGES, *map(_row_of_stage, self.stages)])
+        return "\n".join([head, *causes, "", *stages])
 
 
 def why(facts: Facts, seller: str) -> Why:
@@ -78,13 +99,14 @@ def why(facts: Facts, seller: str) -> Why:
             lost.setdefault(fate.stage, []).append(fate)
         else:
             count[fate] += 1
-    total = sum(map(len, lost.values()))
+    every = [one for stage in STAGES for one in lost.get(stage, [])]
     return Why(
         seller=seller_of(facts, seller).name,
-        seen=count.total() + total,
+        seen=count.total() + len(every),
         won=count["won"],
         open=count["open"],
-        lost=total,
+        lost=len(every),
+        causes=_causes(every),
         stages=[_lost_at(stage, lost[stage]) for stage in STAGES if stage in lost],
     )
 
@@ -101,10 +123,27 @@ def _lost_at(stage: Stage, lost: Sequence[Loss]) -> LostAt:
     )
 
 
-def _table(stages: Sequence[LostAt]) -> list[str]:
-    if not stages:
-        return []
-    rows = [_HEADINGS, *[_row(lost) for lost in stages]]
+def _causes(every: Sequence[Loss]) -> list[Cause]:
+    """Rank causes by the journeys they lost; of equals the one that struck earlier is first."""
+    by_cause: dict[str, list[Loss]] = {}
+    for one in every:
+        by_cause.setdefault(one.cause or UNSAID, []).append(one)
+    ranked = sorted(by_cause.items(), key=lambda one: -len(one[1]))
+    return [
+        Cause(cause=cause, journeys=len(lost), at_stake_minor=_at_stake(lost), change=remedy(lost))
+        for cause, lost in ranked
+    ]
+
+
+def _at_stake(lost: Sequence[Loss]) -> dict[str, int]:
+    sums: Counter[str] = Counter()
+    for one in lost:
+        if one.currency and one.amount_minor:
+            sums[one.currency] += one.amount_minor
+    return dict(sorted(sums.items()))
+
+
+def _table(rows: Sequence[tuple[str, str, str, str]]) -> list[str]:
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
     return [
         f"  {at:{widths[0]}}  {journeys:>{widths[1]}}  {to:{widths[2]}}  {change}"
@@ -112,7 +151,13 @@ def _table(stages: Sequence[LostAt]) -> list[str]:
     ]
 
 
-def _row(lost: LostAt) -> tuple[str, str, str, str]:
+def _row_of_cause(cause: Cause) -> tuple[str, str, str, str]:
+    amounts = cause.at_stake_minor.items()
+    money = ", ".join(f"{decimal_text(amount, code)} {code}" for code, amount in amounts)
+    return cause.cause, str(cause.journeys), money or "-", cause.change
+
+
+def _row_of_stage(lost: LostAt) -> tuple[str, str, str, str]:
     first = lost.to[0] if lost.to else None
     return (
         lost.stage.replace("_", "-").capitalize(),

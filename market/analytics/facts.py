@@ -7,16 +7,8 @@ from typing import Any, Final, NoReturn, overload
 import polars as pl
 
 from market.analytics import schema
-from market.analytics.exporting import (
-    AnyStore,
-    export,
-    exported_in,
-    file_of,
-    scan,
-    stamp_of,
-    store_in,
-    store_of,
-)
+from market.analytics.exporting import AnyStore, export, stamp_of, store_in, store_of
+from market.analytics.parts import Exported, exported_in, scan
 from market.analytics.schema import FRAMES, Frame
 from market.analytics.source import NoFacts
 
@@ -61,6 +53,7 @@ class Facts:
     recommendations = FrameOf(schema.RECOMMENDATIONS)
     sessions = FrameOf(schema.SESSIONS)
     agents = FrameOf(schema.AGENTS)
+    mandates = FrameOf(schema.MANDATES)
     services = FrameOf(schema.SERVICES)
     trust_facts = FrameOf(schema.TRUST_FACTS)
     trust_standings = FrameOf(schema.TRUST_STANDINGS)
@@ -90,23 +83,25 @@ def open_facts(source: AnyStore, *, directory: Path | None = None) -> Facts:
     """
     if isinstance(source, Path) or (isinstance(source, str) and "://" not in source):
         folder = Path(source)
-        if exported_in(folder):
-            return _scan(folder)
-        if exported_in(folder / FOLDER) and not store_in(folder).exists():
-            return _scan(folder / FOLDER)
-    return _scan(_exported(store_of(source), directory))
+        if found := exported_in(folder):
+            return _facts(folder, found)
+        beside = folder / FOLDER
+        if (found := exported_in(beside)) and not store_in(folder).exists():
+            return _facts(beside, found)
+    return _exported(store_of(source), directory)
 
 
-def _exported(store: Path | str, directory: Path | None) -> Path:
+def _exported(store: Path | str, directory: Path | None) -> Facts:
     if directory is None:
         if isinstance(store, str):
             raise NoFacts("Name a directory to export the facts of a PostgreSQL store to.")
         directory = store.parent / FOLDER
     known = exported_in(directory)
     if known is None or not known.stamp or known.stamp != stamp_of(store):
-        export(store, directory)
-    return directory
+        known = export(store, directory)
+    return _facts(directory, known)
 
 
-def _scan(directory: Path) -> Facts:
-    return Facts({name: scan(file_of(directory, frame)) for name, frame in FRAMES.items()})
+def _facts(directory: Path, exported: Exported) -> Facts:
+    frames = FRAMES.items()
+    return Facts({name: scan(directory, frame, exported.parts[name]) for name, frame in frames})

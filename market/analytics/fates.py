@@ -10,11 +10,10 @@ from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
 
-from market.analytics.journeys import Decided, Journey, Option, Ordered
-from market.analytics.rescoring import CannotRescore, Weighed, price_rule, winning_price
+from market.analytics.causes import UNSAID, cause_of
+from market.analytics.journeys import Decided, Journey, Ordered
+from market.analytics.winning import Basis, winning_of
 from market.protocol.events import STAGES, Stage
-
-Basis = Literal["limit", "rescored", "gap"]
 
 _ENDS: Final[dict[Stage, Stage]] = {
     "finding": "evaluating",
@@ -45,6 +44,7 @@ class Loss(msgspec.Struct, frozen=True, kw_only=True):
     trust: float | None
     to_trust: float | None
     detail: str
+    cause: str | None = None
 
 
 class _Rival(NamedTuple):
@@ -66,7 +66,8 @@ def fate_of(journey: Journey, mine: Set[str]) -> Fate:
     decision = journey.decided(stage)
     rival = _rival(journey, stage, mine)
     own_minor, currency = _price(journey, decision, mine)
-    winning_minor, basis = _winning(journey, stage, mine, rival)
+    rival_id = rival.service_id if rival else None
+    winning_minor, basis = winning_of(journey, stage, mine, rival_id)
     reason = _reason(decision, mine, rival)
     return Loss(
         session_id=journey.session_id,
@@ -78,6 +79,7 @@ def fate_of(journey: Journey, mine: Set[str]) -> Fate:
         winning_minor=winning_minor,
         basis=basis,
         detail=_words(decision, mine) if decision and reason else "",
+        cause=reason or cause_of(journey, stage, mine, rival_id),
         **_compared(journey, mine, rival),
     )
 
@@ -89,16 +91,18 @@ def _fate_of_order(journey: Journey, order: Ordered, mine: Set[str]) -> Fate:
     if order.state in _RUNNING:
         return "open"
     decision = journey.decided(left) if left else None
+    reason = journey.left_reason if left else _REASONS[order.state]
     return Loss(
         session_id=journey.session_id,
         buyer_id=journey.buyer_id,
         stage=left or "using",
-        reason=journey.left_reason if left else _REASONS[order.state],
+        reason=reason,
         amount_minor=order.amount_minor,
         currency=order.currency,
         winning_minor=None,
         basis=None,
         detail=decision.detail if decision else "",
+        cause=reason or UNSAID,
         **_compared(journey, mine, _rival(journey, "using", mine)),
     )
 
@@ -183,57 +187,3 @@ def _compared(journey: Journey, mine: Set[str], rival: _Rival | None) -> dict[st
         "trust": own.trust if own else None,
         "to_trust": other.trust if other else None,
     }
-
-
-def _winning(
-    journey: Journey, stage: Stage, mine: Set[str], rival: _Rival | None
-) -> tuple[int | None, Basis | None]:
-    """Return the price that would have kept the seller in, and on what that rests."""
-    decision = journey.decided(stage)
-    own = decision.option(mine) if decision else None
-    if decision is None or own is None or stage not in ("finding", "evaluating"):
-        return None, None
-    if own.reason == "price" and own.limit_minor is not None:
-        return own.limit_minor, "limit"
-    if own.reason not in (None, "price") or decision.outcome == "leave":
-        return None, None
-    ranked = [
-        one
-        for one in decision.alternatives
-        if one.service_id not in mine and one.reason is None and one.amount_minor is not None
-    ]
-    chosen = [one for one in ranked if rival and one.service_id == rival.service_id]
-    try:
-        found = _rescored(journey, stage, own, ranked, chosen)
-    except CannotRescore:
-        return _gap(own, chosen)
-    # One that was ahead at its own price was passed over for something else than its price.
-    is_price = found is not None and found != own.amount_minor
-    return (found, "rescored") if is_price else (None, None)
-
-
-def _rescored(
-    journey: Journey, stage: Stage, own: Option, ranked: list[Option], chosen: list[Option]
-) -> int | None:
-    if own.reason is not None:
-        raise CannotRescore("it was not ranked with the others")
-    others = list(map(_weighed, ranked))
-    rule = price_rule(_weighed(own), others)
-    if stage == "evaluating":
-        ahead = list(map(_weighed, chosen))
-        return winning_price(_weighed(own), ahead, rule) if ahead else None
-    looked_at = sum(journey.saw({one.service_id}, "evaluating.") is not None for one in ranked)
-    return winning_price(_weighed(own), others, rule, places=max(looked_at, 1))
-
-
-def _gap(own: Option, chosen: list[Option]) -> tuple[int | None, Basis | None]:
-    """Without a rule, the price of the rival that was chosen is all that can be told."""
-    for rival in chosen:
-        if rival.amount_minor and own.amount_minor and rival.amount_minor < own.amount_minor:
-            return rival.amount_minor, "gap"
-    return None, None
-
-
-def _weighed(option: Option) -> Weighed:
-    parts = {part.part: part.value for part in option.parts}
-    return Weighed(option.service_id, option.amount_minor or 0, option.score, parts)

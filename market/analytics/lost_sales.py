@@ -27,6 +27,7 @@ LOSSES: Final = pl.Schema(
         "trust": pl.Float64(),
         "to_trust": pl.Float64(),
         "detail": pl.String(),
+        "cause": pl.String(),
     }
 )
 """The columns of ``losses``."""
@@ -58,7 +59,9 @@ def losses(facts: Facts, seller: str) -> pl.DataFrame:
     highest price that would have kept it in, by basis str (``limit``: the buyer said so;
     ``rescored``: by the recorded scores, see ``rescoring``; ``gap``: the price of the service
     that was taken), null where price is not what lost it; trust, to_trust f64: scores reported to
-    the buyer of it and of what was taken; detail str: the buyer's words.
+    the buyer of it and of what was taken; detail str: the buyer's words; cause str: the reason, or
+    what put the others ahead, which is the part of the scores by which it fell behind most
+    (``reputation`` for the part ``trust``), ``unsaid`` where nothing tells.
 
     Raises:
         UnknownSeller: nobody goes by this handle, agent id, slug or service id.

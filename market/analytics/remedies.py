@@ -6,7 +6,9 @@ from fractions import Fraction
 from statistics import median
 from typing import Final, Literal, NamedTuple
 
-from market.analytics.fates import Basis, Loss
+from market.analytics.causes import UNSAID
+from market.analytics.fates import Loss
+from market.analytics.winning import Basis
 from market.protocol.events import REASONS
 from market.protocol.money import decimal_text
 
@@ -36,40 +38,48 @@ def best_offer(prices: Sequence[tuple[int, int]]) -> Offer:
 
 
 def remedy(lost: Sequence[Loss]) -> str:
-    """Return what would have changed these losses, which are of one stage."""
-    by_cure: dict[str, list[Loss]] = {}
+    """Return what would have changed these losses, what would have changed most of them first."""
+    by_cure: dict[_Cure, list[Loss]] = {}
     for one in lost:
         by_cure.setdefault(_cure(one), []).append(one)
-    said = [_priced(by_cure[basis], words) for basis, words in _WORDS.items() if basis in by_cure]
-    if "trust" in by_cure:
-        said.append(_doubted(by_cure["trust"]))
-    if "none" in by_cure:
-        said.append(_unpriced(by_cure["none"]))
-    return "; ".join(said)
+    found = [cure for cure in _CURES if cure in by_cure]
+    # Of equals the more certain stays first.
+    found.sort(key=lambda cure: -len(by_cure[cure]))
+    return "; ".join(_said(cure, by_cure[cure]) for cure in found)
 
 
-_WORDS: Final[dict[Basis, str]] = {
+_Cure = Basis | Literal["looked", "trust", "none"]
+_CURES: Final[tuple[_Cure, ...]] = ("limit", "rescored", "looked", "gap", "trust", "none")
+_WORDS: Final[dict[_Cure, str]] = {
     "limit": "would pay",
     "rescored": "would have preferred it at",
+    # While finding nothing is chosen yet.
+    "looked": "would have looked closer at",
     "gap": "went where it cost",
 }
 """What buyers would do at a lower price, or did, by what that rests on."""
 
-_LOOKED: Final = "would have looked closer at"
-"""What they would have done while finding: there nothing is chosen yet."""
+
+def _said(cure: _Cure, lost: Sequence[Loss]) -> str:
+    if cure == "trust":
+        return _doubted(lost)
+    return _unpriced(lost) if cure == "none" else _priced(lost, _WORDS[cure])
 
 
-def _cure(lost: Loss) -> Basis | Literal["trust", "none"]:
-    if lost.basis and lost.amount_minor and lost.winning_minor:
-        return lost.basis
+def _cure(lost: Loss) -> _Cure:
+    if lost.cause in (None, "price") and _has_price(lost) and lost.basis:
+        is_looked_at = lost.basis == "rescored" and lost.stage == "finding"
+        return "looked" if is_looked_at else lost.basis
     return "trust" if lost.stage == "trust_checking" and lost.trust is not None else "none"
+
+
+def _has_price(lost: Loss) -> bool:
+    return bool(lost.amount_minor and lost.winning_minor)
 
 
 def _priced(lost: Sequence[Loss], words: str) -> str:
     prices = [(one.amount_minor or 0, one.winning_minor or 0) for one in lost]
     offer = best_offer(prices)
-    if lost[0].basis == "rescored" and lost[0].stage == "finding":
-        words = _LOOKED
     asked = {price for price, _ in prices}
     if len(asked) > 1 or lost[0].currency is None:
         percent = -((offer.share - 1) * 100 // 1)
@@ -92,9 +102,11 @@ def _doubted(lost: Sequence[Loss]) -> str:
 def _unpriced(lost: Sequence[Loss]) -> str:
     """The two most frequent reasons, each with the most frequent words for it."""
     said = []
-    for reason, count in Counter(one.reason for one in lost).most_common(2):
+    for (reason, cause), count in Counter((one.reason, one.cause) for one in lost).most_common(2):
         if reason is None:
-            said.append(f"{count} ranked it lower, and not for its price")
+            said.append(
+                _outranked([one for one in lost if (one.reason, one.cause) == (None, cause)])
+            )
             continue
         details = Counter(one.detail for one in lost if one.reason == reason and one.detail)
         words = details.most_common(1)[0][0] if details else _meaning(reason)
@@ -102,6 +114,17 @@ def _unpriced(lost: Sequence[Loss]) -> str:
             words = words[: MAX_DETAIL - 1].rstrip() + "…"
         said.append(f"{reason} ({count}): {words}")
     return "; ".join(said)
+
+
+def _outranked(lost: Sequence[Loss]) -> str:
+    """What put others ahead, in losses of one cause; and the price that had made up for it."""
+    cause, priced = lost[0].cause, [one for one in lost if _has_price(one)]
+    if cause == UNSAID:
+        return f"{len(lost)} did not say why"
+    if cause is None:
+        return f"{len(lost)} ranked it lower, and not for its price"
+    said = f"{len(lost)} ranked it lower for its {cause}"
+    return f"{said} ({_priced(priced, _WORDS['rescored'])})" if priced else said
 
 
 def _meaning(reason: str) -> str:

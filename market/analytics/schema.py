@@ -66,7 +66,7 @@ def type_text(dtype: pl.DataType) -> str:
     if isinstance(dtype, pl.Datetime):
         return "datetime[us, UTC]"
     if isinstance(dtype, pl.Enum):
-        return "enum[stage]"
+        return "enum[stage]" if dtype == STAGE else "enum"
     if isinstance(dtype, pl.List):
         inner = dtype.inner
         return "list[struct]" if isinstance(inner, pl.Struct) else "list[str]"
@@ -175,7 +175,7 @@ DECISIONS: Final = Frame(
             pl.List(ALTERNATIVE),
             "the best ten it weighed, best first: service_id, slug, amount_minor, score, "
             "parts [{part, value}], reason (out of the question; null: ranked), limit_minor "
-            "(the most it would have paid, with the reason price)",
+            "(the most it would have paid, where it says so)",
         ),
     },
 )
@@ -318,6 +318,28 @@ AGENTS: Final = Frame(
         "suspended_at": _moment("when it was shut out; null if it is not"),
     },
 )
+MANDATES: Final = Frame(
+    "mandates",
+    "One row per mandate that a principal gave",
+    ("mandate_id",),
+    {
+        "mandate_id": _text("the mandate"),
+        "principal_id": _text("human or firm that gave it"),
+        "buyer_id": _text("agent that may spend"),
+        "currency": _CURRENCY,
+        "limits": _text("JSON object of all its limits; null does not limit"),
+        "budget_minor": _whole("the most that may be spent under it; null for no limit"),
+        "period_budget_minor": _whole("the most in one period; null for no limit"),
+        "period_seconds": _whole("length of a period; null for none"),
+        "max_orders": _whole("the most orders under it; null for no limit"),
+        "period_max_orders": _whole("the most orders in one period; null for no limit"),
+        "spent_minor": _whole("paid or held under it, less what came back"),
+        "orders": _whole("orders that count against it"),
+        "created_at": _moment("when it was given"),
+        "expires_at": _moment("when it ends"),
+        "revoked_at": _moment("when it was taken back; null if it was not"),
+    },
+)
 SERVICES: Final = Frame(
     "services",
     "One row per service, in the version listed at the time of the export",
@@ -387,7 +409,8 @@ FRAMES: Final = {
     frame.name: frame
     for frame in (
         EVENTS, STAGE_ROWS, DECISIONS, SIGHTINGS, ORDERS, CHUNKS, POSTINGS, REVIEWS,
-        RECOMMENDATIONS, SESSIONS, AGENTS, SERVICES, TRUST_FACTS, TRUST_STANDINGS, TRUST_BATCHES,
+        RECOMMENDATIONS, SESSIONS, AGENTS, MANDATES, SERVICES,
+        TRUST_FACTS, TRUST_STANDINGS, TRUST_BATCHES,
     )
 }  # fmt: skip
 """Every frame by name: the attributes of ``Facts``, and the Parquet files of an export."""

@@ -7,49 +7,35 @@ microseconds, flags as 0 and 1, lists as JSON); ``as_declared`` makes them what 
 from collections.abc import Callable
 from typing import Any, Final
 
-import polars as pl
-from sqlalchemy import ColumnElement, Select, Text, cast, func, select
-from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.types import JSON
+from sqlalchemy import (
+    Column,
+    Select,
+    Text,
+    cast,
+    select,
+)
 
 from market.analytics import schema
-from market.analytics.schema import Frame
 from market.base.sql import Dialect
 from market.base.streams import entries, streams
 from market.catalog.tables import services
 from market.identity.tables import agents
 from market.ledger.tables import accounts, postings, transactions
+from market.mandates.tables import mandates
 from market.orders.tables import chunks, orders
 from market.recommendations.tables import recipients, recommendations
 from market.reviews.tables import reviews
 from market.sessions.tables import sessions
 from market.trust import tables as trust
 
-_DIALECTS: Final = {"sqlite": sqlite.dialect(), "postgresql": postgresql.dialect()}  # type: ignore[no-untyped-call]
-
 
 def _events(dialect: Dialect) -> Select[Any]:
-    # Each database takes the members out of the JSON by the same operators.
-    tree: ColumnElement[Any] = (
-        cast(entries.c.data, Text)
-        if dialect == "sqlite"
-        else cast(func.convert_from(entries.c.data, "UTF8"), JSON)
-    )
-
-    def member(name: str) -> ColumnElement[Any]:
-        return tree.op("->>")(name).label(name)
-
+    # As they are kept: ``unpacking`` takes the JSON apart, faster than a database.
     return select(
         entries.c.stream_id.label("session_id"),
         entries.c.offset,
-        member("kind"),
-        member("stage"),
-        member("actor_id"),
-        member("order_id"),
-        member("audience"),
         entries.c.recorded_at,
-        cast(tree.op("->")("body"), Text).label("body"),
-        member("hash"),
+        entries.c.data,
     ).join_from(sessions, entries, entries.c.stream_id == sessions.c.id)
 
 
@@ -78,7 +64,7 @@ def _chunks(dialect: Dialect) -> Select[Any]:
     names = [name for name in schema.CHUNKS.columns if name not in {"order_id", "index"}]
     return select(
         chunks.c.order_id, chunks.c.chunk.label("index"), *[chunks.c[name] for name in names]
-    )
+    ).join_from(orders, chunks, chunks.c.order_id == orders.c.id)
 
 
 def _postings(dialect: Dialect) -> Select[Any]:
@@ -119,6 +105,11 @@ def _agents(dialect: Dialect) -> Select[Any]:
     return select(agents.c.id.label("agent_id"), *[agents.c[name] for name in names])
 
 
+def _mandates(dialect: Dialect) -> Select[Any]:
+    names = [name for name in schema.MANDATES.columns if name != "mandate_id"]
+    return select(mandates.c.id.label("mandate_id"), *[mandates.c[name] for name in names])
+
+
 def _services(dialect: Dialect) -> Select[Any]:
     names = [name for name in schema.SERVICES.columns if name != "service_id"]
     return select(services.c.id.label("service_id"), *[services.c[name] for name in names])
@@ -147,6 +138,7 @@ SELECTS: Final[dict[str, Callable[[Dialect], Select[Any]]]] = {
     "reviews": _reviews,
     "recommendations": _recommendations,
     "agents": _agents,
+    "mandates": _mandates,
     "services": _services,
     "trust_facts": _trust_facts,
     "trust_standings": _trust_standings,
@@ -154,43 +146,15 @@ SELECTS: Final[dict[str, Callable[[Dialect], Select[Any]]]] = {
 }
 """What to select for each frame that is a table; the others are derived from these."""
 
+OWNED: Final[dict[str, tuple[Column[Any], Column[Any]]]] = {
+    "events": (sessions.c.id, entries.c.offset),
+    "chunks": (orders.c.id, chunks.c.chunk),
+}
+"""Logs, whose rows each have an owner and a place there, which counts them without gaps."""
 
-def sql_of(frame: Frame, dialect: Dialect) -> str:
-    """Return the statement that reads a frame in the order of its key.
-
-    On SQLite the first row is a sentinel with an empty key and a value in every column: the driver
-    takes the types from the first rows it sees, and would take a column of nulls for integers.
-    """
-    rows = str(
-        SELECTS[frame.name](dialect).compile(
-            dialect=_DIALECTS[dialect], compile_kwargs={"literal_binds": True}
-        )
-    )
-    if dialect == "postgresql":
-        # Byte order, as on SQLite, whatever the locale of the database.
-        keys = [_byte_order(frame, name) for name in frame.key]
-        return f"SELECT * FROM ({rows}) AS frame ORDER BY {', '.join(keys)}"  # noqa: S608 - ours
-    sentinel = ", ".join(
-        f'{_sentinel(column.dtype)} AS "{name}"' for name, column in frame.columns.items()
-    )
-    keys = [f'"{name}"' for name in frame.key]
-    return f"SELECT {sentinel} UNION ALL {rows} ORDER BY {', '.join(keys)}"
-
-
-def as_declared(rows: pl.LazyFrame, frame: Frame) -> pl.LazyFrame:
-    """Return what ``sql_of`` read, with the types of the schema and without the sentinel."""
-    return rows.filter(pl.col(frame.key[0]) != "").select(
-        pl.col(name).str.json_decode(column.dtype)
-        if isinstance(column.dtype, pl.List)
-        else pl.col(name).cast(column.dtype)
-        for name, column in frame.columns.items()
-    )
-
-
-def _byte_order(frame: Frame, name: str) -> str:
-    is_text = isinstance(frame.columns[name].dtype, pl.String)
-    return f'"{name}" COLLATE "C"' if is_text else f'"{name}"'
-
-
-def _sentinel(dtype: pl.DataType) -> str:
-    return "''" if isinstance(dtype, pl.String | pl.Enum | pl.List) else "0"
+MARKS: Final[dict[str, Column[Any]]] = {
+    "postings": postings.c.transaction_id,
+    "trust_facts": trust.facts.c.number,
+}
+"""Other tables that only grow, by what grows with each row but for those that become visible late.
+"""

@@ -13,6 +13,7 @@ from queue import LifoQueue
 from typing import Final, TypeVar
 
 from market.base.database import Database, StoreFailed
+from market.base.jobs import too_slow
 from market.base.work import Connection
 
 TURN_SECONDS: Final = 0.005
@@ -21,27 +22,40 @@ T = TypeVar("T")
 
 
 class Readers:
-    """The reading connections of one store; each is opened when it is first needed."""
+    """The reading connections of one store; each is opened when it is first needed.
+
+    Each query sees the database as it was at one moment. It fails with ``StoreFailed`` if its
+    connection is lost, or cannot be opened; the next query opens another.
+    """
 
     def __init__(self, database: Database, *, takes_turns: bool) -> None:
         self._database = database
         self._turn = threading.Lock() if takes_turns else None
+        self._inline: Connection | None = None
         self._idle: LifoQueue[Connection | None] = LifoQueue()
         for _ in range(database.max_readers):
             self._idle.put(None)  # a place for a connection that is not open yet
         self._threads = ThreadPoolExecutor(database.max_readers, "market-reader")
 
-    def submit(self, query: Callable[[Connection], T]) -> Future[T]:
-        """Run a query in a thread, also when nobody waits for its answer any more.
+    def run(self, query: Callable[[Connection], T]) -> T:
+        """Run a query in the calling thread, always the same one."""
+        try:
+            if self._inline is None:
+                self._inline = self._database.reader()
+            return self._ask(self._inline, query)
+        except StoreFailed:
+            self._inline = None
+            raise
 
-        It fails with ``StoreFailed`` if the connection is lost, or cannot be opened; the next
-        query opens another.
-        """
+    def submit(self, query: Callable[[Connection], T]) -> Future[T]:
+        """Run a query in a thread, also when nobody waits for its answer any more."""
         return self._threads.submit(self._run, query)
 
     def close(self) -> None:
         """Wait for the queries that were submitted, then close every connection."""
         self._threads.shutdown()
+        if self._inline is not None:
+            self._inline.close()
         while not self._idle.empty():
             if (connection := self._idle.get()) is not None:
                 connection.close()
@@ -52,7 +66,7 @@ class Readers:
         try:
             if connection is None:
                 connection = self._database.reader()
-            return query(connection)
+            return self._ask(connection, query)
         except StoreFailed:
             connection = None
             raise
@@ -60,3 +74,18 @@ class Readers:
             if self._turn is not None and has_turn:
                 self._turn.release()
             self._idle.put(connection)
+
+    def _ask(self, reader: Connection, query: Callable[[Connection], T]) -> T:
+        try:
+            reader.execute(self._database.begin_read)
+            try:
+                return query(reader)
+            finally:
+                reader.execute("ROLLBACK")
+        except Exception as error:
+            if self._database.is_lost(reader):
+                reader.close()
+                raise StoreFailed(str(error)) from error
+            if self._database.is_timeout(error):
+                raise too_slow() from error
+            raise

@@ -23,7 +23,7 @@ from market.base.clock import Clock, to_micros
 from market.base.database import Database, RetryUnit, StoreFailed, StoreFull, open_database
 from market.base.errors import KeyReused, MarketError, Overloaded
 from market.base.hub import Hub
-from market.base.jobs import Job, as_failure, too_slow, unavailable
+from market.base.jobs import Job, as_failure, unavailable
 from market.base.keys import MERCHANT_KEY, load_signer, refuse_test_key
 from market.base.once import Once
 from market.base.readers import Readers
@@ -48,7 +48,14 @@ class Store:
     """One market's database. Open it with ``Store.open``; close it with ``close``."""
 
     def __init__(
-        self, settings: Settings, database: Database, signer: SigningKey, clock: Clock, ids: Ids
+        self,
+        settings: Settings,
+        database: Database,
+        signer: SigningKey,
+        clock: Clock,
+        ids: Ids,
+        *,
+        has_threads: bool,
     ) -> None:
         self.settings = settings
         self.signer = signer
@@ -62,16 +69,24 @@ class Store:
         self._queue: SimpleQueue[Job | None] = SimpleQueue()
         self._again: deque[Job] = deque()
         self._readers = Readers(database, takes_turns=settings.dialect == "sqlite")
-        self._inline: Connection | None = None
         self._door = threading.Lock()
         self._is_closed = False
+        self._has_threads = has_threads
         self._writer = threading.Thread(target=self._run, name="market-writer", daemon=True)
 
     @classmethod
     def open(
-        cls, settings: Settings, *, clock: Clock | None = None, ids: Ids | None = None
+        cls,
+        settings: Settings,
+        *,
+        clock: Clock | None = None,
+        ids: Ids | None = None,
+        has_threads: bool = True,
     ) -> "Store":
         """Open the store that ``settings`` name, whose tables are in place, and start its writer.
+
+        Without threads, which is for SQLite in simulated time, every verb and query runs in the
+        event loop that asks for it, and is on disk before anything else happens there.
 
         Raises:
             StoreBusy: another process writes this SQLite file.
@@ -82,8 +97,9 @@ class Store:
         database = open_database(settings)
         clock = clock or resumed_clock(database)
         ids = ids or Ids(lambda: to_micros(clock.now()) // 1_000, Random())  # noqa: S311 - names
-        store = cls(settings, database, signer, clock, ids)
-        store._writer.start()
+        store = cls(settings, database, signer, clock, ids, has_threads=has_threads)
+        if has_threads:
+            store._writer.start()
         return store
 
     async def write(
@@ -144,10 +160,12 @@ class Store:
         Raises:
             QueryTimedOut: one of its statements took ``STATEMENT_SECONDS``.
         """
+        if not self._has_threads:
+            return self.read_now(query, *args, **kwargs)
 
         def ask(reader: Connection) -> T:
             self._refuse_if_closed()
-            return self._query(reader, lambda snapshot: query(snapshot, *args, **kwargs))
+            return query(self._snapshot(reader), *args, **kwargs)
 
         with self._door:
             self._refuse_if_closed()
@@ -162,11 +180,8 @@ class Store:
     ) -> T:
         """Run a query in the calling thread, which must be the event loop's or the only one."""
         try:
-            if self._inline is None:
-                self._inline = self._database.reader()
-            return self._query(self._inline, lambda snapshot: query(snapshot, *args, **kwargs))
+            return self._readers.run(lambda reader: query(self._snapshot(reader), *args, **kwargs))
         except StoreFailed as failure:
-            self._inline = None
             raise unavailable() from failure
 
     def close(self) -> None:
@@ -176,9 +191,8 @@ class Store:
                 return
             self._is_closed = True
             self._queue.put(None)
-        self._writer.join()
-        if self._inline is not None:
-            self._inline.close()
+        if self._has_threads:
+            self._writer.join()
         self._readers.close()
         self._database.close()
 
@@ -195,7 +209,10 @@ class Store:
         with self._door:
             # Nobody would answer what came behind the writer's last job.
             self._refuse_if_closed()
-            self._queue.put(job)
+            if self._has_threads:
+                self._queue.put(job)
+                return
+        self._commit([job])
 
     def _refuse_if_closed(self) -> None:
         if self._is_closed:
@@ -367,21 +384,9 @@ class Store:
             job.settle()
         self.hub.ring(loop, appended)
 
-    def _query(self, reader: Connection, query: Callable[[Snapshot], T]) -> T:
-        dialect, now = self.settings.dialect, self.clock.now()
-        try:
-            reader.execute(self._database.begin_read)
-            try:
-                return query(Snapshot(reader, dialect, self.settings, self.signer, now))
-            finally:
-                reader.execute("ROLLBACK")
-        except Exception as error:
-            if self._database.is_lost(reader):
-                reader.close()
-                raise StoreFailed(str(error)) from error
-            if self._database.is_timeout(error):
-                raise too_slow() from error
-            raise
+    def _snapshot(self, reader: Connection) -> Snapshot:
+        settings = self.settings
+        return Snapshot(reader, settings.dialect, settings, self.signer, self.clock.now())
 
 
 async def _ready(read: Callable[[], T]) -> T:

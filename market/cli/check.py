@@ -10,10 +10,13 @@ from msgspec import UNSET
 from market.cli.failures import reported
 from market.cli.options import json_option
 from market.cli.output import emit, hint, say, table
-from market.cli.playing import load_all
-from scenarios.engine import OverseerPart, Scenario
+from market.cli.playing import stage_all
+from market.cli.sweepoptions import sweep_options
+from market.cli.sweepreport import print_plan
+from scenarios.engine import OverseerPart, Scenario, Story
 from scenarios.engine.form import names_of
 from scenarios.engine.metrics import METRICS
+from scenarios.engine.sweeping import Options, Sweep, is_single, plan, read_options, typed
 
 _FORCE: Final = {"fail": "must", "warn": "should"}
 
@@ -21,23 +24,43 @@ _FORCE: Final = {"fail": "must", "warn": "should"}
 @click.command()
 @click.argument("scenarios", nargs=-1, type=click.Path(path_type=Path, dir_okay=False))
 @click.option("--metrics", is_flag=True, help="List the metrics that expectations may name.")
+@sweep_options
 @json_option
 @reported
-def check(scenarios: tuple[Path, ...], metrics: bool, as_json: bool) -> None:
+def check(
+    scenarios: tuple[Path, ...],
+    metrics: bool,
+    replicas: int | None,
+    sets: tuple[str, ...],
+    matrix: tuple[str, ...],
+    scale: str | None,
+    as_json: bool,
+) -> None:
     """Read SCENARIOS, name every mistake by its line, and print the plans. Nothing is run."""
     if metrics:
         _print_metrics(as_json=as_json)
         return
     if not scenarios:
         raise click.UsageError("Missing argument 'SCENARIOS...'.")
-    stories = load_all(scenarios)
+    options = read_options(replicas=replicas, sets=sets, matrix=matrix, scale=scale)
+    staged = stage_all(scenarios, options)
     if as_json:
-        plans = [story.scenario for story in stories]
+        plans = [_plan(stories, options) for stories in staged]
         emit(plans[0] if len(plans) == 1 else plans)
         return
-    for story in stories:
-        _print_plan(story.scenario)
-    hint(f"market run {shlex.join(map(str, scenarios))}")
+    for stories in staged:
+        _print_plan(stories[0].scenario)
+        if isinstance(planned := _plan(stories, options), Sweep):
+            print_plan(planned)
+    hint(shlex.join(["market", "run", *map(str, scenarios), *typed(options)]))
+
+
+def _plan(stories: list[Story], options: Options) -> Scenario | Sweep:
+    """Return what would be played: the scenario itself, or the sweep of it."""
+    scenarios = [story.scenario for story in stories]
+    if is_single(options, scenarios[0]):
+        return scenarios[0]
+    return plan(scenarios, options, scenario=stories[0].place, digest=stories[0].digest)
 
 
 def _print_metrics(*, as_json: bool) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 from market.cli.failures import USAGE, Explained, Report, explain
 from scenarios.engine import BadScenario, Story, Trouble
 from scenarios.engine.reading import load
+from scenarios.engine.sweeping import Options, combinations
 
 
 @explain.register
@@ -16,19 +17,22 @@ def _(error: BadScenario) -> Explained:
     return Explained(reports, USAGE)
 
 
-def load_all(paths: tuple[Path, ...]) -> list[Story]:
-    """Read every scenario, before the first is played.
+def stage_all(paths: tuple[Path, ...], options: Options) -> list[list[Story]]:
+    """Read every scenario, once for each cell of its sweep, before the first is played.
 
     Raises:
         BadScenario: with the mistakes of all of them.
     """
-    stories: list[Story] = []
-    troubles: list[Trouble] = []
+    staged: list[list[Story]] = []
+    troubles: dict[Trouble, None] = {}
     for path in paths:
-        try:
-            stories.append(load(path))
-        except BadScenario as bad:
-            troubles += bad.troubles
+        cells: list[Story] = []
+        for overrides in combinations(options):
+            try:
+                cells.append(load(path, (*options.sets, *overrides), options.scale))
+            except BadScenario as bad:
+                troubles |= dict.fromkeys(bad.troubles)
+        staged.append(cells)
     if troubles:
         raise BadScenario(*troubles)
-    return stories
+    return staged

@@ -1,9 +1,9 @@
 """A run while it happens: one line per event of every journey, and where things stand."""
 
-from time import monotonic
 from types import TracebackType
 from typing import Final, Self
 
+from anyio import current_time
 from msgspec import UNSET
 from rich.status import Status
 from rich.text import Text
@@ -24,14 +24,15 @@ _FAULT_WORDS: Final = {"lost-acknowledgement": "no answer"}
 
 
 class Progress:
-    """Tells a run on stderr. On a terminal a last line shows how far it is."""
+    """Tells a run on stderr, by the run's own clock. On a terminal a last line shows how far it is.
+    """
 
     def __init__(self, scenario: Scenario, *, is_quiet: bool) -> None:
         self._scenario = scenario
         self._console = stderr()
         self._is_quiet = is_quiet
         self._status: Status | None = None
-        self._began_at = monotonic()
+        self._began_at = 0.0
         self._teller = Teller({})
         names = [name for part in scenario.buyers for name in names_of(part)]
         self._width = max(map(len, names)) + 2 if len(names) > 1 else 0
@@ -60,7 +61,7 @@ class Progress:
         """Tell one piece of news."""
         match news:
             case Opened(url, names):
-                self._began_at = monotonic()
+                self._began_at = current_time()
                 self._teller = Teller(names)
                 people = ", ".join(names.values())
                 self._print("", "", Line("", "open", f"a market at {url}: {people}"))
@@ -69,7 +70,8 @@ class Progress:
                 self._print(buyer, f"#{event.offset}", self._teller.line(event))
             case Acted(buyer, offset, what, done, detail) if what in FAULT_KINDS or not done:
                 word = _FAULT_WORDS.get(what, what)
-                self._print(buyer, f"#{offset}", Line(_FAULT, word, detail))
+                place = "" if offset is None else f"#{offset}"
+                self._print(buyer, place, Line(_FAULT, word, detail))
             case Joined():
                 self._joined(news)
             case Resumed(buyer, after, device):
@@ -79,7 +81,7 @@ class Progress:
             case JourneyOver(_, over, everybody):
                 self._over = f"{over} of {everybody} journeys over, "
         if self._status is not None:
-            seconds = monotonic() - self._began_at
+            seconds = current_time() - self._began_at
             self._status.update(f"{self._over}{self._events} events, {seconds:.1f} s")
 
     def _joined(self, news: Joined) -> None:
@@ -101,7 +103,7 @@ class Progress:
         self._console.print(
             line_text(
                 line,
-                seconds=monotonic() - self._began_at,
+                seconds=current_time() - self._began_at,
                 offset=offset,
                 agent=f"{agent:<{self._width}}" if self._width else "",
                 width=self._console.width if self._console.is_terminal else 0,

@@ -22,14 +22,13 @@ from scenarios.engine import Story
 from scenarios.engine.keeping import new_folder
 from scenarios.engine.play import run as play
 from scenarios.engine.result import RunResult
+from scenarios.engine.worlds import run_in_world
 
 _LOG_FILE: Final = "log.jsonl"
 
 
 @click.command()
-@click.argument(
-    "scenarios", nargs=-1, required=True, type=click.Path(path_type=Path, dir_okay=False)
-)
+@click.argument("scenarios", nargs=-1, type=click.Path(path_type=Path, dir_okay=False))
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="In place of the scenario's own.")
 @click.option(
     "--out",
@@ -40,6 +39,18 @@ _LOG_FILE: Final = "log.jsonl"
 )
 @click.option("--keep/--no-keep", default=True, help="Whether anything stays of the run.")
 @click.option("--quiet", "-q", is_flag=True, help="No timeline.")
+@sweep_options
+@click.option(
+    "--jobs",
+    type=click.IntRange(1, 256),
+    help="Runs that are played at a time. [default: one for each processor in virtual time, else 1]",
+)
+@click.option(
+    "--resume",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="FOLDER",
+    help="Play what is left of the sweep in this folder.",
+)
 @json_option
 @reported
 def run(
@@ -48,25 +59,33 @@ def run(
     out: Path,
     keep: bool,
     quiet: bool,
+    replicas: int | None,
+    sets: tuple[str, ...],
+    matrix: tuple[str, ...],
+    scale: str | None,
+    jobs: int | None,
+    resume: Path | None,
     as_json: bool,
 ) -> None:
     """Play SCENARIOS on a real market, and hold their expectations against what happened.
 
     Every run ends with an audit of its ledger, logs and receipts. Exit code 1: an expectation
-    failed; 5: the market broke one of its laws.
+    failed; 5: the market broke one of its laws. With replicas or a matrix it is a sweep: one
+    folder, in it one for each run, and a table at the end.
     """
-    results = []
-    for story in load_all(scenarios):
-        result = _play(story, seed, out if keep else None, is_quiet=quiet)
-        results.append(result)
+    options = read_options(seed=seed, replicas=replicas, sets=sets, matrix=matrix, scale=scale)
+    told: list[RunResult | SweepResult] = []
+    if resume is not None:
+        _refuse_with_resume(scenarios)
+        folder, stories = go_on(resume, scenarios[0] if scenarios else None, options)
+        told.append(_sweep(folder, stories, jobs, is_quiet=quiet, is_kept=True))
         if not as_json:
-            print_report(result)
-            _next(result, scenarios, is_kept=keep)
-        if result.is_interrupted:
-            break
-    if as_json:
-        emit(results[0] if len(results) == 1 else results)
-    sys.exit(max(result.exit_code for result in results))
+            print_sweep(told[0])
+        return
+    if not scenarios:
+        raise click.UsageError("Missing argument 'SCENARIOS...'.")
+    for stories in stage_all(scenarios, options):
+        pass
 
 
 def _play(story: Story, seed: int | None, out: Path | None, *, is_quiet: bool) -> RunResult:
@@ -79,7 +98,7 @@ def _play(story: Story, seed: int | None, out: Path | None, *, is_quiet: bool) -
         log_to(log)
         stack.callback(structlog.reset_defaults)
         progress = stack.enter_context(Progress(story.scenario, is_quiet=is_quiet))
-        return anyio.run(_until_interrupted, story, seed, folder, progress)
+        return run_in_world(story.scenario, _until_interrupted, story, seed, folder, progress)
 
 
 async def _until_interrupted(

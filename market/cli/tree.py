@@ -163,6 +163,7 @@ ROOT: Final = _group(
         "mandate": MANDATE,
         "identity": IDENTITY,
         "why": Lazy("market.cli.why:why", "Tell why a seller's buyers bought, or did not."),
+        "report": Lazy("market.cli.reporting:report", "Write what happened in a run on one page."),
         "export": Lazy("market.cli.export:export", "Write a run's facts as Parquet."),
         "audit": AUDIT,
         "trust": TRUST,

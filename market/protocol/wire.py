@@ -626,8 +626,9 @@ class ForkSession(Request, frozen=True, kw_only=True):
 class Alternative(Request, frozen=True, kw_only=True):
     """A service that a buyer weighed, with what it would cost and how it scored.
 
-    ``reason`` says why it was out of the question; it is null for one that was only ranked. With
-    the reason ``price``, ``limit_minor`` is the most that the buyer would have paid.
+    ``reason`` says why it was out of the question; it is null for one that was only ranked.
+    ``limit_minor`` is the most that the buyer would have paid for it, if it says so: with the
+    reason ``price`` less than it cost.
     """
 
     service_id: ServiceId

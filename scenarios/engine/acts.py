@@ -1,7 +1,10 @@
 """Acts of a story: what happens at a place of a log, and whether it did."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from functools import partial
+from random import Random
 from typing import Final
 
 import anyio
@@ -9,6 +12,7 @@ from msgspec import UNSET
 
 from market.protocol.events import Event
 from scenarios.engine.form import FaultPart, OverseerPart, SubAgentPart, Trigger, WatcherPart
+from scenarios.engine.seeds import chance_of
 from scenarios.engine.story import Story
 
 _CHUNK: Final = "delivery.chunk"
@@ -21,9 +25,11 @@ class Act:
 
     part: FaultPart | OverseerPart | WatcherPart | SubAgentPart
     where: str
+    chance_for: Callable[[str], Random]
     performed: int = 0
     refusal: str = ""
     left: dict[str, int] = field(default_factory=dict)
+    chances: dict[str, Random] = field(default_factory=dict)
 
     @property
     def title(self) -> str:
@@ -49,8 +55,17 @@ class Act:
         if left == 0:
             return False
         is_here = _is_like(at, event) if left < times else _meets(at, event)
-        self.left[log.session_id] -= is_here
-        return is_here
+        is_due = is_here and self.chance_has_it(log.buyer)
+        self.left[log.session_id] -= is_due
+        return is_due
+
+    def chance_has_it(self, buyer: str) -> bool:
+        """Draw whether it happens; each buyer has a chance of its own."""
+        if not isinstance(self.part, FaultPart) or self.part.probability == 1:
+            return True
+        if buyer not in self.chances:
+            self.chances[buyer] = self.chance_for(buyer)
+        return self.chances[buyer].random() < self.part.probability
 
 
 class Log:
@@ -75,7 +90,7 @@ class Log:
             await self._moved.wait()
 
 
-def acts_of(story: Story) -> list[Act]:
+def acts_of(story: Story, seed: int) -> list[Act]:
     """Return all acts of a story. At one place they happen in this order."""
     scenario = story.scenario
     tables: dict[str, list[FaultPart | OverseerPart | WatcherPart | SubAgentPart]] = {
@@ -85,14 +100,22 @@ def acts_of(story: Story) -> list[Act]:
         "overseer": [*scenario.overseer],
     }
     return [
-        Act(part, story.where(table, number))
+        Act(
+            part, story.where(table, number), chance_for=partial(_chance, f"{table} {number}", seed)
+        )
         for table, parts in tables.items()
         for number, part in enumerate(parts)
     ]
 
 
+def _chance(act: str, seed: int, buyer: str) -> Random:
+    return chance_of(seed, f"{act} at {buyer}")
+
+
 def _meets(at: Trigger, event: Event) -> bool:
     """Whether an event is the moment of a trigger."""
+    if at.time is not UNSET:
+        return False
     if at.chunk is not UNSET:
         return event.kind == _CHUNK and event.body["index"] == at.chunk
     if at.step is not UNSET:

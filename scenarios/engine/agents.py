@@ -1,5 +1,6 @@
 """The agents' clients in a story: they speak to the market as any other, and keep to their part."""
 
+from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from typing import Any
@@ -13,6 +14,7 @@ from market.protocol import wire
 from market.protocol.chain import Entry
 from market.protocol.commitments import AgentKind
 from market.protocol.signing import SigningKey
+from scenarios.engine.worlds import Options
 
 
 class BuyersView:
@@ -22,17 +24,22 @@ class BuyersView:
     live streams that broke, ``resumes`` those that were taken up again.
     """
 
-    def __init__(self, resumed: Callable[[int], None]) -> None:
+    def __init__(
+        self,
+        resumed: Callable[[int], None],
+        http: Callable[[str], httpx.AsyncClient] = open_http,
+    ) -> None:
         self.read: dict[str, list[int]] = {}
         self.cuts = 0
         self.resumes = 0
         self._resumed = resumed
+        self._http = http
         self._live = 0
         self._moved = anyio.Event()
 
     def open_http(self, url: str) -> httpx.AsyncClient:
         """Return an HTTP client that notes when a stream is taken up again."""
-        http = open_http(url)
+        http = self._http(url)
         http.event_hooks["response"].append(self._note)
         return http
 
@@ -80,12 +87,12 @@ class BuyersClient(MarketClient):
         url: str,
         key: SigningKey,
         *,
-        http: Callable[[str], httpx.AsyncClient],
+        options: Options,
         nonce: Callable[[], str],
         opened: Callable[[str], None],
         alone: Callable[[], Awaitable[None]],
     ) -> None:
-        super().__init__(url, key, http=http, nonce=nonce)
+        super().__init__(url, key, nonce=nonce, **options)
         self._opened = opened
         self._alone = alone
 
@@ -117,7 +124,7 @@ Reaches = Callable[[str, int | None], Awaitable[None]]
 
 
 class SellersClient(MarketClient):
-    """A seller's client: it lists the service under its name and price, and keeps to its pace.
+    """A seller's client: it enters under the name that the story gives, and keeps to its pace.
 
     ``service_id`` is what it has listed.
 
@@ -131,17 +138,23 @@ class SellersClient(MarketClient):
         *,
         name: str,
         nonce: Callable[[], str],
-        listing: Mapping[str, Any],
         pace_seconds: float,
         reaches: Reaches,
+        options: Options,
     ) -> None:
-        super().__init__(url, key, nonce=nonce)
+        super().__init__(url, key, nonce=nonce, **options)
         self._name = name
-        self._listing = listing
         self._pace_seconds = pace_seconds
         self._reaches = reaches
         self._sessions: dict[str, str] = {}
+        self._to_corrupt: deque[Callable[[], None]] = deque()
         self.service_id = ""
+        self.slower_seconds = 0.0
+        """How much longer it takes over each chunk than its pace says."""
+
+    def corrupt_next(self, corrupted: Callable[[], None]) -> None:
+        """Empty the next chunk: its members are there, and hold nothing."""
+        self._to_corrupt.append(corrupted)
 
     async def register(
         self, handle: str, kind: AgentKind, principal_id: str | None = None
@@ -152,12 +165,8 @@ class SellersClient(MarketClient):
     async def publish(
         self, manifest: Mapping[str, Any], *, idempotency_key: str | None = None
     ) -> wire.ServiceView:
-        """Publish the manifest with what the story says of it."""
-        listed = {**manifest, **self._listing}
-        for table in ("price", "limits"):
-            if table in self._listing:
-                listed[table] = {**manifest.get(table, {}), **self._listing[table]}
-        service = await super().publish(listed, idempotency_key=idempotency_key)
+        """Publish the manifest, as every client does, and note the service's id."""
+        service = await super().publish(manifest, idempotency_key=idempotency_key)
         self.service_id = service.id
         return service
 
@@ -172,7 +181,10 @@ class SellersClient(MarketClient):
         self, order_id: str, index: int, output: Mapping[str, Any], *, units: int
     ) -> wire.ChunkView:
         """Deliver a chunk at the seller's pace, and wait for the director."""
-        await anyio.sleep(self._pace_seconds)
+        await anyio.sleep(self._pace_seconds + self.slower_seconds)
+        if self._to_corrupt:
+            output = dict.fromkeys(output)
+            self._to_corrupt.popleft()()
         chunk = await super().chunk(order_id, index, output, units=units)
         await self._reaches(self._sessions[order_id], chunk.offset)
         return chunk

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from fnmatch import fnmatchcase
-from typing import NamedTuple, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 from market.protocol.events import Event
 from market.protocol.money import EXPONENTS
@@ -12,6 +12,8 @@ from scenarios.engine.facts import Facts, JourneyFacts, OrderFacts, Standing, Wa
 from scenarios.engine.sidefacts import RunFacts
 
 Named = TypeVar("Named")
+
+_SHORT: Final = 8
 
 
 class Untested(ValueError):
@@ -101,6 +103,11 @@ def standings_of(facts: Facts, seller: str) -> list[Standing]:
 def ids_like(facts: Facts, pattern: str) -> set[str]:
     """Return the ids of the agents whose names fit."""
     return {agent_id for agent_id, name in facts.names.items() if fnmatchcase(name, pattern)}
+
+
+def name_of(facts: Facts, agent_id: str) -> str:
+    """Return an agent's name, or the start of its id: a policy may let in sub-agents of its own."""
+    return facts.names.get(agent_id, agent_id[:_SHORT])
 
 
 def events_of(facts: Facts, kind: str) -> Iterator[Event]:

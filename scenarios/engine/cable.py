@@ -5,9 +5,9 @@ import contextlib
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from typing import Final, NamedTuple
-from urllib.parse import urlsplit
 
-HOST: Final = "127.0.0.1"
+from scenarios.engine.worlds import World
+
 _PIECE: Final = 64 * 1024
 _WRITES: Final = b"POST "
 
@@ -33,21 +33,23 @@ class Cable:
     ``was_cut`` is called whenever all its connections break at once.
     """
 
-    def __init__(self, market_url: str, was_cut: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, world: World, was_cut: Callable[[], None] = lambda: None) -> None:
         self._was_cut = was_cut
-        self._market_port = urlsplit(market_url).port
+        self._world = world
         self._ends: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._dead_until = 0.0
         self._cuts: deque[Break] = deque()
         self._losses: deque[Break] = deque()
+        self.delay_seconds = 0.0
+        """How much later everything arrives than it was sent, on either way."""
 
     @contextlib.asynccontextmanager
     async def laid(self) -> AsyncIterator[str]:
         """Yield the address under which the market is reached by this cable."""
-        server = await asyncio.start_server(self._carry, HOST, 0)
+        server, url = await self._world.listen(self._carry)
         try:
-            yield f"http://{HOST}:{server.sockets[0].getsockname()[1]}"
+            yield url
         finally:
             server.close()
             self._break(set(self._ends))
@@ -92,18 +94,39 @@ class Cable:
 
     async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            from_market, to_market = await asyncio.open_connection(HOST, self._market_port)
+            from_market, to_market = await self._world.connect()
         except OSError:
             return
         call = _Call(self, {writer, to_market})
         self._ends |= call.ends
         try:
             await asyncio.gather(
-                _pump(reader, to_market, call.asks), _pump(from_market, writer, call.answers)
+                self._pump(reader, to_market, call.asks),
+                self._pump(from_market, writer, call.answers),
             )
         finally:
             self._ends -= call.ends
             to_market.transport.abort()
+
+    async def _pump(
+        self,
+        source: asyncio.StreamReader,
+        target: asyncio.StreamWriter,
+        filtered: Callable[[bytes], Passed],
+    ) -> None:
+        """Move bytes until either end is gone, or the line breaks; then take the other along."""
+        with contextlib.suppress(ConnectionError):
+            while piece := await source.read(_PIECE):
+                if self.delay_seconds:
+                    await asyncio.sleep(self.delay_seconds)
+                passed = filtered(piece)
+                target.write(passed.piece)
+                await target.drain()
+                if passed.is_last:
+                    break
+            # All that was said is delivered before the line goes.
+            target.close()
+            await target.wait_closed()
 
     def passes(self, piece: bytes) -> Passed:
         """Return what passes of a piece from the market: all, or what comes before a cut."""
@@ -155,21 +178,3 @@ class _Call:
         if passed.is_last:
             self._cable.break_others(self.ends)
         return passed
-
-
-async def _pump(
-    source: asyncio.StreamReader,
-    target: asyncio.StreamWriter,
-    filtered: Callable[[bytes], Passed],
-) -> None:
-    """Move bytes until either end is gone, or the line breaks; then take the other end along."""
-    with contextlib.suppress(ConnectionError):
-        while piece := await source.read(_PIECE):
-            passed = filtered(piece)
-            target.write(passed.piece)
-            await target.drain()
-            if passed.is_last:
-                break
-        # All that was said is delivered before the line goes.
-        target.close()
-        await target.wait_closed()

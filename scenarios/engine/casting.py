@@ -1,10 +1,10 @@
 """Casting: keys, registration, mandates and money for everybody in a story."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Any, Final
+from typing import Final
 
 from anyio.abc import TaskGroup
 from msgspec import UNSET, UnsetType
@@ -15,6 +15,8 @@ from market.protocol.money import parse_amount
 from scenarios.engine.agents import BuyersClient, BuyersView, SellersClient
 from scenarios.engine.cable import Cable
 from scenarios.engine.director import Director
+from scenarios.engine.doubling import Doubler
+from scenarios.engine.faults import LINE_FAULTS
 from scenarios.engine.files import input_of
 from scenarios.engine.form import (
     BuyerPart,
@@ -28,10 +30,12 @@ from scenarios.engine.form import (
 )
 from scenarios.engine.helping import Helper
 from scenarios.engine.seeds import key_of, nonces_of
-from scenarios.engine.services import seller_of
+from scenarios.engine.services import seller_for
+from scenarios.engine.stalls import Stall
 from scenarios.engine.story import Story
 from scenarios.engine.telling import Resumed, Tell
 from scenarios.engine.watchers import Watcher
+from scenarios.engine.worlds import Options, World, is_simulated
 
 OVERSEER: Final = "overseer"
 
@@ -67,7 +71,7 @@ class Casting:
         self,
         story: Story,
         seed: int,
-        url: str,
+        world: World,
         *,
         overseer: MarketClient,
         director: Director,
@@ -75,7 +79,8 @@ class Casting:
     ) -> None:
         self._story = story
         self._seed = seed
-        self._url = url
+        self._world = world
+        self._breakables = director.breakables
         self._overseer = overseer
         self._director = director
         self._tell = tell
@@ -119,24 +124,22 @@ class Casting:
     async def _seller(
         self, stack: AsyncExitStack, group: TaskGroup, part: SellerPart, name: str
     ) -> None:
-        listing: dict[str, Any] = {"id": name}
-        if part.price is not UNSET:
-            listing["price"] = {"amount": part.price}
-        if part.deliver_within is not UNSET:
-            listing["limits"] = {"deliver_seconds": int(seconds(part.deliver_within))}
         client = SellersClient(
             await self._line(stack, name),
             key_of(self._seed, name),
             name=name,
             nonce=nonces_of(self._seed, name),
-            listing=listing,
             pace_seconds=seconds(part.pace),
             reaches=self._director.reaches,
+            options=self._options(name),
         )
         self._wallets[name] = await stack.enter_async_context(client)
         self._sellers_clients[name] = client
-        seller = seller_of(part.service, part.behaviour, part.params)
-        await group.start(seller.serve_at, client)
+        self._breakables.sellers[name] = self._breakables.clients[name] = client
+        has_threads = not is_simulated(self._story.scenario)
+        seller = seller_for(part, name, self._seed, has_threads=has_threads)
+        stall = self._breakables.stalls[name] = Stall(seller, client)
+        await group.start(stall.open)
         await self._fund(client.agent_id, part.wallet)
         if part.bond is not UNSET:
             currency = self._story.scenario.market.currency
@@ -145,17 +148,18 @@ class Casting:
     async def _buyer(
         self, stack: AsyncExitStack, group: TaskGroup, part: BuyerPart, name: str, number: int
     ) -> Buyer:
-        view = BuyersView(lambda after: self._tell(Resumed(name, after)))
+        options = self._options(name)
+        view = BuyersView(lambda after: self._tell(Resumed(name, after)), options["http"])
         self._director.views[name] = view
         client = BuyersClient(
             await self._line(stack, name, view.was_cut),
             key_of(self._seed, name),
-            http=view.open_http,
+            options={**options, "http": view.open_http},
             nonce=nonces_of(self._seed, name),
             opened=lambda session_id: self._director.watch(group, name, session_id),
             alone=lambda: self._director.alone(name),
         )
-        self._director.buyers[name] = client
+        self._director.buyers[name] = self._breakables.clients[name] = client
         self._wallets[name] = await stack.enter_async_context(client)
         mandate_id = await self._enter(part, name, client)
         await self._fund(client.agent_id, part.wallet)
@@ -174,7 +178,10 @@ class Casting:
         who = part.at.agent if part.who is UNSET else part.who
         watchers = self._director.watchers
         url = await self._line(stack, part.name, lambda: watchers[part.name].was_cut())
-        client = MarketClient(url, key_of(self._seed, who), nonce=nonces_of(self._seed, part.name))
+        nonce = nonces_of(self._seed, part.name)
+        options = self._options(part.name)
+        client = MarketClient(url, key_of(self._seed, who), nonce=nonce, **options)
+        self._breakables.clients[part.name] = client
         await stack.enter_async_context(client)
         watchers[part.name] = Watcher(part, who, client, self._tell)
 
@@ -185,17 +192,33 @@ class Casting:
             key_of(self._seed, part.name),
             nonce=nonces_of(self._seed, part.name),
             reaches=self._director.reaches,
+            options=self._options(part.name),
+        )
+
+    def _options(self, name: str) -> Options:
+        """Return how a client reaches the market: by a doubler, if that may have to do."""
+        if not self._may_break(name, {"double-submit"}):
+            return self._world.options()
+        doubler = self._breakables.doublers[name] = Doubler()
+        return self._world.options(doubler.wrap)
+
+    def _may_break(self, name: str, kinds: Collection[str]) -> bool:
+        return any(
+            fault.kind in kinds and fnmatchcase(name, fault.target)
+            for fault in self._story.scenario.faults
         )
 
     async def _line(
         self, stack: AsyncExitStack, name: str, was_cut: Callable[[], None] = lambda: None
     ) -> str:
         """Return the address of the market for one agent: of its own line, if that may break."""
-        faults = self._story.scenario.faults
-        if not any(fnmatchcase(name, fault.target) for fault in faults):
-            return self._url
-        cable = Cable(self._url, was_cut)
-        self._director.lines[name] = cable
+        market_may_crash = any(
+            fault.kind == "market-crash" for fault in self._story.scenario.faults
+        )
+        if not (market_may_crash or self._may_break(name, LINE_FAULTS)):
+            return self._world.url
+        cable = Cable(self._world, was_cut)
+        self._breakables.lines[name] = cable
         return await stack.enter_async_context(cable.laid())
 
     async def _enter(self, part: BuyerPart, name: str, client: MarketClient) -> str | None:
@@ -207,7 +230,8 @@ class Casting:
         key = key_of(self._seed, principal_name)
         self._ids[principal_name] = key.kid
         nonce = nonces_of(self._seed, principal_name)
-        async with MarketClient(self._url, key, nonce=nonce) as principal:
+        options = self._world.options()
+        async with MarketClient(self._world.url, key, nonce=nonce, **options) as principal:
             await principal.register(principal_name, "principal")
             await client.register(name, "buyer", principal.agent_id)
             mandate = await principal.give_mandate(

@@ -7,16 +7,18 @@ from typing import Any, Final
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from buyer_agents.policies import UnknownPolicy, policy_named
+from buyer_agents import BadParams, UnknownPolicy
+from market.protocol.manifest import BadManifest
 from market.protocol.money import NotMoney, parse_amount
 from scenarios.engine import metrics
 from scenarios.engine.cues import bad_cues
+from scenarios.engine.deciding import policy_for
 from scenarios.engine.expressions import BadExpression
 from scenarios.engine.files import BadInput, read_input
-from scenarios.engine.form import Scenario, names_of, principal_of, run_of, seconds
+from scenarios.engine.form import ClockPart, Scenario, names_of, principal_of, run_of, seconds
 from scenarios.engine.naming import Found, named
 from scenarios.engine.places import Place
-from scenarios.engine.services import UnknownService, seller_of
+from scenarios.engine.services import UnknownService, seller_for
 from scenarios.engine.story import BadScenario, Story, Trouble, dotted
 from seller_services.behaviours import UnknownBehaviour
 
@@ -46,13 +48,18 @@ def _troubles(story: Story) -> Found:
     sellers = [name for seller in scenario.sellers for name in names_of(seller)]
     yield from _doubles(scenario)
     yield from _amounts(scenario)
+    yield from _times(scenario)
     for number, seller in enumerate(scenario.sellers):
         try:
-            seller_of(seller.service, seller.behaviour, seller.params)
+            seller_for(seller, names_of(seller)[0], scenario.seed)
         except UnknownService as error:
             yield ("sellers", number, "service"), str(error), ""
         except UnknownBehaviour as error:
             yield ("sellers", number, "behaviour"), str(error), ""
+        except BadParams as error:
+            yield ("sellers", number, "params", error.param), str(error), ""
+        except BadManifest as error:
+            yield ("sellers", number), str(error), ""
     for number in range(len(scenario.buyers)):
         yield from _buyer(story, number, buyers, sellers)
     yield from bad_cues(scenario, buyers, sellers)
@@ -100,6 +107,22 @@ def _amounts(scenario: Scenario) -> Found:
             yield path, f"{dotted(path)} is a whole number of seconds, at least 1", ""
 
 
+def _times(scenario: Scenario) -> Found:
+    """Find what says how time passes, and cannot be so."""
+    clock = scenario.market.clock
+    if clock.mode == "real":
+        for member in ("speed", "until"):
+            if getattr(clock, member) != getattr(ClockPart(), member):
+                path = ("market", "clock", member)
+                yield path, f"{member} is for virtual time", 'set mode = "virtual"'
+    for number, buyer in enumerate(scenario.buyers):
+        here: Place = ("buyers", number)
+        if buyer.arrive.jitter and not seconds(buyer.arrive.every):
+            yield (*here, "arrive", "jitter"), "jitter is a share of every, which is not given", ""
+        if seconds(buyer.rest) and buyer.journeys == 1:
+            yield (*here, "rest"), "rest is between two journeys, and there is one", ""
+
+
 def _is_whole(duration: float) -> bool:
     return duration >= 1 and duration.is_integer()
 
@@ -119,9 +142,11 @@ def _buyer(story: Story, number: int, buyers: list[str], sellers: list[str]) -> 
     buyer = story.scenario.buyers[number]
     here: Place = ("buyers", number)
     try:
-        policy_named(buyer.policy, **buyer.params)
-    except (UnknownPolicy, TypeError) as error:
+        policy_for(buyer, buyer.name, story.scenario.seed)
+    except UnknownPolicy as error:
         yield (*here, "policy"), str(error), ""
+    except BadParams as error:
+        yield (*here, "params", error.param), str(error), ""
     try:
         read_input(buyer.need.input, story.folder)
     except BadInput as error:

@@ -2,12 +2,15 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import Final
 
 from msgspec import UNSET
 
 from market.protocol.events import KINDS
 from scenarios.engine.form import (
     MOMENTS,
+    SELLERS_FAULTS,
+    FaultKind,
     FaultPart,
     OverseerPart,
     Scenario,
@@ -32,8 +35,8 @@ def bad_cues(scenario: Scenario, buyers: Sequence[str], sellers: Sequence[str]) 
         yield from _single(("sub_agents", number, "at"), sub_agent.at, buyers, steps)
     yield from _doubled_runs(scenario)
     for number, fault in enumerate(scenario.faults):
-        lines = [*buyers, *sellers, *watchers, *workers]
-        yield from _fault(("faults", number), fault, buyers, steps, lines)
+        everybody = [*buyers, *sellers, *watchers, *workers]
+        yield from _fault(("faults", number), fault, buyers, sellers, steps, everybody)
     for number, act in enumerate(scenario.overseer):
         yield from _act(("overseer", number), act, buyers, steps, watchers)
 
@@ -78,14 +81,38 @@ def _fault(
     path: Place,
     fault: FaultPart,
     buyers: Sequence[str],
+    sellers: Sequence[str],
     steps: Sequence[str],
-    lines: Sequence[str],
+    everybody: Sequence[str],
 ) -> Found:
-    yield from _trigger((*path, "at"), fault.at, buyers, steps)
-    if fault.whose is not UNSET:
-        yield from named((*path, "whose"), fault.whose, lines)
-    if (fault.kind == "cut") != (fault.bytes is not UNSET):
-        yield (*path, "bytes"), "bytes are what a cut, and nothing else, happens after", ""
+    is_timed = fault.at.time is not UNSET
+    yield from _trigger((*path, "at"), fault.at, everybody if is_timed else buyers, steps)
+    if fault.kind != "market-crash":
+        known = sellers if fault.kind in SELLERS_FAULTS else everybody
+        if fault.whose is not UNSET:
+            yield from named((*path, "whose"), fault.whose, known)
+        elif fault.kind in SELLERS_FAULTS:
+            yield from named((*path, "at", "agent"), fault.at.agent, sellers, "seller")
+    for member, kinds in _NEEDED.items():
+        is_given = getattr(fault, member) is not UNSET
+        if is_given and fault.kind not in kinds:
+            yield (*path, member), f"{member} is for {_either(kinds)}, not for {fault.kind}", ""
+        if not is_given and fault.kind in kinds and member != "lasts":
+            yield path, f"{fault.kind} needs {member}", ""
+
+
+_NEEDED: Final[dict[str, tuple[FaultKind, ...]]] = {
+    "bytes": ("cut",),
+    "delay": ("latency", "slow-chunks"),
+    "skew": ("clock-skew",),
+    "restart_after": ("seller-crash", "market-crash"),
+    "lasts": ("latency", "slow-chunks", "clock-skew"),
+}
+"""Members that some kinds of fault have, and no other; ``lasts`` need not be given."""
+
+
+def _either(kinds: Sequence[str]) -> str:
+    return kinds[0] if len(kinds) == 1 else f"{', '.join(kinds[:-1])} and {kinds[-1]}"
 
 
 def _act(

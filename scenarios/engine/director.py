@@ -4,7 +4,7 @@ Acts happen between two entries of a log, before a seller or sub-agent goes on: 
 the director has come to the entry that they just wrote. So no race decides a story.
 """
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from fnmatch import fnmatchcase
 from typing import Final
@@ -17,13 +17,16 @@ from buyer_agents import MarketClient, Refused, follow_session
 from market.protocol.events import Event
 from scenarios.engine.acts import Act, Log, acts_of
 from scenarios.engine.agents import BuyersView
-from scenarios.engine.cable import Cable
-from scenarios.engine.faults import break_line
+from scenarios.engine.faults import LINE_FAULTS, Breakables
 from scenarios.engine.form import FaultPart, OverseerPart, SubAgentPart, WatcherPart, seconds
 from scenarios.engine.helping import Helper
+from scenarios.engine.stalls import MarketProgram
 from scenarios.engine.story import Story, Trouble
 from scenarios.engine.telling import Acted, Logged, Tell
 from scenarios.engine.watchers import Watcher
+
+PATIENCE_SECONDS: Final = 3_600.0
+"""How long a market that crashed may stay away."""
 
 END_SECONDS: Final = 10.0
 """How long a device may take to read the rest of a log that is complete."""
@@ -32,25 +35,33 @@ END_SECONDS: Final = 10.0
 class Director:
     """Knows every journey of a run, and by their names all who take part in it.
 
-    ``views`` are the buyers' own, ``lines`` those that may be cut.
+    ``views`` are the buyers' own; to what is in ``breakables`` faults happen.
     """
 
-    def __init__(self, story: Story, overseer: MarketClient, tell: Tell) -> None:
+    def __init__(
+        self, story: Story, seed: int, overseer: MarketClient, market: MarketProgram, tell: Tell
+    ) -> None:
         self.logs: dict[str, Log] = {}
         self.views: dict[str, BuyersView] = {}
         self.buyers: dict[str, MarketClient] = {}
         self.watchers: dict[str, Watcher] = {}
         self.helpers: dict[str, Helper] = {}
-        self.lines: dict[str, Cable] = {}
+        self.breakables = Breakables(market=market)
         self.lost_answers = 0
         self._overseer = overseer
         self._tell = tell
-        self._acts = acts_of(story)
+        self._acts = acts_of(story, seed)
 
     def watch(self, group: TaskGroup, buyer: str, session_id: str) -> None:
         """Follow a session from its first entry on."""
         self.logs[session_id] = Log(buyer, session_id)
         group.start_soon(self._follow, group, self.logs[session_id])
+
+    def wait_for_moments(self, group: TaskGroup) -> None:
+        """From now on, perform what is to happen at a time."""
+        for act in self._acts:
+            if act.part.at.time is not UNSET:
+                group.start_soon(self._perform_at_time, group, act, seconds(act.part.at.time))
 
     async def reaches(self, session_id: str, offset: int | None) -> None:
         """Wait until a log is read up to ``offset`` (None: up to its present end)."""
@@ -89,7 +100,10 @@ class Director:
         return idle + broken
 
     async def _follow(self, group: TaskGroup, log: Log) -> None:
-        async with aclosing(follow_session(self._overseer, log.session_id)) as entries:
+        entries_of = follow_session(
+            self._overseer, log.session_id, patience_seconds=PATIENCE_SECONDS
+        )
+        async with aclosing(entries_of) as entries:
             async for entry in entries:
                 assert isinstance(entry, Event), "an overseer sees everything"
                 log.events.append(entry)
@@ -102,7 +116,7 @@ class Director:
     async def _perform(self, group: TaskGroup, act: Act, log: Log, event: Event) -> None:
         match act.part:
             case FaultPart() as fault:
-                await self._break(act, fault, log, event)
+                await self._break(group, act, fault, log, event)
             case OverseerPart() as intervention:
                 await self._intervene(act, intervention, log, event)
             case WatcherPart(name=name):
@@ -114,16 +128,36 @@ class Director:
                 act.refusal = helper.trouble
                 act.performed += not helper.trouble
 
-    async def _break(self, act: Act, fault: FaultPart, log: Log, event: Event) -> None:
-        if fault.at.chunk is not UNSET:
-            await self._reads(fault, log, event.offset)
+    async def _perform_at_time(self, group: TaskGroup, act: Act, moment: float) -> None:
+        await anyio.sleep(moment)
+        at, part = act.part.at, act.part
+        if isinstance(part, FaultPart):
+            if act.chance_has_it(at.agent):
+                self._happen(group, act, part, at.agent, None)
+            return
+        for log in list(self.logs.values()):
+            if fnmatchcase(log.buyer, at.agent) and log.events:
+                await self._perform(group, act, log, log.events[-1])
 
+    async def _break(
+        self, group: TaskGroup, act: Act, fault: FaultPart, log: Log, event: Event
+    ) -> None:
+        if fault.at.chunk is not UNSET and fault.kind in LINE_FAULTS:
+            await self._reads(fault, log, event.offset)
+        self._happen(group, act, fault, log.buyer, log)
+
+    def _happen(
+        self, group: TaskGroup, act: Act, fault: FaultPart, agent: str, log: Log | None
+    ) -> None:
         def done(happened: bool, detail: str) -> None:
             act.performed += happened
             self.lost_answers += happened and fault.kind == "lost-acknowledgement"
             self._note(act, fault.kind, happened, detail, log)
 
-        break_line(fault, _of(self.lines, fault, log.buyer), done)
+        def later(after: float, call: Callable[[], Awaitable[None] | None]) -> None:
+            group.start_soon(_later, after, call)
+
+        self.breakables.happen(fault, agent, done, later)
 
     async def _reads(self, fault: FaultPart, log: Log, offset: int) -> None:
         """Wait until those who are cut read, so that they are cut while they do."""
@@ -160,12 +194,16 @@ class Director:
         act.performed += 1
         self._note(act, part.do, True, "; ".join(answers), log)
 
-    def _note(self, act: Act, what: str, done: bool, detail: str, log: Log) -> None:
+    def _note(self, act: Act, what: str, done: bool, detail: str, log: Log | None) -> None:
         act.refusal = "" if done else detail
-        self._tell(Acted(log.buyer, log.events[-1].offset, what, done, detail))
+        if log is None:
+            self._tell(Acted(act.part.at.agent, None, what, done, detail))
+        else:
+            self._tell(Acted(log.buyer, log.events[-1].offset, what, done, detail))
 
 
-def _of(lines: dict[str, Cable], fault: FaultPart, buyer: str) -> Sequence[tuple[str, Cable]]:
-    """Return the lines that a fault is about, with the names of their owners."""
-    pattern = buyer if fault.whose is UNSET else fault.whose
-    return [(name, line) for name, line in lines.items() if fnmatchcase(name, pattern)]
+async def _later(after: float, call: Callable[[], Awaitable[None] | None]) -> None:
+    await anyio.sleep(after)
+    called = call()
+    if called is not None:
+        await called

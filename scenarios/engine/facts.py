@@ -116,12 +116,17 @@ class Balance(NamedTuple):
 
 
 class Standing(NamedTuple):
-    """What had become of a seller at the end; what its bond held and had lost in minor units."""
+    """What had become of a seller at the end; what its bond held and had lost in minor units.
+
+    ``price_minor`` is the price by which search compares it; it changed ``price_changes`` times.
+    """
 
     trust: float
     flags: Sequence[str]
     bond_minor: int
     forfeited_minor: int
+    price_minor: int = 0
+    price_changes: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,10 +4,10 @@ A story may come from anybody: it names no file outside its own folder, be it by
 that is longer than any input could be.
 """
 
+import asyncio
 from pathlib import Path
 from typing import Any, Final
 
-import anyio
 import msgspec
 
 from scenarios.engine.form import NeedPart
@@ -24,7 +24,7 @@ class BadInput(ValueError):
 
 async def input_of(need: NeedPart, folder: Path) -> dict[str, Any]:
     """Return the input of a need, with what its files hold."""
-    return await anyio.to_thread.run_sync(read_input, need.input, folder)
+    return await asyncio.to_thread(read_input, need.input, folder)
 
 
 def read_input(declared: dict[str, Any], folder: Path) -> dict[str, Any]:

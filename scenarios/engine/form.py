@@ -25,6 +25,13 @@ Duration = Annotated[
         description='a time with its unit, such as "50ms", "2s", "10m"',
     ),
 ]
+SignedDuration = Annotated[
+    str,
+    Meta(
+        pattern=r"^-?[0-9]{1,6}(\.[0-9]{1,3})?(ms|s|m|h)\Z",
+        description='a time ahead, or back, such as "10m", "-90s"',
+    ),
+]
 Count = Annotated[int, Meta(ge=1, le=1_000)]
 AgentPattern = Annotated[
     str,
@@ -41,9 +48,15 @@ StepName = Annotated[
         description='a step of a run, such as "search/page-3"',
     ),
 ]
-FaultKind = Literal["disconnect", "cut", "lost-acknowledgement"]
+FaultKind = Literal[
+    "disconnect", "cut", "lost-acknowledgement", "latency", "double-submit", "clock-skew",
+    "slow-chunks", "corrupt-chunk", "seller-crash", "market-crash",
+]  # fmt: skip
 FAULT_KINDS: Final[tuple[FaultKind, ...]] = get_args(FaultKind)
-MOMENTS: Final = ("event", "offset", "chunk", "step", "action")
+SELLERS_FAULTS: Final = frozenset({"slow-chunks", "corrupt-chunk", "seller-crash"})
+"""Faults that happen to sellers alone."""
+
+MOMENTS: Final = ("event", "offset", "chunk", "step", "action", "time")
 """The members of a trigger that name its moment."""
 
 _UNITS: Final = {"ms": Decimal("0.001"), "s": Decimal(1), "m": Decimal(60), "h": Decimal(3600)}
@@ -53,6 +66,18 @@ class Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """A table of the file. A key that it does not know is an error."""
 
 
+class ClockPart(Part, frozen=True, kw_only=True):
+    """The story's time: ``real``, or ``virtual``, which jumps whenever everybody waits.
+
+    A virtual run repeats to the byte under its seed. ``speed``: as fast as its work can be done
+    (``max``), or so many virtual seconds in a real one. ``until`` is the scenario's ``limit``.
+    """
+
+    mode: Literal["real", "virtual"] = "real"
+    speed: Literal["max"] | Annotated[int, Meta(ge=1, le=100_000)] = "max"
+    until: Duration | UnsetType = UNSET
+
+
 class MarketPart(Part, frozen=True, kw_only=True):
     """How the market of this story is set up.
 
@@ -60,6 +85,7 @@ class MarketPart(Part, frozen=True, kw_only=True):
     settled orders there is a typical one, on which bonds and order caps rest.
     """
 
+    clock: ClockPart = ClockPart()
     currency: Currency = "XTS"
     fee_basis_points: Annotated[int, Meta(ge=0, le=10_000)] = 150
     approval_over: AmountText | UnsetType = UNSET
@@ -125,20 +151,24 @@ class ArrivePart(Part, frozen=True, kw_only=True):
     """When a buyer comes.
 
     It waits until the journeys of others are over (``after``) and for a message in its inbox
-    (``on``), and then for the time ``at``; of several, one comes ``every`` so often.
+    (``on``), and then for the time ``at``; of several, one comes ``every`` so often, earlier or
+    later by up to the share ``jitter`` of that. Or each comes at a moment ``within`` a time.
     """
 
     at: Duration = "0ms"
     every: Duration = "0ms"
+    jitter: Annotated[float, Meta(ge=0, le=1)] = 0.0
+    within: Duration = "0ms"
     after: AgentPattern | UnsetType = UNSET
     on: Literal["recommendation.received"] | UnsetType = UNSET
 
 
 class BuyerPart(Part, frozen=True, kw_only=True):
-    """A buyer, or ``count`` of them, who goes through the six stages once.
+    """A buyer, or ``count`` of them, who goes through the six stages, ``journeys`` times.
 
-    ``wallet`` is what it starts with. With a ``mandate`` it acts for a principal of its own, the
-    agent ``<name>-principal``. ``recommend_to`` are buyers that it tells of a good service.
+    Between two journeys it waits for ``rest``. ``wallet`` is what it starts with. With a
+    ``mandate`` it acts for a principal of its own, the agent ``<name>-principal``.
+    ``recommend_to`` are buyers that it tells of a good service.
     """
 
     name: Slug
@@ -150,13 +180,17 @@ class BuyerPart(Part, frozen=True, kw_only=True):
     mandate: MandatePart | UnsetType = UNSET
     recommend_to: tuple[AgentPattern, ...] = ()
     arrive: ArrivePart = ArrivePart()
+    journeys: Count = 1
+    rest: Duration = "0ms"
 
 
 class Trigger(Part, frozen=True, kw_only=True):
     """The moment of an act, in a journey of the buyer ``agent``.
 
     It is when the log holds the ``event``, the ``offset``, the ``chunk`` (from 0), the ``step`` of
-    a run ("run/step"), or the answer to an ``action`` of a human: exactly one of them is given.
+    a run ("run/step"), or the answer to an ``action`` of a human; or when so much ``time`` has
+    passed since the market opened to buyers: exactly one of them is given. A fault at a time may
+    name any agent.
     """
 
     agent: AgentPattern
@@ -165,6 +199,7 @@ class Trigger(Part, frozen=True, kw_only=True):
     chunk: Annotated[int, Meta(ge=0)] | UnsetType = UNSET
     step: StepName | UnsetType = UNSET
     action: Action | UnsetType = UNSET
+    time: Duration | UnsetType = UNSET
 
     def __str__(self) -> str:
         for name in MOMENTS:
@@ -218,12 +253,20 @@ class SubAgentPart(Part, frozen=True, kw_only=True):
 
 
 class FaultPart(Part, frozen=True, kw_only=True):
-    """Something goes wrong with the line of the agent ``whose`` (if not said: the buyer).
+    """Something goes wrong with the agent ``whose`` (if not said: the one of the trigger).
 
-    ``disconnect`` cuts all its connections; ``cut`` cuts them when ``bytes`` more have come from
-    the market, wherever in an entry that is; ``lost-acknowledgement`` lets the market do what is
-    asked next, and loses the answer. Then the market cannot be reached from there until
-    ``reconnect_after`` has passed. ``times``: there, and at the next chunks, steps or events.
+    Its line: ``disconnect`` cuts all its connections; ``cut`` cuts them when ``bytes`` more have
+    come from the market, wherever in an entry that is; ``lost-acknowledgement`` lets the market do
+    what is asked next, and loses the answer. Then the market cannot be reached from there until
+    ``reconnect_after`` has passed. ``latency`` delays all that comes and goes by ``delay``.
+
+    Its program: ``double-submit`` sends what it asks next twice; ``clock-skew`` sets its clock
+    ahead, or back, by ``skew``; ``slow-chunks`` lets a seller take ``delay`` longer over each
+    chunk; ``corrupt-chunk`` empties its next one; ``seller-crash`` ends it in the middle of
+    whatever it does, ``market-crash`` the market, until ``restart_after`` has passed.
+
+    ``lasts`` is for how long (if not said: to the end). ``times``: there, and at the next chunks,
+    steps or events; each with a ``probability``.
     """
 
     kind: FaultKind
@@ -231,7 +274,12 @@ class FaultPart(Part, frozen=True, kw_only=True):
     whose: AgentPattern | UnsetType = UNSET
     bytes: Annotated[int, Meta(ge=1, le=1_000_000)] | UnsetType = UNSET
     times: Count = 1
+    probability: Annotated[float, Meta(gt=0, le=1)] = 1.0
     reconnect_after: Duration = "0ms"
+    restart_after: Duration | UnsetType = UNSET
+    delay: Duration | UnsetType = UNSET
+    skew: SignedDuration | UnsetType = UNSET
+    lasts: Duration | UnsetType = UNSET
 
     @property
     def target(self) -> str:
@@ -270,13 +318,15 @@ class ExpectPart(Part, frozen=True, kw_only=True):
 class Scenario(Part, frozen=True, kw_only=True):
     """A story: the market, who comes to it, what happens to them, and what must hold then.
 
-    A run that is not over after ``limit`` is ended; what is open then counts as open.
+    A run that is not over after ``limit`` is ended; what is open then counts as open. ``replicas``
+    are that many runs, each with a seed of its own that comes from this one.
     """
 
     scenario: Literal[1]
     name: Slug
     summary: Line | UnsetType = UNSET
     seed: Annotated[int, Meta(ge=0, le=2**63 - 1)] = 0
+    replicas: Count = 1
     limit: Duration = "1m"
     market: MarketPart = MarketPart()
     sellers: Annotated[list[SellerPart], Meta(max_length=100)] = []
@@ -289,8 +339,8 @@ class Scenario(Part, frozen=True, kw_only=True):
 
 
 def seconds(duration: str) -> float:
-    """Return a duration ("50ms", "2s", "10m", "1h") in seconds."""
-    match = re.fullmatch(r"([0-9.]+)(ms|s|m|h)", duration)
+    """Return a duration ("50ms", "2s", "10m", "-1h") in seconds."""
+    match = re.fullmatch(r"(-?[0-9.]+)(ms|s|m|h)", duration)
     assert match is not None, "durations are checked when the file is read"
     return float(Decimal(match[1]) * _UNITS[match[2]])
 

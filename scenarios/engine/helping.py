@@ -13,6 +13,7 @@ from market.protocol.events import Event
 from market.protocol.signing import SigningKey
 from scenarios.engine.agents import Reaches
 from scenarios.engine.form import StepPart, SubAgentPart, run_of, seconds
+from scenarios.engine.worlds import Options
 
 _PAGE: Final = 100
 
@@ -31,6 +32,7 @@ class Helper:
         *,
         nonce: Callable[[], str],
         reaches: Reaches,
+        options: Options,
     ) -> None:
         self.part = part
         self.trouble = ""
@@ -38,6 +40,7 @@ class Helper:
         self._key = key
         self._nonce = nonce
         self._reaches = reaches
+        self._options = options
         self._after = -1
         self._has_begun = False
         self._is_at_work = False
@@ -55,7 +58,9 @@ class Helper:
         try:
             jwk = self._key.public.jwk
             delegation = await buyer.delegate(session_id, jwk, run=run_of(self.part))
-            sub_agent = SubAgent(self._url, self._key, delegation, nonce=self._nonce)
+            sub_agent = SubAgent(
+                self._url, self._key, delegation, nonce=self._nonce, **self._options
+            )
             async with sub_agent:
                 run = await sub_agent.run(run_of(self.part), self.part.title)
                 self._after = (await sub_agent.session(session_id)).next_offset - 1

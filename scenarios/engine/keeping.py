@@ -1,17 +1,18 @@
 """What a run leaves behind in its folder, so that it can be read and proven later.
 
 ``market.db`` (the store), ``run.json`` (the result), ``keys.json`` (every public key: a JWK Set),
-``receipts/`` (the market's signed receipts; ``market verify`` checks them offline) and
-``events.jsonl`` (the logs of all journeys).
+``receipts/`` (the market's signed receipts; ``market verify`` checks them offline),
+``events.jsonl`` (the logs of all journeys) and ``cast.json`` (who everybody was, by the story).
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import count
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
+from market.analytics.truths import CAST_FILE, Member
 from market.protocol.events import Event
 from scenarios.engine.result import RunResult
 
@@ -41,12 +42,15 @@ def keep(
     events: Iterable[Event],
     keys: Iterable[Mapping[str, Any]],
     receipts: Mapping[str, str],
+    cast: Sequence[Member],
 ) -> None:
     """Write everything but the store, which is there already."""
     text = msgspec.json.format(msgspec.json.encode(result), indent=2)
     (folder / RUN_FILE).write_bytes(text + b"\n")
     published = msgspec.json.format(msgspec.json.encode({"keys": list(keys)}), indent=2)
     (folder / KEYS_FILE).write_bytes(published + b"\n")
+    members = msgspec.json.format(msgspec.json.encode(cast), indent=2)
+    (folder / CAST_FILE).write_bytes(members + b"\n")
     with (folder / EVENTS_FILE).open("wb") as file:
         for event in events:
             file.write(msgspec.json.encode(event) + b"\n")

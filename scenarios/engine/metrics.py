@@ -21,6 +21,7 @@ from scenarios.engine.asking import (
     journeys_of,
     money,
     money_of_sellers,
+    name_of,
     number,
     of_run,
     of_sellers,
@@ -180,6 +181,8 @@ METRICS: Final[dict[str, Metric]] = {
     "money.captured": total("what sellers earned, before fees", lambda one: one.captured_minor),
     "money.fees": total("what the market took and kept", lambda one: one.kept_fee_minor),
     "money.returned": total("what went back to buyers", lambda one: one.returned_minor),
+    "counters.named": counted("lower prices that buyers named", "quote.countered"),
+    "counters.answered": counted("prices that sellers signed in answer", "quote.answered"),
     "approvals.requested": counted("orders that waited for a human", "approval.requested"),
     "approvals.granted": counted("orders that a human approved", "approval.granted"),
     "approvals.denied": counted("orders that a human denied", "approval.denied"),
@@ -200,6 +203,12 @@ METRICS: Final[dict[str, Metric]] = {
     "frozen": of_sellers("sellers that were frozen at the end", lambda one: "frozen" in one.flags),
     "bond": money_of_sellers("what a bond held at the end", lambda one: one.bond_minor),
     "forfeited": money_of_sellers("what a bond lost", lambda one: one.forfeited_minor),
+    "price": money_of_sellers(
+        "what a seller asks at the end: of a call or a unit", lambda one: one.price_minor
+    ),
+    "price_changes": of_sellers(
+        "how often a seller changed its price", lambda one: one.price_changes
+    ),
     "wallet": Metric("what an agent can spend at the end", Signature("number", "agent"), _wallet),
     "held": amount("what the orders of a buyer or seller cost", lambda one: one.held_minor),
     "captured": amount("what was paid for them", lambda one: one.captured_minor),
@@ -226,7 +235,7 @@ METRICS: Final[dict[str, Metric]] = {
     ),
     "written_by": text_of_run(
         "who wrote a run into the log",
-        lambda facts, one: ", ".join(sorted(facts.names[actor] for actor in one.actor_ids)),
+        lambda facts, one: ", ".join(sorted(name_of(facts, actor) for actor in one.actor_ids)),
     ),
     "outcome": text(
         "how a journey ended: bought, cancelled, failed, left or open",

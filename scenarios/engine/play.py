@@ -1,16 +1,17 @@
 """Playing a story: a real market on a loopback socket, real clients, and then the proof."""
 
-import socket
+import asyncio
+import random
 import tempfile
 from collections.abc import Sequence
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import replace
 from fnmatch import fnmatchcase
+from functools import partial
 from pathlib import Path
 from time import monotonic
 
 import anyio
-import anyio.to_thread
 from msgspec import UNSET
 
 from buyer_agents import (
@@ -19,17 +20,15 @@ from buyer_agents import (
     MarketUnreachable,
     Shopper,
     follow_inbox,
-    policy_named,
 )
-from market.app import running
 from market.base.settings import Settings
 from scenarios.engine import keeping
-from scenarios.engine.cable import HOST
 from scenarios.engine.casting import OVERSEER, Buyer, Cast, Casting
 from scenarios.engine.checks import check
+from scenarios.engine.deciding import policy_for
 from scenarios.engine.director import Director
 from scenarios.engine.facts import Facts
-from scenarios.engine.form import Scenario, seconds
+from scenarios.engine.form import ArrivePart, Scenario, seconds
 from scenarios.engine.proof import Proof, prove
 from scenarios.engine.recording import Record, record_of
 from scenarios.engine.result import (
@@ -42,9 +41,21 @@ from scenarios.engine.result import (
     wallets_of,
     watchers_of,
 )
-from scenarios.engine.seeds import key_of, nonces_of
+from scenarios.engine.roles import cast_of
+from scenarios.engine.seeds import chance_of, key_of, nonces_of
+from scenarios.engine.simulated import SimulatedLoop
+from scenarios.engine.stalls import MarketProgram
 from scenarios.engine.story import BadScenario, Story, Trouble
 from scenarios.engine.telling import JourneyOver, Opened, Tell, nobody
+from scenarios.engine.worlds import (
+    HOST,
+    RealWorld,
+    SimulatedWorld,
+    World,
+    is_simulated,
+    limit_of,
+    run_in_world,
+)
 
 
 async def run(
@@ -58,13 +69,19 @@ async def run(
     """Play a story to its end and return what it came to.
 
     ``seed`` replaces the scenario's own. What the run leaves behind goes to ``folder``; without
-    one, nothing stays. ``stop`` ends the run early; what there is then is the result.
+    one, nothing stays. ``stop`` ends the run early; what there is then is the result. A story in
+    virtual time runs in an event loop of its own: ``worlds.run_in_world`` gives it one, and only
+    there is ``stop`` heard.
 
     Raises:
         BadScenario: it cannot be played, or a fault, an act or an expectation tested nothing.
     """
     if isinstance(story, Scenario):
         story = check(Story(story))
+    if is_simulated(story.scenario) and not isinstance(asyncio.get_running_loop(), SimulatedLoop):
+        again = partial(run, story, seed=seed, folder=folder, tell=tell)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(None, run_in_world, story.scenario, again)
     seed = story.scenario.seed if seed is None else seed
     if folder is not None:
         return await Run(story, seed, folder, tell).play(stop or anyio.Event())
@@ -90,16 +107,26 @@ class Run:
         Raises:
             BadScenario: a fault, an act or an expectation tested nothing.
         """
+        if not is_simulated(self._scenario):
+            return await self._play(RealWorld(), stop)
+        # What is simulated takes its chances from the seed alone, also where a library draws them.
+        random.seed(self._seed)
+        with tempfile.TemporaryDirectory(prefix="market-") as name:
+            until = limit_of(self._scenario)
+            world = SimulatedWorld(Path(name), seed=self._seed, until_seconds=until)
+            return await self._play(world, stop)
+
+    async def _play(self, world: World, stop: anyio.Event) -> RunResult:
         began_at = monotonic()
-        settings = self._settings()
-        key = key_of(self._seed, OVERSEER)
+        settings = self._settings(world)
+        key, nonce = key_of(self._seed, OVERSEER), nonces_of(self._seed, OVERSEER)
         async with (
-            running(settings),
-            MarketClient(settings.issuer, key, nonce=nonces_of(self._seed, OVERSEER)) as overseer,
+            MarketProgram(world, settings) as market,
+            MarketClient(world.url, key, nonce=nonce, **world.options()) as overseer,
         ):
-            director = Director(self._story, overseer, self._tell)
-            record = await self._perform(settings.issuer, overseer, director, stop)
-        proof = await anyio.to_thread.run_sync(prove, settings)
+            director = Director(self._story, self._seed, overseer, market, self._tell)
+            record = await self._perform(world, overseer, director, stop)
+        proof = await asyncio.to_thread(prove, settings)
         broken = [f"{finding.where}: {finding.detail}" for finding in proof.findings]
         facts = replace(record.facts, findings=self._mistakes + broken)
         expectations, troubles = self._judge(facts)
@@ -113,20 +140,26 @@ class Run:
         )
         events = [event for journey in record.facts.journeys for event in journey.events]
         keeping.keep(
-            self._folder, result=result, events=events, keys=record.keys, receipts=record.receipts
+            self._folder,
+            result=result,
+            events=events,
+            keys=record.keys,
+            receipts=record.receipts,
+            cast=cast_of(self._scenario, record.facts.names),
         )
         troubles = [*director.troubles(), *troubles]
         if troubles and not (result.findings or result.is_interrupted):
             raise BadScenario(*troubles)
         return result
 
-    def _settings(self) -> Settings:
+    def _settings(self, world: World) -> Settings:
         part = self._scenario.market
         return Settings(
             home=self._folder,
             host=HOST,
-            port=_free_port(),
+            port=world.port,
             server="uvicorn",
+            synchronous="normal" if is_simulated(self._scenario) else "full",
             currency=part.currency,
             fee_basis_points=part.fee_basis_points,
             quote_ttl_seconds=int(seconds(part.quote_ttl)),
@@ -137,19 +170,20 @@ class Run:
         )
 
     async def _perform(
-        self, url: str, overseer: MarketClient, director: Director, stop: anyio.Event
+        self, world: World, overseer: MarketClient, director: Director, stop: anyio.Event
     ) -> Record:
         async with AsyncExitStack() as stack, anyio.create_task_group() as group:
             casting = Casting(
                 self._story,
                 self._seed,
-                url,
+                world,
                 overseer=overseer,
                 director=director,
                 tell=self._tell,
             )
             cast = await casting.cast(stack, group)
-            self._tell(Opened(url, cast.names))
+            self._tell(Opened(world.url, cast.names))
+            director.wait_for_moments(group)
             await self._journeys(cast, stop)
             if self._is_over:
                 await director.finish()
@@ -170,7 +204,7 @@ class Run:
     async def _journeys(self, cast: Cast, stop: anyio.Event) -> None:
         """Let every buyer go, until all are through, time is up, or the run is stopped."""
         self._over = {buyer.name: anyio.Event() for buyer in cast.buyers}
-        with anyio.move_on_after(seconds(self._scenario.limit)):
+        with anyio.move_on_after(limit_of(self._scenario)):
             async with anyio.create_task_group() as group:
                 group.start_soon(_stop_early, stop, group)
                 for buyer in cast.buyers:
@@ -183,12 +217,15 @@ class Run:
         await self._arrive(buyer)
         shopper = Shopper(
             buyer.client,
-            policy_named(buyer.part.policy, **buyer.part.params),
+            policy_for(buyer.part, buyer.name, self._seed),
             mandate_id=buyer.mandate_id,
             follow=buyer.view.follow,
         )
         try:
-            await shopper.run(buyer.need)
+            for number in range(buyer.part.journeys):
+                if number:
+                    await anyio.sleep(seconds(buyer.part.rest))
+                await shopper.run(buyer.need)
         except MarketUnreachable:
             # Its journey stays open: the story may say so.
             pass
@@ -209,7 +246,9 @@ class Run:
                 async for message in messages:
                     if message.kind == arrive.on:
                         break
-        await anyio.sleep(seconds(arrive.at) + buyer.number * seconds(arrive.every))
+        await anyio.sleep(
+            arrival_of(arrive, buyer.number, chance_of(self._seed, f"{buyer.name} arrives"))
+        )
 
     def _judge(self, facts: Facts) -> tuple[list[ExpectationResult], Sequence[Trouble]]:
         try:
@@ -254,7 +293,12 @@ async def _stop_early(stop: anyio.Event, group: anyio.abc.TaskGroup) -> None:
     group.cancel_scope.cancel()
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
+def arrival_of(arrive: ArrivePart, number: int, chance: random.Random) -> float:
+    """Return after how many seconds the ``number``-th buyer of a table comes, from 0.
+
+    The chance is the buyer's own: who else comes changes nothing.
+    """
+    every, within = seconds(arrive.every), seconds(arrive.within)
+    early_or_late = every * arrive.jitter * chance.uniform(-1, 1)
+    moment = number * every + early_or_late + within * chance.random()
+    return seconds(arrive.at) + max(0.0, moment)

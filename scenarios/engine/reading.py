@@ -1,6 +1,8 @@
 """Reading a TOML file of ours: every mistake with its file, its line, and what may be meant."""
 
+import hashlib
 import re
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -11,8 +13,9 @@ from market.protocol.toml import NotToml, load_text, read_toml
 from scenarios.engine.checks import AMOUNTS, check
 from scenarios.engine.form import Scenario
 from scenarios.engine.naming import near
+from scenarios.engine.overriding import Override, changed
 from scenarios.engine.places import Place, line_at, lines_of
-from scenarios.engine.story import BadScenario, Story, Trouble, dotted
+from scenarios.engine.story import BadScenario, Story, Trouble, dotted, given_at
 
 _ERROR: Final = re.compile(r"^(.*?)(?: - at `(?:key in `)?\$(.*?)`+)?$", re.DOTALL)
 _STEP: Final = re.compile(r"\.([^.\[]+)|\[(\d+|\.\.\.)\]")
@@ -24,14 +27,23 @@ _FORMAT_ERROR: Final = re.compile(r"^(.*) \(at line (\d+), column \d+\)$", re.DO
 Form = TypeVar("Form", bound=msgspec.Struct)
 
 
-def load(path: Path) -> Story:
-    """Read and check a scenario file.
+def load(path: Path, overrides: Iterable[Override] = (), scale: str | None = None) -> Story:
+    """Read and check a scenario file, with other values than its own where options give some.
 
     Raises:
         BadScenario: it cannot be read, or not be run.
     """
-    scenario, lines = read_form(path, Scenario)
-    return check(Story(scenario, path.parent, str(path), lines))
+    text, tree, lines = _read(path)
+    whole, given = changed(tree, overrides, scale, msgspec.json.schema(Scenario))
+    story = Story(
+        _formed(whole, Scenario, place=str(path), lines=lines, given=given),
+        path.parent,
+        str(path),
+        lines,
+        given,
+        hashlib.sha256(text.encode()).hexdigest(),
+    )
+    return check(story)
 
 
 def read_form(path: Path, form: type[Form]) -> tuple[Form, dict[Place, int]]:
@@ -40,6 +52,12 @@ def read_form(path: Path, form: type[Form]) -> tuple[Form, dict[Place, int]]:
     Raises:
         BadScenario: it cannot be read, or is not of the form.
     """
+    _, tree, lines = _read(path)
+    return _formed(tree, form, place=str(path), lines=lines, given={}), lines
+
+
+def _read(path: Path) -> tuple[str, dict[str, Any], dict[Place, int]]:
+    """Return a file's text, what it declares, and the line of each member."""
     try:
         text = load_text(path)
     except FileNotFoundError as error:
@@ -55,12 +73,24 @@ def read_form(path: Path, form: type[Form]) -> tuple[Form, dict[Place, int]]:
     except NotToml as error:
         detail, line = _format_error(str(error))
         raise BadScenario(Trouble(f"{path}:{line}", f"not TOML: {detail}")) from error
-    lines = lines_of(text)
+    return text, tree, lines_of(text)
+
+
+def _formed(
+    tree: dict[str, Any],
+    form: type[Form],
+    *,
+    place: str,
+    lines: Mapping[Place, int],
+    given: Mapping[Place, str],
+) -> Form:
+    """Return what was read, in its form; a mistake is where its line or its option is."""
     try:
-        return msgspec.convert(tree, form, strict=True), lines
+        return msgspec.convert(tree, form, strict=True)
     except msgspec.ValidationError as error:
-        place, detail, hint = _explain(str(error), tree, msgspec.json.schema(form))
-        raise BadScenario(Trouble(f"{path}:{line_at(lines, place)}", detail, hint)) from error
+        path, detail, hint = _explain(str(error), tree, msgspec.json.schema(form))
+        where = given_at(given, path) or f"{place}:{line_at(lines, path)}"
+        raise BadScenario(Trouble(where, detail, hint)) from error
 
 
 def _format_error(message: str) -> tuple[str, int]:

@@ -12,6 +12,7 @@ from market.protocol.chain import read_entry
 from market.protocol.events import Event
 from market.protocol.folded import Folded
 from market.protocol.folding import fold
+from market.protocol.manifest import check_manifest
 from scenarios.engine.agents import SellersClient
 from scenarios.engine.casting import Cast
 from scenarios.engine.director import Director
@@ -131,7 +132,15 @@ async def _standing(client: SellersClient) -> Standing:
         forfeited_minor += sum(
             message.body["amount_minor"] for message in messages if message.kind == "bond.forfeited"
         )
-    return Standing(report.score, report.flags, limits.bond_minor, forfeited_minor)
+    manifest = check_manifest((await client.service(client.service_id)).manifest)
+    return Standing(
+        trust=report.score,
+        flags=report.flags,
+        bond_minor=limits.bond_minor,
+        forfeited_minor=forfeited_minor,
+        price_minor=manifest.compared_minor(),
+        price_changes=report.price_changes,
+    )
 
 
 async def _receipts(cast: Cast, journeys: list[JourneyFacts]) -> dict[str, str]:

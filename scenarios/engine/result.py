@@ -12,7 +12,7 @@ from market.protocol.events import STAGES, Stage
 from market.protocol.money import decimal_text
 from scenarios.engine import metrics
 from scenarios.engine.agents import BuyersView
-from scenarios.engine.asking import Untested
+from scenarios.engine.asking import Untested, name_of
 from scenarios.engine.expressions import Value
 from scenarios.engine.facts import Facts, JourneyFacts
 from scenarios.engine.story import BadScenario, Story, Trouble
@@ -175,7 +175,7 @@ def expectations_of(story: Story, facts: Facts) -> list[ExpectationResult]:
                 title=part.title,
                 that=part.that,
                 status="passed" if holds else not_met,
-                observed={source: _text(value) for source, value in observed.items()},
+                observed={source: written(value) for source, value in observed.items()},
                 where=where,
             )
         )
@@ -256,7 +256,7 @@ def runs_of(facts: Facts) -> list[WorkResult]:
         WorkResult(
             run=one.run,
             title=one.title,
-            by=", ".join(sorted(facts.names[actor] for actor in one.actor_ids)),
+            by=", ".join(sorted(name_of(facts, actor) for actor in one.actor_ids)),
             session_id=journey.session_id,
             steps=len(one.attempts),
             attempts=sum(one.attempts.values()),
@@ -276,7 +276,7 @@ def wallets_of(facts: Facts) -> dict[str, str]:
     }
 
 
-def _text(value: Value) -> str:
+def written(value: Value) -> str:
     """Return what was found as people write it: 2, 0.20, 0.333333, 'budget'."""
     if not isinstance(value, Decimal):
         return repr(value)

@@ -1,12 +1,17 @@
 """Where a story's services come from: the samples, or a seller of one's own."""
 
 import importlib
-from collections.abc import Mapping
-from functools import partial
+import inspect
+from collections.abc import AsyncGenerator
 from typing import Any, Final
 
+from msgspec import UNSET
+
+from scenarios.engine.form import SellerPart, seconds
+from scenarios.engine.seeds import chance_of
 from seller_services import Seller
-from seller_services.behaviours import HONEST, behaving
+from seller_services.behaviours import behaviour_named
+from seller_services.handling import Handler, Order, Yielded
 from seller_services.samples import SAMPLES
 
 _DEFAULT_NAME: Final = "seller"
@@ -16,20 +21,54 @@ class UnknownService(ValueError):
     """There is no such service; the message says which there are."""
 
 
-def seller_of(service: str, behaviour: str = HONEST, params: Mapping[str, Any] = {}) -> Seller:
-    """Return a seller of this service that behaves so.
+def seller_for(part: SellerPart, name: str, seed: int, *, has_threads: bool = True) -> Seller:
+    """Return the seller ``name`` of a story, which lists and behaves as the story says.
 
-    ``service`` is the name of a sample, or ``package.module:name``.
+    Who else is there changes nothing in it. Without threads its work is done in the event loop:
+    simulated time waits for no thread.
+
+    Raises:
+        UnknownService: there is no such service.
+        UnknownBehaviour: there is no such behaviour.
+        BadParams: it takes no such params.
+        BadManifest: the service cannot be listed so.
+    """
+    seller = seller_of(part.service).with_listing(_listing(part, name))
+    if not has_threads:
+        seller = seller.with_handler(_in_loop)
+    chance = chance_of(seed, f"{name} behaves")
+    conduct = behaviour_named(part.behaviour, part.params, chance=chance, agent=name)
+    return conduct.joins(seller)
+
+
+def _listing(part: SellerPart, name: str) -> dict[str, Any]:
+    """Return what a story says of a manifest."""
+    listing: dict[str, Any] = {"id": name}
+    if part.price is not UNSET:
+        listing["price"] = {"amount": part.price}
+    if part.deliver_within is not UNSET:
+        listing["limits"] = {"deliver_seconds": int(seconds(part.deliver_within))}
+    return listing
+
+
+def _in_loop(handler: Handler) -> Handler:
+    """Return the same handler as one that needs no thread."""
+    if not inspect.isgeneratorfunction(handler):
+        return handler
+
+    async def called(order: Order) -> AsyncGenerator[Yielded, None]:
+        for output in handler(order):
+            yield output
+
+    return called
+
+
+def seller_of(service: str) -> Seller:
+    """Return the seller of a sample service, or of ``package.module:name``.
 
     Raises:
         UnknownService: there is none.
-        UnknownBehaviour: there is no such behaviour, or it has no such params.
     """
-    seller = _honest(service)
-    return seller.with_handler(partial(behaving, name=behaviour, params=dict(params)))
-
-
-def _honest(service: str) -> Seller:
     if service in SAMPLES:
         sample = SAMPLES[service]
         # The key is never used: the story gives each seller its own.

@@ -28,16 +28,32 @@ class BadScenario(ValueError):
 
 
 class Story(NamedTuple):
-    """A scenario, the folder that its files lie in, and where each member stands in its text."""
+    """A scenario, the folder that its files lie in, and where each member stands in its text.
+
+    ``given`` names the option that gave a place its value, where that is not the file's own.
+    ``digest`` is the SHA-256 of the text, in hex.
+    """
 
     scenario: Scenario
     folder: Path = Path()
     place: str = ""
     lines: Mapping[Place, int] = {}
+    given: Mapping[Place, str] = {}
+    digest: str = ""
 
     def where(self, *path: str | int) -> str:
-        """Return the file and line of a member, or its path in a scenario made by a program."""
+        """Return the file and line of a member, or the option that gave it.
+
+        In a scenario made by a program it is the path.
+        """
+        if option := given_at(self.given, path):
+            return option
         return f"{self.place}:{line_at(self.lines, path)}" if self.lines else dotted(path)
+
+
+def given_at(given: Mapping[Place, str], path: Place) -> str:
+    """Return the option that gave a place its value, or a table around it; "" for none."""
+    return next((given[path[:end]] for end in range(len(path), 0, -1) if path[:end] in given), "")
 
 
 def dotted(path: Place) -> str:

@@ -22,10 +22,13 @@ class Logged(NamedTuple):
 
 
 class Acted(NamedTuple):
-    """A fault or an overseer's act was performed, or not, right after ``offset``."""
+    """A fault or an overseer's act was performed, or not, right after ``offset``.
+
+    Of what happens at a time, ``buyer`` is the agent, and there is no offset.
+    """
 
     buyer: str
-    offset: int
+    offset: int | None
     what: str
     done: bool
     detail: str

@@ -14,7 +14,7 @@ import httpx
 import pytest
 from litestar import Litestar
 
-from market.app import create_app, running
+from market.app import Seams, create_app, running
 from market.base.clock import ManualClock
 from market.base.settings import Settings
 from market.base.store import Store
@@ -109,7 +109,7 @@ def sandbox(sqlite_settings: Settings) -> Settings:
 async def open_market(settings: Settings) -> AsyncIterator[Market]:
     """A market in process, whose time stands until it is moved."""
     clock = ManualClock(START)
-    app = create_app(settings, clock=clock, pause=no_turn)
+    app = create_app(settings, seams=Seams(clock=clock, pause=no_turn))
     transport = httpx.ASGITransport(app)
     async with (
         app.lifespan(),

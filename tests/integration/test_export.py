@@ -1,5 +1,6 @@
 """The export: every frame as declared, true to the store, on both databases; and the manual."""
 
+import json
 import re
 import shutil
 from datetime import datetime
@@ -11,6 +12,7 @@ import pytest
 
 from market import analytics, chores, sessions
 from market.analytics import FRAMES, Facts, NoFacts, funnel
+from market.analytics.parts import FORMAT
 from market.analytics.facts import FrameOf
 from market.analytics.schema import type_text
 from market.base.settings import Settings
@@ -18,9 +20,16 @@ from market.base.store import Store
 from market.protocol.canonical import canonical
 from market.protocol.chain import read_entry, verify_chain
 from market.protocol.events import MARKET
-from market.protocol.wire import ForkSession, OpenSession, OrderView, WriteEvent, WriteEvents
+from market.protocol.wire import (
+    ForkSession,
+    MandateView,
+    OpenSession,
+    OrderView,
+    WriteEvent,
+    WriteEvents,
+)
 from market.sessions import NewEvent
-from tests.factories import Town, build_town, post_review
+from tests.factories import Town, build_town, enter, mandate, post_review
 
 MANUAL = Path(__file__).parents[2] / "docs" / "analytics.md"
 PRICE = 400_000
@@ -114,6 +123,13 @@ async def review(town: Town, order: OrderView) -> None:
     await post_review(town.buyer, order, tags=["fast"])
 
 
+async def delegated(town: Town) -> MandateView:
+    """A mandate of a new principal for a new buyer."""
+    principal = await enter(town.store, "household", "principal")
+    spender = await enter(town.store, "spender", "buyer", principal.id)
+    return await mandate(principal, spender, budget_minor=900_000, max_price_minor=500_000)
+
+
 def rows(frame: pl.LazyFrame, *columns: str) -> list[tuple[Any, ...]]:
     return frame.select(columns).collect().rows()
 
@@ -124,6 +140,7 @@ def rows(frame: pl.LazyFrame, *columns: str) -> list[tuple[Any, ...]]:
 async def test_every_frame_has_the_declared_columns_types_and_order(town: Town, facts_of):
     await review(town, await town.settled())
     await shopping(town)
+    await delegated(town)
     await chores.weigh_trust(town.store)
 
     facts = facts_of(town.store)
@@ -151,10 +168,14 @@ async def test_the_note_counts_the_rows_of_each_file(town: Town, tmp_path: Path)
     exported = analytics.export(town.store, tmp_path / "facts")
 
     for name, count in exported.rows.items():
-        assert pl.read_parquet(tmp_path / "facts" / f"{name}.parquet").height == count
-    assert sorted(path.name for path in (tmp_path / "facts").iterdir()) == sorted(
-        ["export.json", *[f"{name}.parquet" for name in FRAMES]]
-    )
+        files = [tmp_path / "facts" / part.file for part in exported.parts[name]]
+        assert pl.read_parquet(files).height == count
+        assert [file.name.rpartition("-")[0] for file in files] == [name]
+    assert {path.name for path in (tmp_path / "facts").iterdir()} == {
+        "export.json",
+        ".export.lock",
+        *[part.file for parts in exported.parts.values() for part in parts],
+    }
 
 
 # What is in them
@@ -313,6 +334,20 @@ async def test_reviews_and_agents_and_services_are_there(town: Town, facts_of):
     )
 
 
+async def test_mandates_tell_their_limits_and_what_counts_against_them(town: Town, facts_of):
+    given = await delegated(town)
+
+    mandates = facts_of(town.store).mandates
+
+    counted = ("mandate_id", "budget_minor", "max_orders", "spent_minor", "orders", "revoked_at")
+    assert rows(mandates, *counted) == [(given.id, 900_000, None, 0, 0, None)]
+    limits = json.loads(mandates.collect()["limits"][0])
+    assert {name: limit for name, limit in limits.items() if limit is not None} == {
+        "budget_minor": 900_000,
+        "max_price_minor": 500_000,
+    }
+
+
 # Opening
 
 
@@ -361,11 +396,11 @@ async def test_facts_are_opened_without_the_store_they_came_from(shop: Path):
 async def test_an_export_of_another_version_is_made_anew(shop: Path):
     analytics.open(shop)
     note = shop / "facts" / "export.json"
-    note.write_text(note.read_text().replace('"format": 3', '"format": 0'))
+    note.write_text(note.read_text().replace(f'"format": {FORMAT}', '"format": 0'))
 
     analytics.open(shop)
 
-    assert '"format": 3' in note.read_text()
+    assert f'"format": {FORMAT}' in note.read_text()
 
 
 def test_where_there_is_nothing_the_refusal_says_what_was_looked_for(tmp_path: Path):

@@ -6,10 +6,11 @@ from typing import Any, cast
 
 import pytest
 
+from buyer_agents import BadParams
 from buyer_agents.needs import Need
 from buyer_agents.policies import ADVERSARIES, UnknownPolicy, policy_named
 from seller_services import Chunk, Order
-from seller_services.behaviours import UnknownBehaviour, behaving
+from seller_services.behaviours import UnknownBehaviour, behaviour_named
 from seller_services.handling import CannotDeliver, check_handler
 from tests.unit.test_policies import candidate, report
 
@@ -67,8 +68,14 @@ async def delivered(handler: Any, name: str = "ord_1") -> list[Any]:
     return [chunk async for chunk in handler(order(name))]
 
 
-async def test_an_honest_seller_is_left_alone() -> None:
-    assert behaving(work, "honest", {}) is work
+def behaving(handler: Any, name: str, params: dict[str, Any]) -> Any:
+    return cast("Any", behaviour_named(name, params)).of(handler)
+
+
+def test_an_honest_seller_is_left_alone() -> None:
+    seller = cast("Any", object())
+
+    assert behaviour_named("honest", {}).joins(seller) is seller
 
 
 @pytest.mark.parametrize(
@@ -126,12 +133,14 @@ async def test_a_slow_loris_delivers_all_in_its_own_time() -> None:
     ("name", "params", "what"),
     [
         ("kind", {}, "no behaviour 'kind'"),
-        ("honest", {"honest": 1}, "with params"),
-        ("bait-and-switch", {}, "drops"),
-        ("slow-loris", {"pause": 1}, "pause"),
-        ("non-deliverer", {"chunks": "two"}, "chunks"),
+        ("exit-scamer", {}, "did you mean 'exit-scammer'"),
+        ("honest", {"honest": 1}, "it takes none"),
+        ("bait-and-switch", {}, "needs the param drops"),
+        ("slow-loris", {"pause": 1}, "did you mean 'pause_seconds'"),
+        ("non-deliverer", {"chunks": "two"}, "chunks of non-deliverer"),
+        (f"{__name__}:UnknownBehaviour", {}, "no kind of Conduct"),
     ],
 )
 def test_what_no_behaviour_knows_is_refused(name: str, params: dict[str, Any], what: str) -> None:
-    with pytest.raises(UnknownBehaviour, match=what):
-        behaving(work, name, params)
+    with pytest.raises((UnknownBehaviour, BadParams), match=what):
+        behaviour_named(name, params)

@@ -1,3 +1,4 @@
+import random
 from collections.abc import Sequence
 from typing import Any
 
@@ -49,8 +50,14 @@ def report(*, score: float = 0.5, flags: Sequence[str] = ()) -> TrustView:
     return TrustView(**(known | {"score": score, "flags": list(flags)}))
 
 
+def named(name: str, seed: int = 1, **params: Any) -> Any:
+    """A policy with what it cannot do without."""
+    needed = {"satisficer": {"trust": 0.9}}.get(name, {})
+    return policy_named(name, chance=random.Random(seed), **{**needed, **params})
+
+
 def order(policy: str, *candidates: Candidate, memory: Memory | None = None) -> list[str]:
-    ranked = policy_named(policy).rank(candidates, NEED, memory or {})
+    ranked = named(policy).rank(candidates, NEED, memory or {})
     return [one.candidate.slug for one in ranked]
 
 
@@ -84,23 +91,23 @@ def test_loyal_comes_back_to_who_delivered_well_and_shuns_who_did_not() -> None:
     assert order("best-value", bad, new, known, memory=memory)[0] == "bad"
 
 
-@pytest.mark.parametrize("name", POLICIES)
+@pytest.mark.parametrize("name", [name for name in POLICIES if name != "outside"])
 def test_equals_keep_the_order_of_the_search(name: str) -> None:
     assert order(name, candidate("first"), candidate("second")) == ["first", "second"]
 
 
-@pytest.mark.parametrize("name", POLICIES)
+@pytest.mark.parametrize("name", [name for name in POLICIES if name != "outside"])
 def test_the_parts_of_a_score_add_up_and_can_be_recorded(name: str) -> None:
-    ranked = policy_named(name).rank([candidate("a"), candidate("b", price=30)], NEED, {})
+    ranked = named(name).rank([candidate("a"), candidate("b", price=30)], NEED, {})
 
     for one in ranked:
         assert one.score == pytest.approx(sum(one.parts.values()))
         msgspec.convert(dict(one.parts), dict[Tag, float])
 
 
-@pytest.mark.parametrize("name", POLICIES)
+@pytest.mark.parametrize("name", [name for name in POLICIES if name != "outside"])
 def test_ranking_nothing_gives_nothing(name: str) -> None:
-    assert policy_named(name).rank([], NEED, {}) == []
+    assert named(name).rank([], NEED, {}) == []
 
 
 @pytest.mark.parametrize(("score", "answer"), [(0.6, "allow"), (0.5999, "leave")])

@@ -115,7 +115,7 @@ def test_a_whole_file_is_read(file: Path) -> None:
             "qery =",
             "12: buyers[0].need.qery is not known here (did you mean 'query'?)",
         ),
-        ('"disconnect"', '"latency"', "14: faults[0].kind cannot be 'latency' (known: cut, "),
+        ('"disconnect"', '"lag"', "14: faults[0].kind cannot be 'lag' (known: clock-skew, "),
         ("chunk = 3", "chunk = -1", "15: faults[0].at.chunk: expected `int` >= 0"),
         ('do = "cancel"', 'do = "cancle"', "17: overseer[0].do cannot be 'cancle' "),
         ("that =", "than =", "20: expect[0].than is not known here (did you mean 'that'?)"),
@@ -194,11 +194,11 @@ def test_a_mistake_in_what_happens_is_named_by_its_line(
         (
             ', step = "checker/one"',
             "",
-            "34: give exactly one of event, offset, chunk, step and act",
+            "34: give exactly one of event, offset, chunk, step, action and time",
         ),
         ('whose = "phone"', 'whose = "fone"', "37: no agent here is called 'fone' (did you mean"),
-        ("bytes = 100\n", "", "35: bytes are what a cut, and nothing else, happens after"),
-        ('"disconnect"', '"disconnect"\nbytes = 9', "15: bytes are what a cut, and nothing else"),
+        ("bytes = 100\n", "", "35: cut needs bytes"),
+        ('"disconnect"', '"disconnect"\nbytes = 9', "15: bytes is for cut, not for disconnect"),
         ("watcher='phone'", "watcher='fone'", "41: no watcher here is called 'fone'"),
         ("run='checker'", "run='chequer'", "41: no run here is called 'chequer'"),
     ],
@@ -223,7 +223,7 @@ def test_a_file_in_which_much_happens_is_read(file: Path) -> None:
 
     story = load(file)
 
-    assert [act.title for act in acts_of(story)] == [
+    assert [act.title for act in acts_of(story, seed=1)] == [
         "watcher phone at chunk 1 of walker-1",
         "sub-agent checker at event order.started of walker-1",
         "disconnect at chunk 3 of walker-1",
@@ -541,3 +541,38 @@ def test_a_question_about_nobody_has_no_answer(source: str) -> None:
 
 def test_every_metric_says_what_it_means() -> None:
     assert all(metric.meaning for metric in METRICS.values())
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        ('"seller-crash"\nwhose = "clerk"', "13: seller-crash needs restart_after"),
+        ('"seller-crash"\nrestart_after = "1s"', "16: no seller here is called 'walker-1'"),
+        ('"slow-chunks"\ndelay = "1s"\nwhose = "walker-2"', "16: no agent here is called"),
+        ('"latency"', "13: latency needs delay"),
+        ('"latency"\ndelay = "1s"\nskew = "1s"', "16: skew is for clock-skew, not for latency"),
+        ('"clock-skew"\nskew = "soon"', "15: faults[0].skew"),
+        ('"disconnect"\nlasts = "1s"', "15: lasts is for latency, slow-chunks and clock-skew, not"),
+        ('"market-crash"', "13: market-crash needs restart_after"),
+        ('"disconnect"\nprobability = 0', "15: faults[0].probability"),
+    ],
+)
+def test_a_fault_has_the_members_of_its_kind(file: Path, fault: str, said: str) -> None:
+    found = mistakes(file, WHOLE.replace('"disconnect"', fault, 1))
+
+    assert any(mistake.startswith(said) for mistake in found), found
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "said"),
+    [
+        ("[market]", '[market]\nclock.until = "2h"', "until is for virtual time"),
+        ("[market]", "[market]\nclock.speed = 60", "speed is for virtual time"),
+        ('name = "walker"', 'name = "walker"\nrest = "1s"', "rest is between two journeys"),
+        ('name = "walker"', 'name = "walker"\narrive = { jitter = 0.5 }', "jitter is a share of"),
+    ],
+)
+def test_times_that_cannot_be_so_are_named(file: Path, right: str, wrong: str, said: str) -> None:
+    found = mistakes(file, WHOLE.replace(right, wrong, 1))
+
+    assert any(said in mistake for mistake in found), found

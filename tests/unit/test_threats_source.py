@@ -38,7 +38,7 @@ TEMPLATES = {
 }
 NAMED_BY_FILES = {
     "market/cli/lazy.py": "the commands of its own tree",
-    "buyer_agents/policies.py": "a policy, named by who runs the buyer",
+    "buyer_agents/making.py": "a policy or a behaviour, named by who runs the agent",
     "scenarios/engine/services.py": "a service, named by who runs the scenario",
 }
 """Where modules are loaded by a name, and whose name it is. A request names none."""

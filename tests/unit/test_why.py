@@ -355,6 +355,76 @@ def test_a_buyer_that_records_nothing_and_buys_elsewhere_is_lost_to_that_one():
     assert (loss.stage, loss.to_slug, loss.amount_minor) == ("evaluating", "rival-slug", 400_000)
 
 
+# Causes
+
+
+@pytest.mark.parametrize(
+    ("own", "rival", "cause"),
+    [
+        ({"price": 0.2, "trust": 0.1}, {"price": 0.35, "trust": 0.2}, "price"),
+        ({"price": 0.3, "trust": 0.1}, {"price": 0.35, "trust": 0.2}, "reputation"),
+        ({"price": 0.3, "fit": 0.1}, {"price": 0.3, "fit": 0.2}, "fit"),
+        # A part that only the other has counts as well.
+        ({"price": 0.3}, {"price": 0.3, "loyalty": 0.5}, "loyalty"),
+        ({}, {}, "price"),
+    ],
+    ids=["price", "trust", "fit", "loyalty", "no parts"],
+)
+def test_the_part_by_which_it_fell_behind_most_is_the_cause(own, rival, cause: str):
+    decisions = [
+        decided("evaluating", "rival", option("rival", 300_000, parts=rival),
+                option("mine", parts=own)),
+        decided("trust_checking", "rival"),
+    ]  # fmt: skip
+
+    assert lost(fate_of(journey(decisions=decisions), MINE)).cause == cause
+
+
+def test_while_finding_it_is_held_against_the_last_that_was_looked_at():
+    weighed = [
+        option("first", parts={"price": 0.9, "trust": 0.5}),
+        option("second", parts={"price": 0.3, "trust": 0.4}),
+        option("mine", parts={"price": 0.3, "trust": 0.1}),
+    ]
+    sightings = [
+        sighted(name, kind)
+        for name, kind in [("mine", "finding.listed"), ("first", "evaluating.read"),
+                           ("second", "evaluating.read")]
+    ]  # fmt: skip
+    decisions = [
+        decided("finding", None, *weighed),
+        decided("evaluating", "first", *weighed[:2]),
+    ]
+
+    loss = lost(fate_of(journey(decisions=decisions, sightings=sightings), MINE))
+
+    assert (loss.stage, loss.cause) == ("finding", "reputation")
+
+
+def test_a_reason_that_was_given_is_the_cause_whatever_the_scores_say():
+    own = option("mine", parts={"price": 0.1}, reason="latency")
+    decisions = [
+        decided("evaluating", "rival", option("rival", parts={"price": 0.9}), own),
+        decided("trust_checking", "rival"),
+    ]
+
+    assert lost(fate_of(journey(decisions=decisions), MINE)).cause == "latency"
+
+
+def test_who_goes_without_a_word_leaves_no_cause():
+    assert lost(fate_of(journey(is_closed=True), MINE)).cause == "unsaid"
+
+
+def test_what_lost_most_journeys_is_named_first():
+    found = why(facts(), "acme-works")
+
+    assert [(one.cause, one.journeys, one.at_stake_minor) for one in found.causes] == [
+        ("price", 2, {"XTS": 800_000}),
+        ("reputation", 1, {"XTS": 400_000}),
+        ("delivery_failed", 1, {"XTS": 400_000}),
+    ]
+
+
 # The offer that brings most, and the words
 
 
@@ -401,6 +471,24 @@ def losing(winning_minor: int | None, basis: Basis | None, **more: Any) -> Loss:
             [losing(None, None), losing(None, None), losing(None, None, reason="policy")],
             "2 ranked it lower, and not for its price; policy (1): the seller's terms (refund, "
             "retention, data use) are not acceptable",
+        ),
+        (
+            [losing(300_000, "rescored", cause="reputation")],
+            "1 ranked it lower for its reputation (price 0.40; 1 would have preferred it at 0.30 or"
+            " less)",
+        ),
+        (
+            [losing(None, None, cause="fit"), losing(None, None, cause="unsaid")],
+            "1 ranked it lower for its fit; 1 did not say why",
+        ),
+        (
+            [
+                losing(350_000, "limit"),
+                losing(None, None, reason="latency"),
+                losing(None, None, reason="latency"),
+            ],
+            "latency (2): the promised latency is above the limit; price 0.40; 1 would pay 0.35 or"
+            " less",
         ),
         (
             [losing(350_000, "limit"), losing(None, None)],
@@ -500,6 +588,11 @@ def facts() -> Facts:
 
 TABLE = """\
 acme-works was seen in 5 journeys; 1 finished (20%).
+  lost for         journeys  at stake  what would have changed it
+  price                   2  0.80 XTS  price 0.40; 2 would pay 0.35 or less
+  reputation              1  0.40 XTS  trust 0.21; those taken show 0.63
+  delivery_failed         1  0.40 XTS  delivery_failed (1): chunk hash mismatch
+
   lost at         journeys  to whom        what would have changed it
   Evaluating             2  cheap-pdf (2)  price 0.40; 2 would pay 0.35 or less
   Trust-checking         1  cheap-pdf (1)  trust 0.21; those taken show 0.63

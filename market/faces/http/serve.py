@@ -10,6 +10,7 @@ import contextlib
 import resource
 import socket
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any, Final, Literal
 
 import h11
@@ -26,6 +27,7 @@ from market.faces.http.desk import Desk
 START_SECONDS: Final = 30.0
 DRAIN_SECONDS: Final = 5.0
 _BACKLOG: Final = 1024
+_FOR_EVER: Final = 2**31
 
 
 class CannotServe(RuntimeError):
@@ -50,6 +52,22 @@ async def serving(
     try:
         await _until_up(task, host, port)
         yield task
+        await drain(app.state.desk)
+    finally:
+        await _end(running, task)
+
+
+@contextlib.asynccontextmanager
+async def serving_locally(app: Litestar, path: Path) -> AsyncIterator[None]:
+    """Serve on a local socket, within the block, in an event loop whose time is simulated.
+
+    Nothing happens there only because time passes: no idle connection is closed.
+    """
+    running = _StillUvicorn(_uvicorn_config(app, uds=str(path), timeout_keep_alive=_FOR_EVER))
+    task = asyncio.create_task(running.serve())
+    try:
+        await running.is_up.wait()
+        yield
         await drain(app.state.desk)
     finally:
         await _end(running, task)
@@ -84,6 +102,23 @@ class _Uvicorn(uvicorn.Server):
         self.should_exit = True
 
 
+class _StillUvicorn(_Uvicorn):
+    """Uvicorn without its ten turns a second: a simulated day has 864,000 of them."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.is_up = asyncio.Event()
+        self._is_asked = asyncio.Event()
+
+    async def main_loop(self) -> None:
+        self.is_up.set()
+        await self._is_asked.wait()
+
+    def stop(self) -> None:
+        super().stop()
+        self._is_asked.set()
+
+
 class _Hurried(H11Protocol):
     """Uvicorn's reader of requests, with an end to waiting for a header block."""
 
@@ -115,24 +150,27 @@ class _Hurried(H11Protocol):
 
 
 def _uvicorn(app: Litestar, host: str, port: int) -> _Uvicorn:
-    return _Uvicorn(
-        uvicorn.Config(
-            app,
-            host=host,
-            port=port,
-            http=_Hurried,
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            lifespan="off",
-            backlog=_BACKLOG,
-            limit_concurrency=limits.CONNECTIONS,
-            timeout_keep_alive=limits.IDLE_SECONDS,
-            ws_max_size=2 * limits.FRAME,
-            ws_max_queue=4,
-            h11_max_incomplete_event_size=limits.HEADER_BYTES,
-            timeout_graceful_shutdown=int(DRAIN_SECONDS),
-        )
+    return _Uvicorn(_uvicorn_config(app, host=host, port=port))
+
+
+def _uvicorn_config(
+    app: Litestar, *, timeout_keep_alive: int = limits.IDLE_SECONDS, **place: Any
+) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        **place,
+        http=_Hurried,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        lifespan="off",
+        backlog=_BACKLOG,
+        limit_concurrency=limits.CONNECTIONS,
+        timeout_keep_alive=timeout_keep_alive,
+        ws_max_size=2 * limits.FRAME,
+        ws_max_queue=4,
+        h11_max_incomplete_event_size=limits.HEADER_BYTES,
+        timeout_graceful_shutdown=int(DRAIN_SECONDS),
     )
 
 

@@ -1,0 +1,144 @@
+"""Playing a sweep: its folder, its runs in processes, and going on with one that was broken off."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import anyio
+
+from market.cli.failures import USAGE, Explained, Failure, Report, explain
+from market.cli.players import Players, Task
+from market.cli.sweepprogress import SweepProgress
+from scenarios.engine import Story
+from scenarios.engine.keeping import new_folder
+from scenarios.engine.outcomes import Outcome, SweepResult, result_of
+from scenarios.engine.sweepfiles import BadSweep, held, keep_sweep, read_outcome, read_sweep
+from scenarios.engine.sweeping import (
+    Options,
+    State,
+    Sweep,
+    changes,
+    combinations,
+    is_same_plan,
+    plan,
+)
+
+
+@explain.register
+def _(error: BadSweep) -> Explained:
+    hint = "--resume takes the folder of a sweep, such as runs/NAME-1"
+    report = Report("bad_sweep", "The sweep cannot be gone on with", str(error), hint, "")
+    return Explained([report], USAGE)
+
+
+def plan_of(stories: Sequence[Story], options: Options) -> Sweep:
+    """Return the sweep of one scenario, whose cells are ``stories``."""
+    first = stories[0]
+    return plan(
+        [story.scenario for story in stories], options, scenario=first.place, digest=first.digest
+    )
+
+
+def begin(parent: Path, sweep: Sweep) -> Path:
+    """Make and return the folder of a new sweep."""
+    folder = new_folder(parent, sweep.name)
+    keep_sweep(folder, sweep)
+    return folder
+
+
+def refuse_changes(sweep: Sweep, stories: Sequence[Story], options: Options, folder: Path) -> None:
+    """Let a sweep be gone on with if it is still that one.
+
+    ``options`` are those that were given again, and ``stories`` what its cells are now.
+
+    Raises:
+        Failure: the scenario or an option has changed since, or this program plans otherwise.
+    """
+    found = changes(sweep, options, stories[0].digest)
+    if not found and not is_same_plan(plan_of(stories, sweep.options), sweep):
+        found = ["this version of the program plans it otherwise"]
+    if found:
+        raise Failure(
+            f"{folder} was planned differently: {'; '.join(found)}",
+            code="sweep_changed",
+            hint="play a new one without --resume",
+        )
+
+
+def play_sweep(folder: Path, *, jobs: int, is_quiet: bool) -> SweepResult:
+    """Play what is left of the sweep in a folder, and return what all of it came to.
+
+    Raises:
+        BadSweep: it is being played already.
+        KeyboardInterrupt: it was interrupted twice; what was over is kept.
+    """
+    with held(folder):
+        stage = Stage(folder, is_quiet=is_quiet)
+        with stage.progress:
+            players = Players(stage.tasks(), jobs, stage)
+            try:
+                anyio.run(players.play)
+            finally:
+                stage.close()
+        return result_of(
+            stage.sweep, stage.outcomes, folder, is_interrupted=players.is_stopped
+        )
+
+
+class Stage:
+    """A sweep while it is played: every change of a run's state is on disk before the next."""
+
+    def __init__(self, folder: Path, *, is_quiet: bool) -> None:
+        sweep = read_sweep(folder)
+        kept = {
+            one.folder: outcome
+            for _, one in sweep.runs()
+            if (outcome := read_outcome(folder / one.folder, one.seed))
+        }
+        self.folder = folder
+        self.outcomes: dict[str, Outcome] = kept
+        self.sweep = sweep.found({run: (one.state, one.detail) for run, one in kept.items()})
+        self.progress = SweepProgress(self.sweep, is_quiet=is_quiet)
+        keep_sweep(folder, self.sweep)
+
+    def tasks(self) -> list[Task]:
+        """Return what is left to be played."""
+        cells = combinations(self.sweep.options)
+        return [
+            Task(
+                scenario=self.sweep.scenario,
+                digest=self.sweep.digest,
+                overrides=(*self.sweep.options.sets, *cells[cell.number - 1]),
+                scale=self.sweep.options.scale,
+                seed=replica.seed,
+                folder=str(self.folder),
+                run=replica.folder,
+            )
+            for cell, replica in self.sweep.left()
+        ]
+
+    def began(self, task: Task) -> None:
+        """Note that a run is being played; what it left before is no longer true."""
+        self.outcomes.pop(task.run, None)
+        self._move(task.run, "playing")
+        self.progress.began()
+
+    def ended(self, task: Task, outcome: Outcome) -> None:
+        """Note the outcome of a run."""
+        self.outcomes[task.run] = outcome
+        self._move(task.run, outcome.state, outcome.detail)
+        self.progress.ended(task.run, outcome)
+
+    def died(self, task: Task, how: str) -> None:
+        """Note that the process of a run is gone."""
+        self._move(task.run, "died", how)
+        self.progress.died(task.run, how)
+
+    def close(self) -> None:
+        """Note of what is still being played that it was broken off."""
+        for _, replica in self.sweep.runs():
+            if replica.state == "playing":
+                self._move(replica.folder, "interrupted")
+
+    def _move(self, run: str, state: State, detail: str = "") -> None:
+        self.sweep = self.sweep.moved(run, state, detail)
+        keep_sweep(self.folder, self.sweep)

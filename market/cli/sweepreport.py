@@ -1,0 +1,131 @@
+"""A sweep when it is over, or as far as it is: its expectations, and a row for each cell."""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Final
+
+from market.cli.output import marked, say, table
+from scenarios.engine.outcomes import CellResult, ExpectationSpread, Spread, SweepResult
+from scenarios.engine.sweeping import Sweep
+
+_LOST: Final = {
+    "bad": "✗",
+    "died": "✗",
+    "interrupted": "■",
+    "planned": "·",
+    "playing": "■",
+}
+_WORDS: Final = {
+    "bad": "its story tested nothing",
+    "died": "died",
+    "interrupted": "was broken off",
+    "planned": "was not played",
+    "playing": "is being played",
+}
+
+
+def print_sweep(result: SweepResult) -> None:
+    """Print a whole sweep for people."""
+    runs = [one for cell in result.cells for one in cell.replicas]
+    states = Counter(one.state for one in runs)
+    partial = "   partial" if result.is_partial else ""
+    say(f"{result.name}   {_size(len(result.cells), len(runs))}, {states['done']} done{partial}")
+    for cell in result.cells:
+        say()
+        say(f"Expectations{_values(cell)}")
+        for one in cell.expectations:
+            _expectation(one, cell.done)
+        if not cell.expectations:
+            say("  none were judged")
+    _lost(result)
+    say()
+    _table(result)
+    if result.is_partial:
+        left = sum(states[state] for state in ("planned", "interrupted", "died", "playing"))
+        say()
+        marked("●", f"this is partial: {left} of {len(runs)} runs are left to be played")
+
+
+def print_plan(sweep: Sweep) -> None:
+    """Print what a sweep would play, for people."""
+    runs = sweep.runs()
+    say(f"{sweep.name} would play {_size(len(sweep.cells), len(runs))}")
+    paths = list(sweep.cells[0].overrides)
+    rows = [
+        (
+            f"  {cell.number}",
+            *cell.overrides.values(),
+            ", ".join(str(one.seed) for one in cell.replicas),
+        )
+        for cell in sweep.cells
+    ]
+    table(("  Cell", *paths, "Seeds"), rows)
+    say()
+
+
+def _size(cells: int, runs: int) -> str:
+    counted = f"{cells} {'cell' if cells == 1 else 'cells'}"
+    return f"{counted}, {runs} {'run' if runs == 1 else 'runs'}"
+
+
+def _values(cell: CellResult) -> str:
+    return "".join(f"   {path}={value}" for path, value in cell.overrides.items())
+
+
+def _expectation(one: ExpectationSpread, done: int) -> None:
+    mark = "✗" if one.failed else "!" if one.warned else "✓"
+    counted = "" if done == 1 else f"   {one.passed} of {done}"
+    marked(mark, f"{one.title}{counted}")
+    if mark != "✓" and one.that != one.title:
+        say(f"    {one.that}   ({one.where})" if one.where else f"    {one.that}")
+    found = [f"{source} = {_found(values)}" for source, values in one.observed.items()]
+    say(f"    {', '.join(found)}")
+
+
+def _found(values: Spread) -> str:
+    """Return what was found: one value, or the least, the median and the most of several."""
+    if values.min is None:
+        counts = values.counts
+        if len(counts) == 1:
+            return next(iter(counts))
+        return " and ".join(f"{value} ({count})" for value, count in counts.items())
+    if values.min == values.max:
+        return values.min
+    return f"{values.min} / {values.median} / {values.max}"
+
+
+def _lost(result: SweepResult) -> None:
+    """Name the runs that nothing was learnt from, except those that nobody began."""
+    for cell in result.cells:
+        for one in cell.replicas:
+            findings = one.outcome.findings if one.outcome else []
+            for finding in findings:
+                marked("✗", f"broken in {one.folder}: {finding}")
+            if one.state not in ("done", "planned"):
+                detail = f": {one.detail}" if one.detail else ""
+                marked(_LOST[one.state], f"{one.folder} {_WORDS[one.state]}{detail}")
+
+
+def _table(result: SweepResult) -> None:
+    """Print a row for each cell; of several runs, the least, the median and the most."""
+    paths = list(result.cells[0].overrides)
+    rows = [
+        (
+            str(cell.number),
+            *cell.overrides.values(),
+            f"{cell.done} of {len(cell.replicas)}",
+            _met(cell.expectations),
+            *(_found(one) if cell.done else "" for one in (cell.bought, cell.left, cell.captured)),
+        )
+        for cell in result.cells
+    ]
+    money = f">Captured {result.currency}".rstrip()
+    headings = ("Cell", *paths, ">Done", ">Expectations met", ">Bought", ">Left", money)
+    table(headings, rows)
+    if any(" / " in cell for row in rows for cell in row[-3:]):
+        say("Of several runs: least / median / most.")
+
+
+def _met(expectations: Sequence[ExpectationSpread]) -> str:
+    judged = sum(one.passed + one.failed + one.warned for one in expectations)
+    return f"{sum(one.passed for one in expectations)} of {judged}" if judged else ""

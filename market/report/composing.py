@@ -1,0 +1,61 @@
+"""A report from facts: its head, and every block in order."""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from market import analytics
+from market.analytics import Facts, NoFacts
+from market.report import conversions, journeys, moneys, people, running
+from market.report.forms import Block, Material, Proof, Report
+from market.report.head import head_of
+from market.report.runs import run_in
+
+Tell = Callable[[str], object]
+"""Is told the title of every part of the work when it is done."""
+
+BLOCKS: Final[tuple[Callable[[Material], Block], ...]] = (
+    journeys.journey,
+    journeys.dropoff,
+    journeys.why,
+    conversions.price,
+    conversions.trust,
+    conversions.first,
+    running.latency,
+    moneys.earned,
+    moneys.spent,
+    moneys.gained,
+    people.recommendations,
+    people.rings,
+    running.faults,
+)
+"""What each block is made by, in the order of a report."""
+
+
+def nobody(part: str) -> None:
+    """Tell nobody."""
+
+
+def compose(
+    facts: Facts, *, source: str, proof: Proof | None = None, tell: Tell = nobody
+) -> Report:
+    """Return the report of facts that came from ``source``: a run's folder, a store, an export.
+
+    A run's folder adds its name, its seed, its expectations and the proof at its end; of any other
+    store the ``proof`` is given.
+    """
+    run = run_in(source)
+    head = head_of(facts, source=source, run=run, proof=proof)
+    material = Material(facts, _truth_in(source), run)
+    blocks = []
+    for make in BLOCKS:
+        blocks.append(make(material))
+        tell(blocks[-1].title)
+    return Report(head=head, blocks=blocks)
+
+
+def _truth_in(source: str) -> Any:
+    """Return who was who, as the story of a run tells it; None where no story does."""
+    try:
+        return None if "://" in source else analytics.truth(source)
+    except NoFacts:
+        return None

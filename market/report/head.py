@@ -1,0 +1,62 @@
+"""The head of a report: which market this is, and how far to trust what follows."""
+
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from market import analytics
+from market.analytics import Facts
+from market.report.forms import Head, Proof
+from market.report.runs import Run
+from market.report.words import share
+
+_NOT_COUNTED: Final = frozenset({"began_at", "ended_at", "currencies"})
+
+
+def head_of(facts: Facts, *, source: str, run: Run | None, proof: Proof | None) -> Head:
+    """Return the head; ``proof`` is of the store now, a run brings that of its end."""
+    seen = analytics.overview(facts).to_dicts()[0]
+    if run is not None and proof is None:
+        proven = run.proven
+        proof = Proof(
+            findings=run.findings,
+            postings=proven.postings,
+            events=proven.events,
+            receipts=proven.receipts,
+        )
+    return Head(
+        name=run.name if run else _name_of(source),
+        source=_shown(source),
+        seed=run.seed if run else None,
+        began_at=seen["began_at"],
+        ended_at=seen["ended_at"],
+        counts={name: count for name, count in seen.items() if name not in _NOT_COUNTED},
+        settings=_settings(facts, seen),
+        is_partial=run is not None and (run.is_interrupted or not run.is_over),
+        expectations=run.expectations if run else [],
+        proof=proof,
+    )
+
+
+def _shown(source: str) -> str:
+    """Return a source as it may be shown to anybody: an address without its user and password."""
+    if "://" not in source:
+        return source
+    address = urlsplit(source)
+    return f"{address.scheme}://{address.hostname or ''}{address.path}"
+
+
+def _name_of(source: str) -> str:
+    """Return what a source without a name is called: by its folder, or by its database."""
+    if "://" in source:
+        return urlsplit(source).path.strip("/") or "market"
+    return Path(source).resolve().name
+
+
+def _settings(facts: Facts, seen: dict[str, Any]) -> dict[str, str]:
+    settings = {"Currency": ", ".join(seen["currencies"])}
+    paid = facts.orders.select("captured_minor", "fee_minor").sum().collect()
+    captured, fee = paid["captured_minor"][0], paid["fee_minor"][0]
+    if captured:
+        settings["Fees"] = f"{share(fee / captured)} of what was paid"
+    return {name: value for name, value in settings.items() if value}

@@ -1,0 +1,17 @@
+"""How the buyers of a story decide: each by its policy, with chance of its own."""
+
+from buyer_agents.policies import policy_of
+from buyer_agents.weighing import Policy
+from scenarios.engine.form import BuyerPart
+from scenarios.engine.seeds import chance_of
+
+
+def policy_for(part: BuyerPart, name: str, seed: int) -> Policy:
+    """Return the policy of the buyer ``name``; who else is there changes nothing in it.
+
+    Raises:
+        UnknownPolicy: there is none of that name.
+        BadParams: it takes no such params.
+    """
+    handed = {"chance": chance_of(seed, f"{name} decides"), "agent": name}
+    return policy_of(part.policy, part.params, handed)
