@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Final
 
-from market.analytics.growing import grow_chunks, grow_events, grow_marked
+from market.analytics.growing import expect_whole, grow_logs, grow_marked, planned
 from market.analytics.owners import Parted
 from market.analytics.parts import NOTE, Exported, Folder, Told, alone, exported_in
 from market.analytics.schema import FRAMES
@@ -49,10 +49,11 @@ def export(store: AnyStore, directory: Path, *, told: Told | None = None) -> Exp
 
 def _fill(folder: Folder, source: Source) -> None:
     for frame in _WHOLE:
+        expect_whole(source, folder, frame)
+    for frame in _WHOLE:
         with source.rows(sql_of(frame, source.dialect)) as rows:
             folder.add(folder.counted(as_declared(rows, frame), frame), frame)
-    grow_events(source, folder)
-    grow_chunks(source, folder)
+    grow_logs(source, folder, planned(source, folder))
     for name in MARKS:
         grow_marked(source, folder, FRAMES[name])
 

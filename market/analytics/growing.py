@@ -4,7 +4,7 @@ What is derived from the events of a session is made anew for those sessions alo
 something is new.
 """
 
-from typing import Final
+from typing import Final, NamedTuple
 
 import polars as pl
 
@@ -22,30 +22,33 @@ REREAD: Final = 1_000
 """Last rows of a table that are read again: of several workers, one may commit behind another."""
 
 
-def grow_events(source: Source, folder: Folder) -> None:
-    """Write the events, and what is derived from them.
+class Plan(NamedTuple):
+    """Which ranges of sessions and of orders make the parts of their logs."""
+
+    sessions: list[Range]
+    orders: list[Range]
+
+
+def planned(source: Source, folder: Folder) -> Plan:
+    """Return what is to be read of the logs, when sessions and orders are written.
 
     Raises:
-        Parted: the events of the export before are not those of this store.
+        Parted: what was exported before is not the beginning of what the store has.
     """
-    owners = sessions_of(source, folder)
-    found = ranges(owners, folder.old(schema.EVENTS), PART_ROWS)
-    folder.expect(sum(some.new_rows for some in found))
-    for some in found:
+    plan = Plan(
+        ranges(sessions_of(source, folder), folder.old(schema.EVENTS), PART_ROWS),
+        ranges(orders_of(folder), folder.old(schema.CHUNKS), PART_ROWS),
+    )
+    folder.expect(sum(some.new_rows for some in [*plan.sessions, *plan.orders]))
+    return plan
+
+
+def grow_logs(source: Source, folder: Folder, plan: Plan) -> None:
+    """Write the events, what is derived from them, and the delivered parts of orders."""
+    for some in plan.sessions:
         _grow(source, folder, schema.EVENTS, some)
         _derive(folder, some)
-
-
-def grow_chunks(source: Source, folder: Folder) -> None:
-    """Write the delivered parts of orders.
-
-    Raises:
-        Parted: there were more of an order before.
-    """
-    owners = orders_of(folder)
-    found = ranges(owners, folder.old(schema.CHUNKS), PART_ROWS)
-    folder.expect(sum(some.new_rows for some in found))
-    for some in found:
+    for some in plan.orders:
         _grow(source, folder, schema.CHUNKS, some)
 
 
@@ -58,8 +61,7 @@ def grow_marked(source: Source, folder: Folder, frame: Frame) -> None:
     mark = MARKS[frame.name].name
     old = folder.of(frame, folder.old(frame))
     last = old.select(pl.col(mark).top_k(REREAD).min()).collect().item()
-    with source.rows(count_of(frame, source.dialect)) as rows:
-        count = int(rows.collect().item())
+    count = _count(source, frame)
     if last is not None:
         statement = sql_of(frame, source.dialect, after=last)
         with source.rows(statement) as rows:
@@ -71,6 +73,16 @@ def grow_marked(source: Source, folder: Folder, frame: Frame) -> None:
     folder.expect(count)
     with source.rows(sql_of(frame, source.dialect)) as rows:
         folder.add(_new(rows, folder, frame), frame)
+
+
+def expect_whole(source: Source, folder: Folder, frame: Frame) -> None:
+    """Count the rows of a table that is going to be read from its first row on."""
+    folder.expect(_count(source, frame))
+
+
+def _count(source: Source, frame: Frame) -> int:
+    with source.rows(count_of(frame, source.dialect)) as rows:
+        return int(rows.collect().item())
 
 
 def _new(rows: pl.LazyFrame, folder: Folder, frame: Frame) -> pl.LazyFrame:

@@ -63,8 +63,11 @@ def sql_of(
 
 
 def count_of(frame: Frame, dialect: Dialect) -> str:
-    """Return the statement that counts the rows of a frame in ``MARKS``."""
-    return _text(select(func.count()).select_from(MARKS[frame.name].table), dialect)
+    """Return the statement that counts the rows of a frame."""
+    if frame.name in MARKS:
+        return _text(select(func.count()).select_from(MARKS[frame.name].table), dialect)
+    rows = SELECTS[frame.name](dialect).subquery()
+    return _text(select(func.count()).select_from(rows), dialect)
 
 
 def kept_types(frame: Frame) -> pl.Schema:
