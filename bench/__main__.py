@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable
 from typing import Final
 
-from bench import bounds, control, idle, journey, live, order, streams
+from bench import bounds, control, facts, idle, journey, live, order, streams
 from bench.harness import Report, Unready
 from market.app import configure_logging
 
@@ -16,6 +16,7 @@ BENCHES: Final[dict[str, Callable[[], Report]]] = {
     "idle": idle.run,
     "control": control.run,
     "bounds": bounds.run,
+    "facts": facts.run,
 }
 
 

@@ -138,8 +138,9 @@ class _Worker:
             checks.end()
 
     def _title(self) -> str:
-        every = f", and every {len(self._keys)} further" if len(self._keys) > 1 else " and all after"
-        return f"Check chunk {self._number}{every}"
+        count = len(self._keys)
+        further = f", and every {count} further" if count > 1 else " and all after it"
+        return f"Check chunk {self._number}{further}"
 
     async def _check(self, agent: SubAgent, run: Run, checks: Checks) -> None:
         async with aclosing(agent.follow()) as entries:

@@ -88,8 +88,9 @@ class Connection:
 
     The key proves who speaks; nothing else is kept between runs. ``now`` is the clock in seconds
     since 1970 (a simulated market needs its own) and ``nonce`` the source of idempotency keys and
-    proof ids. ``patience_seconds`` bounds how long a call that may be repeated is repeated. ``dial``
-    returns a socket that is connected, where ``http`` does not reach the market by its address.
+    proof ids. ``patience_seconds`` bounds how long a call that may be repeated is repeated.
+    ``dial`` returns a socket that is connected, where ``http`` does not reach the market by its
+    address. ``opens`` is that ``http``, for another client of the same world.
     """
 
     def __init__(

@@ -2,9 +2,9 @@
 
 A question keeps apart who says what. ``instructions``, ``need`` and ``answer_schema`` are the
 buyer's own. ``material`` is what others wrote or may have written: the input, sellers' words and
-deliveries, without hidden characters, cut short, and named so. Offers go by numbers that the buyer gave them, so an answer
-can name nothing else. Times and ids of the market are left out: the same case is the same
-question.
+deliveries, without hidden characters, cut short, and named so. Offers go by numbers that the buyer
+gave them, so an answer can name nothing else. Times and ids of the market are left out: the same
+case is the same question.
 """
 
 from collections.abc import Mapping, Sequence

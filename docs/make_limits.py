@@ -139,6 +139,7 @@ ROWS: dict[str, list[tuple[str, str, str]]] = {
     "Files on the command line": [
         ("TOML file (manifest, scenario), bytes", "market.protocol.toml.MAX_TOML", "refused"),
         ("file beside a scenario, bytes", "scenarios.engine.files.MAX_FILE", "refused"),
+        ("runs of a sweep", "scenarios.engine.sweeping.MAX_RUNS", "refused"),
         ("line of a kept log, bytes", "market.cli.auditlog.MAX_LINE", "refused"),
     ],
 }  # fmt: skip

@@ -81,7 +81,8 @@ class Market(Litestar):
 class Seams:
     """Where a market meets time, chance and the network; simulated time has its own.
 
-    ``pause`` is how its chores wait, ``seconds`` what rates are counted by. With a ``path`` it is
+    ``pause`` is how its chores wait, ``seconds`` what rates are counted by, ``calm`` how many times
+    rarer than else it looks around by itself, and streams give signs of life. With a ``path`` it is
     served on that local socket, by the event loop's thread alone.
     """
 
@@ -89,6 +90,7 @@ class Seams:
     ids: Ids | None = None
     pause: Pause = asyncio.sleep
     seconds: Callable[[], float] = time.monotonic
+    calm: float = 1.0
     path: Path | None = None
 
 
@@ -130,6 +132,7 @@ async def opened(app: Litestar, *, settings: Settings, seams: Seams = REAL) -> A
                 store.clock,
                 audience=settings.issuer + identity.REST,
                 seconds=seams.seconds,
+                calm=seams.calm,
             ),
             documents=http.make_documents(settings, http.published(app.routes)),
             rates=http.Rates(settings, seams.seconds),
@@ -138,7 +141,7 @@ async def opened(app: Litestar, *, settings: Settings, seams: Seams = REAL) -> A
         )
         async with (
             _in_background(keep_house(store, pause=seams.pause)),
-            _in_background(streams.Courier(store).run()),
+            _in_background(streams.Courier(store, calm=seams.calm).run()),
             _in_background(keep_lookout(store)),
             _in_background(http.keep_watch(store, app.state.desk.doors)),
         ):

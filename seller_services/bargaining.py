@@ -30,14 +30,13 @@ def stand_firm(counter: CounterView) -> int | None:
 def down_to(percent: int) -> Bargain:
     """Return a decision that meets every buyer, but goes no lower than ``percent`` of the quote.
 
-    Who names that or more gets what was named; who names less gets an offer at the floor, once.
+    Who names that or more gets what was named; who names less gets an offer at the floor. It has
+    one word for a piece of work: in a later round the quote may be what it went down to already.
     """
 
     def decide(counter: CounterView) -> int | None:
         floor_minor = -(-counter.quoted_minor * percent // FULL)
-        if counter.round > 1 and counter.amount_minor < floor_minor:
-            return None
-        return max(counter.amount_minor, floor_minor)
+        return max(counter.amount_minor, floor_minor) if counter.round == 1 else None
 
     return decide
 

@@ -1,18 +1,21 @@
 """Analytics: what happened in a market, as polars frames, and why agents did or did not buy.
 
-``export`` writes a store's *facts* to Parquet, one file per *frame*; ``open`` gives them as the
-attributes of ``Facts`` (``help(Facts)`` tells grain, columns, types and units of each)::
+``export`` writes a store's *facts* to Parquet, by *frame*, and later what is new; ``open`` gives
+them as attributes of ``Facts`` (``help(Facts)`` tells grain, columns, types and units of each)::
 
     facts = analytics.open("runs/first_purchase-1")
     facts.orders.group_by("state").len().collect()
 
 ``funnel`` and ``reasons`` tell how far journeys came and why they ended; ``why`` tells a seller to
 whom its sales were lost and what would have changed it, by re-scoring the decisions that buyers
-recorded; ``losses`` has the rows behind it. It reads the tables of the rooms below and writes none.
+recorded; ``losses`` has the rows behind it. Every other question is a function that returns one
+frame (``ANSWERS`` declares their columns), and ``compare`` holds two sets of runs side by side. It
+reads the tables of the rooms below and writes none.
 """
 
 from market.analytics.answers import ANSWERS
 from market.analytics.cohorts import funnel, reasons
+from market.analytics.comparing import Replica, compare
 from market.analytics.continuity import continuity
 from market.analytics.conversions import price_conversion, trust_conversion
 from market.analytics.explaining import Why, why
@@ -20,6 +23,7 @@ from market.analytics.exporting import AnyStore, export
 from market.analytics.facts import Facts
 from market.analytics.facts import open_facts as open  # noqa: A004 - read as analytics.open
 from market.analytics.lost_sales import LOSSES, UnknownSeller, losses
+from market.analytics.measuring import metrics_of
 from market.analytics.moneys import budgets, money
 from market.analytics.most_lost import most_lost
 from market.analytics.overview import overview
@@ -45,15 +49,18 @@ __all__ = [
     "Frame",
     "NoFacts",
     "Part",
+    "Replica",
     "UnknownSeller",
     "Why",
     "budgets",
+    "compare",
     "continuity",
     "export",
     "first_proposal",
     "funnel",
     "latency",
     "losses",
+    "metrics_of",
     "money",
     "most_lost",
     "open",

@@ -5,7 +5,7 @@ returns exactly these.
 """
 
 from collections.abc import Callable, Mapping
-from functools import wraps
+from functools import partial, wraps
 from typing import Final, ParamSpec
 
 import polars as pl
@@ -19,30 +19,13 @@ ANSWERS: Final[dict[str, Frame]] = {}
 """Every answer by the name of the function that gives it."""
 
 
-def text(meaning: str) -> Column:
-    """Return a column of texts."""
-    return Column(pl.String(), meaning)
-
-
-def texts(meaning: str) -> Column:
-    """Return a column of lists of texts."""
-    return Column(pl.List(pl.String()), meaning)
-
-
-def whole(meaning: str) -> Column:
-    """Return a column of whole numbers; amounts of money are such, in minor units."""
-    return Column(pl.Int64(), meaning)
-
-
-def real(meaning: str) -> Column:
-    """Return a column of real numbers: shares, seconds, scores, estimates; never what was paid."""
-    return Column(pl.Float64(), meaning)
-
-
-def flag(meaning: str) -> Column:
-    """Return a column of claims."""
-    return Column(pl.Boolean(), meaning)
-
+text = partial(Column, pl.String())
+texts = partial(Column, pl.List(pl.String()))
+whole = partial(Column, pl.Int64())
+real = partial(Column, pl.Float64())
+flag = partial(Column, pl.Boolean())
+"""Columns with a meaning. Whole numbers are counts, and amounts of money in minor units; real ones
+are shares, seconds, scores and estimates, never what was paid."""
 
 CURRENCY: Final = text("ISO 4217 code of the amounts; null where nothing has a price")
 

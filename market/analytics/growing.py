@@ -14,7 +14,7 @@ from market.analytics.parts import PART_ROWS, Folder
 from market.analytics.ranges import Range, ranges
 from market.analytics.schema import Frame
 from market.analytics.source import Source
-from market.analytics.statements import as_declared, count_of, sql_of
+from market.analytics.statements import Wanted, as_declared, count_of, sql_of
 from market.analytics.tables import MARKS
 
 DERIVED: Final = (schema.DECISIONS, schema.SIGHTINGS, schema.STAGE_ROWS)
@@ -99,7 +99,8 @@ def _grow(source: Source, folder: Folder, frame: Frame, some: Range) -> None:
     if not some.new_rows:
         folder.add(old, frame, first=some.first)
         return
-    with source.rows(sql_of(frame, source.dialect, owned=some.wanted)) as rows:
+    how: Wanted = "between" if some.is_fresh else "from"
+    with source.rows(sql_of(frame, source.dialect, owned=some.wanted, how=how)) as rows:
         new = _new(rows, folder, frame)
         merged = new if some.is_fresh else old.merge_sorted(new, frame.key)
         folder.add(merged, frame, first=some.first)

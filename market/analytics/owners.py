@@ -93,7 +93,7 @@ def _check(source: Source, grown: pl.DataFrame) -> None:
         Parted: it has another.
     """
     owned = grown.select("owner", pl.col("known") - 1).rows()
-    statement = sql_of(schema.EVENTS, source.dialect, owned=owned, is_exact=True)
+    statement = sql_of(schema.EVENTS, source.dialect, owned=owned, how="at")
     with source.rows(statement) as rows:
         found = as_declared(rows, schema.EVENTS).select("hash").collect(engine="streaming")
     if not found["hash"].equals(grown["hash_before"].alias("hash"), null_equal=False):

@@ -26,7 +26,7 @@ ROW_GROUP: Final = 32_768
 """Rows of a file that are held in memory at once, and found or skipped as one."""
 
 PART_ROWS: Final = 500_000
-"""Rows of a partition, about; nothing but the rows of one journey or order makes it larger."""
+"""Rows at which the last partition is cut, about. Earlier ones grow only as their owners do."""
 
 Told = Callable[[int, int], None]
 """Hears how many rows have been read from the store, and of how many."""
@@ -137,7 +137,13 @@ class Folder:
         name = f"{frame.name}-{self._files:06}.parquet"
         self._written.add(name)
         file = self._place(name)
-        rows.sink_parquet(file, compression="zstd", compression_level=1, row_group_size=ROW_GROUP)
+        rows.sink_parquet(
+            file,
+            compression="zstd",
+            compression_level=1,
+            row_group_size=ROW_GROUP,
+            sync_on_close="data",
+        )
         key = pl.scan_parquet(file.absolute(), glob=False).select(frame.key[0])
         count, last = key.select(pl.len(), pl.last(frame.key[0])).collect().row(0)
         part = Part(file=name, rows=count, first=first, last=last or "")

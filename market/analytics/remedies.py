@@ -45,7 +45,14 @@ def remedy(lost: Sequence[Loss]) -> str:
     found = [cure for cure in _CURES if cure in by_cure]
     # Of equals the more certain stays first.
     found.sort(key=lambda cure: -len(by_cure[cure]))
-    return "; ".join(_said(cure, by_cure[cure]) for cure in found)
+    said: list[str] = []
+    for cure in found:
+        words = _said(cure, by_cure[cure])
+        asked, _, rest = words.partition("; ")
+        # The price that is asked is said once.
+        is_known = asked.startswith("price ") and any(one.startswith(f"{asked};") for one in said)
+        said.append(rest if is_known else words)
+    return "; ".join(said)
 
 
 _Cure = Basis | Literal["looked", "trust", "none"]

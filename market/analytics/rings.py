@@ -1,11 +1,11 @@
 """Rings: closed groups of buyers and sellers who praise each other and nobody else.
 
-A buyer is *closed* if it looked at one seller only, or at a few (``MOST_SELLERS``) of more than
+A buyer is *closed* if it looked at one seller only, or at a few (``MOST_SELLERS``) of at least
 twice as many that it was shown, and praised whom it bought from and never blamed. A seller *leans*
 on its closed buyers if they gave at least ``LEAST_SHARE`` of its praise. Closed buyers lead to
 sellers that they praised and to closed buyers that they recommended something to; sellers lead to
 the closed buyers that they lean on. A ring is a strongly connected component of that graph with at
-least ``LEAST_BUYERS`` buyers: take away any member, and the others still lead to each other.
+least ``LEAST_BUYERS`` buyers: everybody in it leads to everybody.
 
 That is a reason to look and no proof. A seller that alone offers what its customers search for
 looks the same; ``choice_share`` tells how many of them had a choice.

@@ -5,10 +5,12 @@ so does ``docs/analytics.md``.
 """
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Final, NamedTuple
 
 import polars as pl
 
+from market.analytics.typenames import type_text
 from market.protocol.events import STAGES
 from market.trust.scoring import Standing
 
@@ -28,8 +30,6 @@ ALTERNATIVE: Final = pl.Struct(
     }
 )
 """A service that a buyer weighed, as in ``market.protocol.wire.Alternative``."""
-
-Type = pl.DataType | type[pl.DataType]
 
 
 class Column(NamedTuple):
@@ -54,44 +54,19 @@ class Frame(NamedTuple):
 
     def describe(self) -> str:
         """Return the frame's docstring."""
-        lines = [f"{self.grain}, sorted by {', '.join(self.key)}.", ""]
         width = max(map(len, self.columns))
-        for name, column in self.columns.items():
-            lines.append(f"    {name:{width}}  {type_text(column.dtype)}: {column.meaning}")
-        return "\n".join(lines)
+        columns = [
+            f"    {name:{width}}  {type_text(column.dtype)}: {column.meaning}"
+            for name, column in self.columns.items()
+        ]
+        return "\n".join([f"{self.grain}, sorted by {', '.join(self.key)}.", "", *columns])
 
 
-def type_text(dtype: pl.DataType) -> str:
-    """Return a type as the tables of the manual name it."""
-    if isinstance(dtype, pl.Datetime):
-        return "datetime[us, UTC]"
-    if isinstance(dtype, pl.Enum):
-        return "enum[stage]" if dtype == STAGE else "enum"
-    if isinstance(dtype, pl.List):
-        inner = dtype.inner
-        return "list[struct]" if isinstance(inner, pl.Struct) else "list[str]"
-    return {"String": "str", "Int64": "i64", "Float64": "f64", "Boolean": "bool"}[str(dtype)]
-
-
-def _text(meaning: str) -> Column:
-    return Column(pl.String(), meaning)
-
-
-def _whole(meaning: str) -> Column:
-    return Column(pl.Int64(), meaning)
-
-
-def _real(meaning: str) -> Column:
-    return Column(pl.Float64(), meaning)
-
-
-def _moment(meaning: str) -> Column:
-    return Column(MOMENT, meaning)
-
-
-def _stage(meaning: str) -> Column:
-    return Column(STAGE, meaning)
-
+_text = partial(Column, pl.String())
+_whole = partial(Column, pl.Int64())
+_real = partial(Column, pl.Float64())
+_moment = partial(Column, MOMENT)
+_stage = partial(Column, STAGE)
 
 _SESSION = _text("the journey")
 _CURRENCY = _text("ISO 4217 code of the amounts; they are integers of its minor units")

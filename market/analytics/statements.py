@@ -1,7 +1,7 @@
 """Statements that read the frames which are tables, as text for either database."""
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 import polars as pl
@@ -30,25 +30,28 @@ _DIALECTS: Final = {"sqlite": sqlite.dialect(), "postgresql": postgresql.dialect
 Owned = Sequence[tuple[str, int]]
 """Owners of rows by id, in order, each with the first place that is wanted of it."""
 
+Wanted = Literal["from", "at", "between"]
+
 
 def sql_of(
     frame: Frame,
     dialect: Dialect,
     *,
     owned: Owned | None = None,
-    is_exact: bool = False,
+    how: Wanted = "from",
     after: str | int | None = None,
 ) -> str:
     """Return the statement that reads a frame in the order of its key.
 
-    ``owned`` asks for those rows alone of a log, from a place on of each owner, or ``is_exact``
-    for the row in that place; ``after`` for those of a frame in ``MARKS`` that are behind a mark.
+    ``owned`` asks for some rows of a log alone: of each of these owners ``from`` a place on; those
+    ``at`` a place; or ``between`` the first and the last owner, all there are. ``after`` asks for
+    those of a frame in ``MARKS`` that are behind a mark.
     On SQLite the first row is a sentinel with an empty key and a value in every column: the driver
     takes the types from the first rows it sees, and would take a column of nulls for integers.
     """
     query = SELECTS[frame.name](dialect)
     if owned is not None:
-        query = _of_owners(query, dialect, frame, owned, is_exact=is_exact)
+        query = _of_owners(query, dialect, frame, owned, how)
     if after is not None:
         query = query.where(_in_bytes(MARKS[frame.name], dialect) > after)
     rows = _text(query, dialect)
@@ -89,15 +92,15 @@ def as_declared(rows: pl.LazyFrame, frame: Frame) -> pl.LazyFrame:
 
 
 def _of_owners(
-    query: Select[Any], dialect: Dialect, frame: Frame, owned: Owned, *, is_exact: bool
+    query: Select[Any], dialect: Dialect, frame: Frame, owned: Owned, how: Wanted
 ) -> Select[Any]:
     """Ask for the rows of these owners alone, from a place on of each.
 
-    A database compares text by its own locale, so on PostgreSQL no range of owners will do; on
-    SQLite a range is read in the order of the index, where that is all that is wanted.
+    A PostgreSQL database compares text by its own locale, so there the owners are listed in any
+    case; on SQLite a range is read in the order of the index.
     """
     owner, place = OWNED[frame.name]
-    if dialect == "sqlite" and not is_exact and not any(since for _, since in owned):
+    if dialect == "sqlite" and how == "between":
         return query.where(owner.between(owned[0][0], owned[-1][0]))
     listed = literal(msgspec.json.encode(owned).decode())
     if dialect == "sqlite":
@@ -106,7 +109,7 @@ def _of_owners(
         wanted = func.jsonb_array_elements(cast(listed, JSONB)).table_valued("value", name="wanted")
     member = wanted.c.value.op("->>")
     since = cast(member(1), BigInteger)
-    return query.where(owner == member(0), place == since if is_exact else place >= since)
+    return query.where(owner == member(0), place == since if how == "at" else place >= since)
 
 
 def _in_bytes(column: ColumnElement[Any], dialect: Dialect) -> ColumnElement[Any]:

@@ -21,6 +21,9 @@ _AT_LEAST_ONE: Final = (
     "max_open_sessions", "max_open_quotes", "max_services", "max_inbox", "max_note_bytes",
     "max_streams", "max_stream_bytes",
 )  # fmt: skip
+_LEAST_TOKEN_SECONDS: Final = 60
+"""Clients renew a token 20 seconds before its end."""
+
 _SHUT_IN_PRODUCTION: Final = {
     "signup_grant_minor": "0",
     "open_streams": "false",
@@ -60,6 +63,9 @@ class Settings:
     """How long a buyer may inspect a delivery before it counts as accepted."""
     control_answer_seconds: int = 10
     """Within how long a worker, or else the market, answers a steer."""
+    token_seconds: int = 300
+    """How long an access token is good, and a live stream lasts before it is resumed. Longer than
+    by default in sandbox mode only: it is for simulated days."""
     lease_seconds: int = 30
     """How long a worker may be silent: then its order is stalled, and fails after as long again."""
     dispute_window_seconds: int = 86_400
@@ -146,12 +152,18 @@ class Settings:
         for name in ("bond_orders", "bond_cool_off_seconds"):
             if getattr(self, name) < 0:
                 raise BadSettings(f"{PREFIX}{name.upper()} must not be below 0")
+        if self.token_seconds < _LEAST_TOKEN_SECONDS:
+            raise BadSettings(f"{PREFIX}TOKEN_SECONDS must be at least {_LEAST_TOKEN_SECONDS}")
         for name in _AT_LEAST_ONE:
             if getattr(self, name) < 1:
                 raise BadSettings(f"{PREFIX}{name.upper()} must be at least 1")
 
     def _refuse_sandbox(self) -> None:
         """Let no door of the sandbox stay open in production."""
+        if self.token_seconds > Settings.token_seconds:
+            raise BadSettings(
+                f"{PREFIX}TOKEN_SECONDS must be at most {Settings.token_seconds} in production"
+            )
         for name, shut in _SHUT_IN_PRODUCTION.items():
             if getattr(self, name):
                 raise BadSettings(f"{PREFIX}{name.upper()} must be {shut} in production")

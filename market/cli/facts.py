@@ -3,10 +3,14 @@
 from pathlib import Path
 from typing import Final
 
+from adbc_driver_manager import ProgrammingError
+
 from market.analytics import NoFacts, UnknownSeller
 from market.cli.failures import USAGE, Explained, Failure, Report, explain
 
 RUNS: Final = Path("runs")
+_LACKING: Final = ("no such column", "no such table", "does not exist")
+"""What databases say of a statement that asks for more than they have."""
 
 
 @explain.register
@@ -19,6 +23,15 @@ def _(error: NoFacts) -> Explained:
 def _(error: UnknownSeller) -> Explained:
     title = "No seller goes by that name"
     return Explained([Report("unknown_seller", title, str(error), "", "")], USAGE)
+
+
+@explain.register
+def _(error: ProgrammingError) -> Explained | None:
+    if not any(words in str(error) for words in _LACKING):
+        return None
+    detail = "the store was made by another version of this program, and lacks a table or a column"
+    title, hint = "The store is of another version", "market migrate --home FOLDER"
+    return Explained([Report("old_store", title, detail, hint, "")], USAGE)
 
 
 def place_of(run: str | None) -> str:

@@ -22,6 +22,7 @@ import structlog
 from market.cli.output import log_to
 from market.cli.players import STOP, Task
 from scenarios.engine import BadScenario, Story, Trouble
+from scenarios.engine.keeping import read_result
 from scenarios.engine.outcomes import Outcome, bad_outcome, outcome_of
 from scenarios.engine.play import run
 from scenarios.engine.reading import load
@@ -60,15 +61,20 @@ class Desk:
                 self._stop = None
 
     def _listen(self) -> None:
-        for line in sys.stdin.buffer:
-            if line != STOP:
-                self._tasks.put(msgspec.json.decode(line, type=Task))
-                continue
-            with self._lock:
-                self._is_stopped = True
-                if self._stop is not None:
-                    self._stop()
+        # Unbuffered: a process that ends waits for nobody who holds the lock of a buffer.
+        with os.fdopen(sys.stdin.fileno(), "rb", buffering=0, closefd=False) as lines:
+            for line in lines:
+                if line == STOP:
+                    self._end()
+                else:
+                    self._tasks.put(msgspec.json.decode(line, type=Task))
         os._exit(0)
+
+    def _end(self) -> None:
+        with self._lock:
+            self._is_stopped = True
+            if self._stop is not None:
+                self._stop()
 
 
 def main() -> None:
@@ -96,7 +102,7 @@ def _play(task: Task, desk: Desk) -> Outcome:
             raise BadScenario(Trouble(task.scenario, "it was changed while it was being played"))
         outcome = outcome_of(_run(story, task, desk))
     except BadScenario as error:
-        outcome = bad_outcome(error, task.seed)
+        outcome = bad_outcome(error, task.seed, read_result(folder))
     keep_outcome(folder, outcome)
     return outcome
 

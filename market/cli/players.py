@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, Protocol, Self
 
@@ -80,7 +81,7 @@ class Player:
     @classmethod
     async def start(cls) -> Self:
         """Start a process that imports from where this one does."""
-        here = os.getcwd()
+        here = str(Path.cwd())
         paths = os.pathsep.join(path or here for path in sys.path)
         process = await anyio.open_process(
             [sys.executable, "-P", "-m", _PROGRAM],
@@ -109,10 +110,9 @@ class Player:
 
     async def stop(self) -> None:
         """End the run that is being played with what there is; it still has an outcome."""
-        try:
+        # If it has died meanwhile, whoever waits for its answer says so.
+        with suppress(*_GONE):
             await self._told.send(STOP)
-        except _GONE:
-            pass  # It has died, and whoever waits for its answer says so.
 
     async def end(self) -> str:
         """Wait until a process that died is gone; return how it ended."""
@@ -127,6 +127,7 @@ class Players:
 
     def __init__(self, tasks: Sequence[Task], jobs: int, board: Board) -> None:
         self.is_stopped = False
+        self.is_aborted = False
         self._waiting = deque(tasks)
         self._jobs = min(jobs, len(tasks))
         self._board = board
@@ -135,18 +136,15 @@ class Players:
     async def play(self) -> None:
         """Play everything. An interrupt stops it: what is being played ends with what there is.
 
-        Raises:
-            KeyboardInterrupt: there was a second one; what was being played is lost.
+        A second one aborts it: what is being played is lost.
         """
-        is_aborted = False
         async with anyio.create_task_group() as everything:
 
             async def listen() -> None:
-                nonlocal is_aborted
                 with anyio.open_signal_receiver(signal.SIGINT) as signals:
                     async for _ in signals:
                         if self.is_stopped:
-                            is_aborted = True
+                            self.is_aborted = True
                             everything.cancel_scope.cancel()
                             return
                         await self._stop()
@@ -156,8 +154,6 @@ class Players:
                 for _ in range(self._jobs):
                     seats.start_soon(self._seat)
             everything.cancel_scope.cancel()
-        if is_aborted:
-            raise KeyboardInterrupt
 
     async def _stop(self) -> None:
         self.is_stopped = True

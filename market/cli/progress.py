@@ -24,8 +24,7 @@ _FAULT_WORDS: Final = {"lost-acknowledgement": "no answer"}
 
 
 class Progress:
-    """Tells a run on stderr, by the run's own clock. On a terminal a last line shows how far it is.
-    """
+    """Tells a run on stderr, by the run's clock. On a terminal a last line shows how far it is."""
 
     def __init__(self, scenario: Scenario, *, is_quiet: bool) -> None:
         self._scenario = scenario

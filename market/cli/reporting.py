@@ -49,9 +49,9 @@ def _(error: NotInstalled) -> Explained:
 def report(run: str | None, out: Path | None, png: Path | None, as_json: bool) -> None:
     """Write what happened in RUN on one page: how far buyers came, why they left, who was paid.
 
-    RUN is a run's folder (default: the newest), a store (a market's home, a postgresql:// address)
-    or an export. The page runs no script and loads nothing. With --json the same goes to stdout,
-    and there is a page only with -o. Exit code 5: the store is broken.
+    RUN is the folder of a run or a sweep (default: the newest), a store (a market's home, a
+    postgresql:// address) or an export. The page runs no script and loads nothing. With --json the
+    same goes to stdout, and there is a page only with -o. Exit code 5: the store is broken.
     """
     place = place_of(run)
     is_page = out is not None or not as_json
@@ -63,9 +63,10 @@ def report(run: str | None, out: Path | None, png: Path | None, as_json: bool) -
         directory = None
         if "://" in place:
             directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        facts = analytics.open(place, directory=directory)
+        market = room.market_of(place)
+        facts = analytics.open(market, directory=directory)
         meter.tell("Facts")
-        made = room.compose(facts, source=place, proof=_proof(place), tell=meter.tell)
+        made = room.compose(facts, source=place, proof=_proof(market), tell=meter.tell)
         plots = room.plots_of(made, meter.tell) if is_drawn else {}
     written = []
     if is_page:

@@ -1,5 +1,6 @@
 """``market run``: play scenarios and judge them."""
 
+import os
 import shlex
 import signal
 import sys
@@ -11,18 +12,26 @@ from typing import Final
 import anyio
 import rich_click as click
 import structlog
+from click import get_current_context
+from click.core import ParameterSource
+from msgspec.structs import replace
 
 from market.cli.failures import reported
 from market.cli.options import json_option
 from market.cli.output import emit, hint, log_to, say
-from market.cli.playing import load_all
+from market.cli.playing import stage_all
 from market.cli.progress import Progress
 from market.cli.report import print_report
+from market.cli.sweep import begin, play_sweep, story_of
+from market.cli.sweepoptions import sweep_options
+from market.cli.sweepreport import print_sweep
 from scenarios.engine import Story
 from scenarios.engine.keeping import new_folder
+from scenarios.engine.outcomes import SweepResult, worst
 from scenarios.engine.play import run as play
 from scenarios.engine.result import RunResult
-from scenarios.engine.worlds import run_in_world
+from scenarios.engine.sweeping import Options, is_single, read_options, typed
+from scenarios.engine.worlds import is_simulated, run_in_world
 
 _LOG_FILE: Final = "log.jsonl"
 
@@ -30,6 +39,7 @@ _LOG_FILE: Final = "log.jsonl"
 @click.command()
 @click.argument("scenarios", nargs=-1, type=click.Path(path_type=Path, dir_okay=False))
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="In place of the scenario's own.")
+@sweep_options
 @click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
@@ -38,12 +48,10 @@ _LOG_FILE: Final = "log.jsonl"
     help="Where the run's folder goes.",
 )
 @click.option("--keep/--no-keep", default=True, help="Whether anything stays of the run.")
-@click.option("--quiet", "-q", is_flag=True, help="No timeline.")
-@sweep_options
 @click.option(
     "--jobs",
     type=click.IntRange(1, 256),
-    help="Runs that are played at a time. [default: one for each processor in virtual time, else 1]",
+    help="Runs of a sweep at a time.  [default: one for each processor in virtual time, else 1]",
 )
 @click.option(
     "--resume",
@@ -51,41 +59,50 @@ _LOG_FILE: Final = "log.jsonl"
     metavar="FOLDER",
     help="Play what is left of the sweep in this folder.",
 )
+@click.option("--quiet", "-q", is_flag=True, help="No timeline.")
 @json_option
 @reported
 def run(
     scenarios: tuple[Path, ...],
     seed: int | None,
-    out: Path,
-    keep: bool,
-    quiet: bool,
     replicas: int | None,
     sets: tuple[str, ...],
     matrix: tuple[str, ...],
     scale: str | None,
+    out: Path,
+    keep: bool,
     jobs: int | None,
     resume: Path | None,
+    quiet: bool,
     as_json: bool,
 ) -> None:
     """Play SCENARIOS on a real market, and hold their expectations against what happened.
 
     Every run ends with an audit of its ledger, logs and receipts. Exit code 1: an expectation
     failed; 5: the market broke one of its laws. With replicas or a matrix it is a sweep: one
-    folder, in it one for each run, and a table at the end.
+    folder with one for each run in it, and a table at the end.
     """
     options = read_options(seed=seed, replicas=replicas, sets=sets, matrix=matrix, scale=scale)
-    told: list[RunResult | SweepResult] = []
+    results: list[RunResult | SweepResult] = []
     if resume is not None:
-        _refuse_with_resume(scenarios)
-        folder, stories = go_on(resume, scenarios[0] if scenarios else None, options)
-        told.append(_sweep(folder, stories, jobs, is_quiet=quiet, is_kept=True))
-        if not as_json:
-            print_sweep(told[0])
-        return
-    if not scenarios:
+        results.append(_go_on(resume, scenarios, options, jobs, is_quiet=quiet, as_json=as_json))
+    elif not scenarios:
         raise click.UsageError("Missing argument 'SCENARIOS...'.")
-    for stories in stage_all(scenarios, options):
-        pass
+    for stories in stage_all(scenarios, options) if resume is None else ():
+        if is_single(options, stories[0].scenario):
+            result = _play(stories[0], seed, out if keep else None, is_quiet=quiet)
+            if not as_json:
+                print_report(result)
+                _next(result, scenarios, options, is_kept=keep)
+            results.append(result)
+        else:
+            place = out if keep else None
+            results.append(_sweep(place, stories, options, jobs, is_quiet=quiet, as_json=as_json))
+        if results[-1].is_interrupted:
+            break
+    if as_json:
+        emit(results[0] if len(results) == 1 else results)
+    sys.exit(worst([result.exit_code for result in results]))
 
 
 def _play(story: Story, seed: int | None, out: Path | None, *, is_quiet: bool) -> RunResult:
@@ -120,7 +137,9 @@ async def _until_interrupted(
     return result
 
 
-def _next(result: RunResult, scenarios: tuple[Path, ...], *, is_kept: bool) -> None:
+def _next(
+    result: RunResult, scenarios: tuple[Path, ...], options: Options, *, is_kept: bool
+) -> None:
     say()
     sellers = sorted({order.seller for one in result.journeys for order in one.orders})
     if is_kept:
@@ -134,5 +153,76 @@ def _next(result: RunResult, scenarios: tuple[Path, ...], *, is_kept: bool) -> N
             hint(f"market why --seller {sellers[0]} --run {shlex.quote(result.folder)}")
         if receipts:
             hint(shlex.join(["market", "verify", f"{result.folder}/receipts/{receipts[0]}.jws"]))
-    played = shlex.join(map(str, scenarios))
-    hint(f"market run {played} --seed {result.seed}", carry=["--out"])
+    played = shlex.join([*map(str, scenarios), *typed(replace(options, seed=result.seed))])
+    hint(f"market run {played}", carry=["--out"])
+
+
+def _sweep(
+    out: Path | None,
+    stories: list[Story],
+    options: Options,
+    jobs: int | None,
+    *,
+    is_quiet: bool,
+    as_json: bool,
+) -> SweepResult:
+    """Play a new sweep, in a folder under ``out``; without, nothing stays."""
+    with ExitStack() as stack:
+        is_kept = out is not None
+        if out is None:
+            out = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="market-run-")))
+        folder = begin(out, stories, options)
+        return _told(folder, stories[0], jobs, is_kept=is_kept, is_quiet=is_quiet, as_json=as_json)
+
+
+def _go_on(
+    folder: Path,
+    scenarios: tuple[Path, ...],
+    options: Options,
+    jobs: int | None,
+    *,
+    is_quiet: bool,
+    as_json: bool,
+) -> SweepResult:
+    """Play what is left of a sweep that was broken off."""
+    context = get_current_context()
+    if len(scenarios) > 1:
+        raise click.UsageError("--resume goes on with one scenario.")
+    for name in ("out", "keep"):
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            raise click.UsageError(f"--{name} does not go with --resume.")
+    story = story_of(folder, scenarios[0] if scenarios else None, options)
+    return _told(folder, story, jobs, is_kept=True, is_quiet=is_quiet, as_json=as_json)
+
+
+def _told(
+    folder: Path, story: Story, jobs: int | None, *, is_kept: bool, is_quiet: bool, as_json: bool
+) -> SweepResult:
+    """Play what is left of a sweep, and say what came of it."""
+    if jobs is None:
+        jobs = len(os.sched_getaffinity(0)) if is_simulated(story.scenario) else 1
+    again = shlex.join(["market", "run", "--resume", str(folder)])
+    try:
+        result = play_sweep(folder, scenario=story.place, jobs=jobs, is_quiet=is_quiet)
+    except KeyboardInterrupt:
+        if is_kept:
+            hint(again, carry=["--jobs"])
+        raise
+    if not as_json:
+        print_sweep(result)
+    if result.is_partial and is_kept:
+        hint(again, carry=["--jobs"])
+    elif not as_json:
+        hint(_one_of(result, story))
+    return result
+
+
+def _one_of(result: SweepResult, story: Story) -> str:
+    """Return the command that plays one run of a sweep alone: one that went wrong, if any did."""
+    runs = [(cell, one) for cell in result.cells for one in cell.replicas]
+    wrong = (pair for pair in runs if pair[1].outcome and pair[1].outcome.exit_code)
+    cell, run = next(wrong, runs[0])
+    sets = [f"{path}={value}" for path, value in cell.overrides.items()]
+    values = [*result.options.sets, *read_options(sets=sets).sets]
+    options = Options(seed=run.seed, sets=tuple(values), scale=result.options.scale, replicas=1)
+    return shlex.join(["market", "run", story.place, *typed(options)])

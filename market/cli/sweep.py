@@ -4,23 +4,18 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import anyio
+from msgspec.structs import replace
 
 from market.cli.failures import USAGE, Explained, Failure, Report, explain
 from market.cli.players import Players, Task
+from market.cli.playing import stage_all
 from market.cli.sweepprogress import SweepProgress
 from scenarios.engine import Story
 from scenarios.engine.keeping import new_folder
 from scenarios.engine.outcomes import Outcome, SweepResult, result_of
+from scenarios.engine.reading import digest_of
 from scenarios.engine.sweepfiles import BadSweep, held, keep_sweep, read_outcome, read_sweep
-from scenarios.engine.sweeping import (
-    Options,
-    State,
-    Sweep,
-    changes,
-    combinations,
-    is_same_plan,
-    plan,
-)
+from scenarios.engine.sweeping import Options, State, Sweep, changes, combinations, plan
 
 
 @explain.register
@@ -30,41 +25,47 @@ def _(error: BadSweep) -> Explained:
     return Explained([report], USAGE)
 
 
-def plan_of(stories: Sequence[Story], options: Options) -> Sweep:
-    """Return the sweep of one scenario, whose cells are ``stories``."""
-    first = stories[0]
-    return plan(
-        [story.scenario for story in stories], options, scenario=first.place, digest=first.digest
-    )
-
-
-def begin(parent: Path, sweep: Sweep) -> Path:
-    """Make and return the folder of a new sweep."""
+def begin(parent: Path, stories: Sequence[Story], options: Options) -> Path:
+    """Make the folder of a new sweep, whose cells are ``stories``, and return it."""
+    sweep = _plan(stories, options)
     folder = new_folder(parent, sweep.name)
     keep_sweep(folder, sweep)
     return folder
 
 
-def refuse_changes(sweep: Sweep, stories: Sequence[Story], options: Options, folder: Path) -> None:
-    """Let a sweep be gone on with if it is still that one.
+def story_of(folder: Path, given: Path | None, options: Options) -> Story:
+    """Return the story of a sweep that is to be gone on with: that of its first cell.
 
-    ``options`` are those that were given again, and ``stories`` what its cells are now.
+    It is read from where it was, or from the file that is ``given``. ``options`` are those that
+    were given again.
 
     Raises:
+        BadSweep: there is none in the folder.
         Failure: the scenario or an option has changed since, or this program plans otherwise.
     """
-    found = changes(sweep, options, stories[0].digest)
-    if not found and not is_same_plan(plan_of(stories, sweep.options), sweep):
+    sweep = read_sweep(folder)
+    path = given or Path(sweep.scenario)
+    found = changes(sweep, options, digest_of(path))
+    if not found:
+        [stories] = stage_all((path,), sweep.options)
+        planned = replace(_plan(stories, sweep.options), scenario=sweep.scenario)
+        if planned == sweep.anew():
+            return stories[0]
         found = ["this version of the program plans it otherwise"]
-    if found:
-        raise Failure(
-            f"{folder} was planned differently: {'; '.join(found)}",
-            code="sweep_changed",
-            hint="play a new one without --resume",
-        )
+    raise Failure(
+        f"{folder} cannot be gone on with: {'; '.join(found)}",
+        code="sweep_changed",
+        hint="without --resume it is played anew",
+    )
 
 
-def play_sweep(folder: Path, *, jobs: int, is_quiet: bool) -> SweepResult:
+def _plan(stories: Sequence[Story], options: Options) -> Sweep:
+    first = stories[0]
+    scenarios = [story.scenario for story in stories]
+    return plan(scenarios, options, scenario=first.place, digest=first.digest)
+
+
+def play_sweep(folder: Path, *, scenario: str, jobs: int, is_quiet: bool) -> SweepResult:
     """Play what is left of the sweep in a folder, and return what all of it came to.
 
     Raises:
@@ -72,23 +73,23 @@ def play_sweep(folder: Path, *, jobs: int, is_quiet: bool) -> SweepResult:
         KeyboardInterrupt: it was interrupted twice; what was over is kept.
     """
     with held(folder):
-        stage = Stage(folder, is_quiet=is_quiet)
+        stage = Stage(folder, scenario=scenario, is_quiet=is_quiet)
+        players = Players(stage.tasks(), jobs, stage)
         with stage.progress:
-            players = Players(stage.tasks(), jobs, stage)
             try:
                 anyio.run(players.play)
             finally:
                 stage.close()
-        return result_of(
-            stage.sweep, stage.outcomes, folder, is_interrupted=players.is_stopped
-        )
+        if players.is_aborted:
+            raise KeyboardInterrupt
+        return result_of(stage.sweep, stage.outcomes, folder, is_interrupted=players.is_stopped)
 
 
 class Stage:
     """A sweep while it is played: every change of a run's state is on disk before the next."""
 
-    def __init__(self, folder: Path, *, is_quiet: bool) -> None:
-        sweep = read_sweep(folder)
+    def __init__(self, folder: Path, *, scenario: str, is_quiet: bool) -> None:
+        sweep = replace(read_sweep(folder), scenario=scenario)
         kept = {
             one.folder: outcome
             for _, one in sweep.runs()

@@ -45,7 +45,8 @@ class SweepProgress:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._bar.stop()
+        if self._console.is_terminal:
+            self._bar.stop()
 
     def began(self) -> None:
         """Count a run that is being played."""
@@ -62,7 +63,9 @@ class SweepProgress:
             said.append(f"{len(outcome.findings)} laws broken")
         is_bad = outcome.state == "bad" or outcome.exit_code > 0
         mark = "✗" if is_bad and outcome.state == "done" else _MARKS[outcome.state]
-        self._tell(mark, run, outcome.detail or ", ".join(said), is_over=outcome.state != "interrupted")
+        self._tell(
+            mark, run, outcome.detail or ", ".join(said), is_over=outcome.state != "interrupted"
+        )
 
     def died(self, run: str, how: str) -> None:
         """Say that a run is lost."""

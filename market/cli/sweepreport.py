@@ -6,22 +6,15 @@ from typing import Final
 
 from market.cli.output import marked, say, table
 from scenarios.engine.outcomes import CellResult, ExpectationSpread, Spread, SweepResult
-from scenarios.engine.sweeping import Sweep
+from scenarios.engine.sweeping import FINISHED, Cell, State, Sweep
 
-_LOST: Final = {
-    "bad": "✗",
-    "died": "✗",
-    "interrupted": "■",
-    "planned": "·",
-    "playing": "■",
+_LOST: Final[dict[State, str]] = {"bad": "✗", "died": "✗", "interrupted": "■"}
+_WORDS: Final[dict[State, str]] = {
+    "bad": "tested nothing",
+    "died": "lost",
+    "interrupted": "broken off",
 }
-_WORDS: Final = {
-    "bad": "its story tested nothing",
-    "died": "died",
-    "interrupted": "was broken off",
-    "planned": "was not played",
-    "playing": "is being played",
-}
+_SEEDS: Final = 3
 
 
 def print_sweep(result: SweepResult) -> None:
@@ -34,14 +27,14 @@ def print_sweep(result: SweepResult) -> None:
         say()
         say(f"Expectations{_values(cell)}")
         for one in cell.expectations:
-            _expectation(one, cell.done)
+            _expectation(one, cell)
         if not cell.expectations:
             say("  none were judged")
     _lost(result)
     say()
     _table(result)
     if result.is_partial:
-        left = sum(states[state] for state in ("planned", "interrupted", "died", "playing"))
+        left = sum(one.state not in FINISHED for one in runs)
         say()
         marked("●", f"this is partial: {left} of {len(runs)} runs are left to be played")
 
@@ -55,12 +48,18 @@ def print_plan(sweep: Sweep) -> None:
         (
             f"  {cell.number}",
             *cell.overrides.values(),
-            ", ".join(str(one.seed) for one in cell.replicas),
+            _seeds(cell),
         )
         for cell in sweep.cells
     ]
     table(("  Cell", *paths, "Seeds"), rows)
     say()
+
+
+def _seeds(cell: Cell) -> str:
+    more = len(cell.replicas) - _SEEDS
+    seeds = ", ".join(str(one.seed) for one in cell.replicas[:_SEEDS])
+    return f"{seeds} and {more} more" if more > 0 else seeds
 
 
 def _size(cells: int, runs: int) -> str:
@@ -72,9 +71,9 @@ def _values(cell: CellResult) -> str:
     return "".join(f"   {path}={value}" for path, value in cell.overrides.items())
 
 
-def _expectation(one: ExpectationSpread, done: int) -> None:
+def _expectation(one: ExpectationSpread, cell: CellResult) -> None:
     mark = "✗" if one.failed else "!" if one.warned else "✓"
-    counted = "" if done == 1 else f"   {one.passed} of {done}"
+    counted = f"   {one.passed} of {cell.done}" if len(cell.replicas) > 1 else ""
     marked(mark, f"{one.title}{counted}")
     if mark != "✓" and one.that != one.title:
         say(f"    {one.that}   ({one.where})" if one.where else f"    {one.that}")
@@ -88,22 +87,24 @@ def _found(values: Spread) -> str:
         counts = values.counts
         if len(counts) == 1:
             return next(iter(counts))
-        return " and ".join(f"{value} ({count})" for value, count in counts.items())
+        return ", ".join(f"{value} ({count})" for value, count in counts.items())
     if values.min == values.max:
         return values.min
     return f"{values.min} / {values.median} / {values.max}"
 
 
 def _lost(result: SweepResult) -> None:
-    """Name the runs that nothing was learnt from, except those that nobody began."""
-    for cell in result.cells:
-        for one in cell.replicas:
-            findings = one.outcome.findings if one.outcome else []
-            for finding in findings:
-                marked("✗", f"broken in {one.folder}: {finding}")
-            if one.state not in ("done", "planned"):
-                detail = f": {one.detail}" if one.detail else ""
-                marked(_LOST[one.state], f"{one.folder} {_WORDS[one.state]}{detail}")
+    """Name the runs that broke a law, and those that nothing was learnt from though they began."""
+    lost: dict[tuple[State, str], list[str]] = {}
+    for one in (one for cell in result.cells for one in cell.replicas):
+        for finding in one.outcome.findings if one.outcome else ():
+            marked("✗", f"broken in {one.folder}: {finding}")
+        if one.state not in ("done", "planned"):
+            lost.setdefault((one.state, one.detail), []).append(one.folder)
+    for (state, detail), folders in lost.items():
+        more = f" and {len(folders) - 1} more" if len(folders) > 1 else ""
+        said = f": {detail}" if detail else ""
+        marked(_LOST[state], f"{folders[0]}{more}: {_WORDS[state]}{said}")
 
 
 def _table(result: SweepResult) -> None:
@@ -115,7 +116,7 @@ def _table(result: SweepResult) -> None:
             *cell.overrides.values(),
             f"{cell.done} of {len(cell.replicas)}",
             _met(cell.expectations),
-            *(_found(one) if cell.done else "" for one in (cell.bought, cell.left, cell.captured)),
+            *map(_found, (cell.bought, cell.left, cell.captured)),
         )
         for cell in result.cells
     ]

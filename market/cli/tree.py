@@ -146,6 +146,14 @@ TRUST: Final = _group(
         "lab": Lazy("market.cli.lab:lab", "Attack simulated markets; compare trust rules."),
     },
 )
+RUNS: Final = _group(
+    "runs",
+    "List what was played, and compare it.",
+    {
+        "list": Lazy("market.cli.runs:list_runs", "List runs and sweeps, newest first."),
+        "diff": Lazy("market.cli.runs:diff", "Tell how two runs, or settings, differ."),
+    },
+)
 ROOT: Final = _group(
     "market",
     "A marketplace sandbox whose customers are agents.\n\n"
@@ -164,6 +172,7 @@ ROOT: Final = _group(
         "identity": IDENTITY,
         "why": Lazy("market.cli.why:why", "Tell why a seller's buyers bought, or did not."),
         "report": Lazy("market.cli.reporting:report", "Write what happened in a run on one page."),
+        "runs": RUNS,
         "export": Lazy("market.cli.export:export", "Write a run's facts as Parquet."),
         "audit": AUDIT,
         "trust": TRUST,

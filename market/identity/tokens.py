@@ -68,14 +68,18 @@ def issue_access_token(
     scopes: Iterable[str],
     jti: str,
     now: datetime,
+    lasts: int = TOKEN_SECONDS,
 ) -> TokenView:
-    """Return a new access token for ``agent_id``, as the token endpoint answers it."""
+    """Return a new access token for ``agent_id``, as the token endpoint answers it.
+
+    It is good for so many seconds as it ``lasts``.
+    """
     seconds = seconds_of(now)
     claims = AccessClaims(
         iss=issuer,
         aud=audience,
         iat=seconds,
-        exp=seconds + TOKEN_SECONDS,
+        exp=seconds + lasts,
         jti=jti,
         sub=agent_id,
         client_id=agent_id,
@@ -93,6 +97,7 @@ def issue_delegated_token(
     scopes: Iterable[str],
     jti: str,
     now: datetime,
+    lasts: int = TOKEN_SECONDS,
 ) -> TokenView:
     """Return a new access token for a sub-agent, which ends with its delegation at the latest."""
     seconds, delegate_id = seconds_of(now), handed.delegate.kid
@@ -100,7 +105,7 @@ def issue_delegated_token(
         iss=issuer,
         aud=issuer + REST,
         iat=seconds,
-        exp=min(seconds + TOKEN_SECONDS, handed.claims.exp),
+        exp=min(seconds + lasts, handed.claims.exp),
         jti=jti,
         sub=handed.claims.iss,
         client_id=delegate_id,
@@ -123,9 +128,17 @@ def _signed(signer: SigningKey, claims: AccessClaims) -> TokenView:
 
 
 def read_access_token(
-    token: str, *, key: VerifyingKey, issuer: str, audience: str, now: datetime
+    token: str,
+    *,
+    key: VerifyingKey,
+    issuer: str,
+    audience: str,
+    now: datetime,
+    longest: int = TOKEN_SECONDS,
 ) -> AccessClaims:
     """Return what an access token says, if the market's ``key`` signed it for this ``audience``.
+
+    One that was made for more than the ``longest`` time in seconds is none of this market's.
 
     Raises:
         InvalidToken: always in the same words.
@@ -142,7 +155,7 @@ def read_access_token(
     is_timely = (
         claims.iat <= seconds + CLOCK_SKEW_SECONDS
         and seconds <= claims.exp + CLOCK_SKEW_SECONDS
-        and 0 < claims.exp - claims.iat <= TOKEN_SECONDS
+        and 0 < claims.exp - claims.iat <= longest
     )
     if not (is_ours and is_timely):
         raise InvalidToken(_REFUSED)

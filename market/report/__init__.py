@@ -11,7 +11,7 @@ from market.report.composing import BLOCKS, compose
 from market.report.extra import NotInstalled, check, pictures_of, plots_of
 from market.report.forms import Block, Column, Head, Plot, Proof, Report, Table
 from market.report.page import page
-from market.report.runs import Check, run_in
+from market.report.runs import Check, market_of, run_in
 
 __all__ = [
     "BLOCKS",
@@ -26,6 +26,7 @@ __all__ = [
     "Table",
     "check",
     "compose",
+    "market_of",
     "page",
     "pictures_of",
     "plots_of",

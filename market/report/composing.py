@@ -8,7 +8,8 @@ from market.analytics import Facts, NoFacts
 from market.report import conversions, journeys, moneys, people, running
 from market.report.forms import Block, Material, Proof, Report
 from market.report.head import head_of
-from market.report.runs import run_in
+from market.report.replicas import replicas
+from market.report.runs import market_of, run_in, sweep_in
 
 Tell = Callable[[str], object]
 """Is told the title of every part of the work when it is done."""
@@ -27,6 +28,7 @@ BLOCKS: Final[tuple[Callable[[Material], Block], ...]] = (
     people.recommendations,
     people.rings,
     running.faults,
+    replicas,
 )
 """What each block is made by, in the order of a report."""
 
@@ -38,16 +40,19 @@ def nobody(part: str) -> None:
 def compose(
     facts: Facts, *, source: str, proof: Proof | None = None, tell: Tell = nobody
 ) -> Report:
-    """Return the report of facts that came from ``source``: a run's folder, a store, an export.
+    """Return the report of ``source``: the folder of a run or a sweep, a store, an export.
 
-    A run's folder adds its name, its seed, its expectations and the proof at its end; of any other
-    store the ``proof`` is given.
+    ``facts`` are those of the market at ``market_of(source)``. A run's folder adds its name, its
+    seed, its expectations and the proof at its end; of any other store the ``proof`` is given. The
+    folder of a sweep adds what its runs came to.
     """
-    run = run_in(source)
-    head = head_of(facts, source=source, run=run, proof=proof)
-    material = Material(facts, _truth_in(source), run)
-    blocks = []
-    for make in BLOCKS:
+    place = market_of(source)
+    run, sweep = run_in(place), sweep_in(source)
+    head = head_of(facts, source=source, run=run, sweep=sweep, proof=proof)
+    material = Material(facts, _truth_in(place), run, sweep)
+    blocks: list[Block] = []
+    # What compares all runs comes before what is about one of them.
+    for make in sorted(BLOCKS, key=lambda make: sweep is None or make is not replicas):
         blocks.append(make(material))
         tell(blocks[-1].title)
     return Report(head=head, blocks=blocks)

@@ -6,24 +6,38 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 
 from market.analytics import ANSWERS, Facts
-from market.report.runs import Check, Run
+from market.report.runs import Check, Run, Sweep
 
 
 class Material(NamedTuple):
     """What blocks are made of: facts, and who was who in them.
 
     ``truth`` is the frame that ``analytics.truth`` gives of a scenario's run, and ``run`` what the
-    run says of itself; both are None of any other market.
+    run says of itself; both are None of any other market. ``sweep`` are the runs that it is one of.
     """
 
     facts: Facts
     truth: Any = None
     run: Run | None = None
+    sweep: Sweep | None = None
 
 
-Form = Literal["text", "name", "count", "number", "share", "seconds", "money", "moment", "claim"]
-"""How a value is written: ``name`` is a word from outside, ``money`` minor units of the row's
-``currency``, ``share`` a part of one, ``claim`` a yes or no."""
+Form = Literal[
+    "text",
+    "name",
+    "words",
+    "count",
+    "number",
+    "share",
+    "seconds",
+    "money",
+    "measure",
+    "moment",
+    "claim",
+]
+"""How a value is written. ``name`` and ``words`` are from outside, ``money`` is in minor units of
+the row's ``currency``, ``share`` a part of one, ``measure`` a number in the row's ``unit``,
+``claim`` a yes or no."""
 
 
 class Column(msgspec.Struct, frozen=True):
@@ -126,7 +140,7 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     """Which market this is, and how far to trust what follows.
 
     ``settings`` are names and values of the market's set-up, as far as the source tells them;
-    ``proof`` is None where there is no store to prove.
+    ``proof`` is None where there is no store to prove; ``note`` says what else is to be known.
     """
 
     name: str
@@ -137,6 +151,7 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     counts: dict[str, int]
     settings: dict[str, str]
     is_partial: bool
+    note: str
     expectations: list[Check]
     proof: Proof | None
 

@@ -12,6 +12,9 @@ from market.report.words import counted, money, plain, share
 SELLERS: Final = 5
 """Sellers whose lost sales are told."""
 
+CAUSES: Final = 4
+"""Causes that are told of each."""
+
 _USING: Final = STAGES.index("using")
 
 _JOURNEY: Final = Topic(
@@ -35,7 +38,8 @@ _WHY: Final = Topic(
     "A sale is lost where a journey that saw a seller went on, or ended, without it. What would"
     " have changed it is reckoned from what buyers recorded when they decided: their limit, or"
     f" their scores at another price. Shown are the {SELLERS} sellers that most journeys saw and"
-    " did not buy from.",
+    f" did not buy from, and up to {CAUSES} causes of each; `market why --seller NAME` tells all of"
+    " any seller.",
 )
 _STAGES: Final = [
     Column("stage", "Stage"),
@@ -53,14 +57,20 @@ _REASONS: Final = [
     Column("journeys", "Journeys", "count"),
     Column("at_stake_minor", "At stake", "money"),
 ]
-_LOST: Final = [
+_CAUSES: Final = [
     Column("seller", "Seller", "name"),
     Column("lost", "Lost", "count", "journeys that saw it and went on or ended without it"),
     Column("seen", "Of", "count", "journeys that saw it"),
+    Column("cause", "Lost for", "text", "a reason that buyers gave, or a part of their scores"),
+    Column("journeys", "Journeys", "count", "those of the row"),
+    Column("at_stake", "At stake", "text", "what these sales were worth"),
+    Column("change", "What would have changed it", "words"),
+]
+_LOST_AT: Final = [
+    Column("seller", "Seller", "name"),
     Column("stage", "Lost at"),
-    Column("journeys", "Journeys", "count"),
-    Column("to", "To whom", "name"),
-    Column("change", "What would have changed it", "name"),
+    Column("journeys", "Journeys", "count", "those of the row"),
+    Column("to", "To whom", "name", "what was most often taken instead, and how often"),
 ]
 
 
@@ -92,10 +102,10 @@ def dropoff(of: Material) -> Block:
         return _DROPOFF.nothing("No journey was left.")
     total = sum(row["journeys"] for row in rows)
     first = max(rows, key=lambda row: row["journeys"])
-    why_so = f"because of {plain(first['reason'])}" if first["reason"] else "without a word"
+    reason = plain(first["reason"]) if first["reason"] else "without a word"
     says = [
-        f"{counted(total, 'journey')} ended early. The most frequent way, {first['journeys']:,} of"
-        f" them: at {plain(first['stage'])}, {why_so}."
+        f"{counted(total, 'journey')} ended early, most of them ({first['journeys']:,}) at"
+        f" {plain(first['stage'])}: {reason}."
     ]
     if amounts := _at_stake(rows):
         says.append(f"In all, {amounts} were at stake.")
@@ -118,24 +128,44 @@ def why(of: Material) -> Block:
         return _WHY.nothing("No seller that a journey saw lost a sale.")
     answers.sort(key=lambda answer: -answer.lost)
     worst = answers[0]
+    cause = worst.causes[0]
     says = [
         f"{worst.seller} lost most: {worst.lost:,} of the {worst.seen:,} journeys that saw it went"
-        " on or ended without it."
+        f" on or ended without it. The first cause is {plain(cause.cause)} ({cause.journeys:,}):"
+        f" {cause.change}."
     ]
-    rows = [row for answer in answers for row in _lost_by(answer)]
-    return _WHY.found(says, Table(title="Lost sales by seller", columns=_LOST, rows=rows))
+    causes = [row for answer in answers for row in _causes_of(answer)]
+    stages = [row for answer in answers for row in _stages_of(answer)]
+    return _WHY.found(
+        says,
+        Table(title="Lost for which cause", columns=_CAUSES, rows=causes),
+        Table(title="Lost at which stage, and to whom", columns=_LOST_AT, rows=stages),
+    )
 
 
-def _lost_by(answer: Why) -> list[dict[str, Any]]:
+def _causes_of(answer: Why) -> list[dict[str, Any]]:
     return [
         {
             "seller": answer.seller,
             "lost": answer.lost,
             "seen": answer.seen,
+            "cause": one.cause,
+            "journeys": one.journeys,
+            "at_stake_minor": one.at_stake_minor,
+            "at_stake": ", ".join(money(minor, code) for code, minor in one.at_stake_minor.items()),
+            "change": one.change,
+        }
+        for one in answer.causes[:CAUSES]
+    ]
+
+
+def _stages_of(answer: Why) -> list[dict[str, Any]]:
+    return [
+        {
+            "seller": answer.seller,
             "stage": lost.stage,
             "journeys": lost.journeys,
             "to": f"{lost.to[0].slug} ({lost.to[0].journeys})" if lost.to else None,
-            "change": lost.change,
         }
         for lost in answer.stages
     ]

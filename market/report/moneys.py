@@ -140,7 +140,7 @@ def gained(of: Material) -> Block:
     ]
     columns = columns_of(
         "welfare",
-        currency=("Currency", "name"),
+        currency=("Currency", "text"),
         journeys=("Journeys", "count"),
         served=("Served", "count"),
         value_minor=("Value", "money"),

@@ -9,7 +9,7 @@ from market.report.html import Element, element, joined
 from market.report.runs import Check
 from market.report.svg import embedded
 from market.report.theme import variables
-from market.report.words import counted, moment, name, written
+from market.report.words import MAX_WORDS, counted, moment, name, written
 
 MAX_ROWS: Final = 25
 """Rows of a table that a page shows; ``--json`` has all of them."""
@@ -20,7 +20,7 @@ _POLICY: Final = (
 )
 """What a browser may do with the page, whatever is in it (Content Security Policy, level 3)."""
 
-_NUMBERS: Final = frozenset({"count", "number", "share", "seconds", "money"})
+_NUMBERS: Final = frozenset({"count", "number", "share", "seconds", "money", "measure"})
 _MARKS: Final = {"passed": "✓ passed", "failed": "✗ failed", "warned": "! warned"}
 
 
@@ -67,7 +67,7 @@ def _head(head: Head) -> Element:
         **head.settings,
     }
     listed = [
-        joined(element("dt", what), element("dd", name(value)))
+        joined(element("dt", what), element("dd", name(value, MAX_WORDS)))
         for what, value in facts.items()
         if value
     ]
@@ -76,6 +76,8 @@ def _head(head: Head) -> Element:
         element("h1", name(head.name)),
         element("dl", *listed, class_="facts"),
     ]
+    if head.note:
+        parts.append(element("p", name(head.note)))
     if head.is_partial:
         text = "This run was stopped before every journey was over: the report is partial."
         parts.insert(2, element("p", text, class_="partial"))
@@ -138,9 +140,11 @@ def _section(block: Block, plot: Plot | None) -> Element:
     if block.missing:
         parts.append(element("p", block.missing, class_="missing"))
     else:
-        parts += [element("p", name(sentence)) for sentence in block.says]
+        # No line ends between a number and its sign.
+        says = [name(sentence, MAX_WORDS).replace(" %", "\u00a0%") for sentence in block.says]
+        parts += [element("p", sentence) for sentence in says]
     if plot is not None:
-        picture = embedded(plot.svg, name=plot.name, label=name(plot.label))
+        picture = embedded(plot.svg, name=plot.name, label=name(plot.label, MAX_WORDS))
         parts.append(element("figure", picture))
     parts += [_table(table, f"{block.name}-{at}") for at, table in enumerate(block.tables)]
     parts.append(element("p", block.definition, class_="definition"))
@@ -176,7 +180,7 @@ def _table(table: Table, place: str) -> Element:
     if currency and any(column.form == "money" for column in table.columns):
         caption += f", amounts in {name(currency)}"
     if len(table.rows) > MAX_ROWS:
-        caption += f" (the first {MAX_ROWS} of {len(table.rows):,}; --json has all)"
+        caption += f" (the first {MAX_ROWS} of {len(table.rows):,}; JSON has all)"
     made = element(
         "table",
         element("caption", caption, id=place),

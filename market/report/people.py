@@ -35,13 +35,14 @@ def recommendations(of: Material) -> Block:
     told = sum(one["in_degree"] > 0 for one in degrees)
     says = [
         f"{counted(tellers, 'agent')} sent {counted(sent, 'recommendation')} to"
-        f" {counted(told, 'agent')}; {followed:,} ({share(followed / sent)}) were followed."
+        f" {counted(told, 'agent')}; {followed:,} ({share(followed / sent)}) led to a purchase."
     ]
-    loudest = max(degrees, key=lambda one: (one["sent"], one["name"] or ""))
-    says.append(
-        f"Most came from {loudest['name']}: {loudest['sent']:,}, of which"
-        f" {loudest['sent_followed']:,} were followed."
-    )
+    if tellers > 1:
+        loudest = max(degrees, key=lambda one: (one["sent"], one["name"] or ""))
+        says.append(
+            f"Nobody sent more than {loudest['name']}: {loudest['sent']:,}, of which"
+            f" {loudest['sent_followed']:,} led to a purchase."
+        )
     edges.sort(key=lambda edge: (-edge["followed"], -edge["recommendations"]))
     degrees.sort(key=lambda one: -(one["out_degree"] + one["in_degree"]))
     return _TOLD.found(says, _edges(edges), _degrees(degrees))
@@ -105,9 +106,8 @@ def _looks(rows: Sequence[dict[str, Any]]) -> str:
 def _accuracy_of(row: dict[str, Any]) -> str:
     if not row["true"]:
         return "The scenario has no ring."
-    said = (
-        f"By the scenario, {row['true']:,} agents are in rings; {row['hits']:,} of them were named"
-    )
+    there = counted(row["true"], "agent is", "agents are")
+    said = f"By the scenario, {there} in rings; {row['hits']:,} of them were named"
     if row["named"] > row["hits"]:
         said += f", and {row['named'] - row['hits']:,} others"
     return f"{said}."

@@ -18,6 +18,7 @@ from market.report.rendering import draw
 PLOTS: Final[Mapping[str, Callable[[Block], alt.TopLevelMixin | None]]] = {
     "journey": plots_journeys.funnel,
     "dropoff": plots_journeys.reasons,
+    "why": plots_journeys.causes,
     "price": plots_conversions.price,
     "trust": plots_conversions.trust,
     "first": plots_conversions.first,
@@ -27,6 +28,7 @@ PLOTS: Final[Mapping[str, Callable[[Block], alt.TopLevelMixin | None]]] = {
     "surplus": plots_moneys.gained,
     "recommendations": plots_people.recommendations,
     "rings": plots_people.rings,
+    "replicas": plots_running.replicas,
 }
 """By the name of the block."""
 

@@ -5,10 +5,10 @@ from typing import Final
 
 import altair as alt
 
-from market.protocol.money import decimal_text
-from market.report.drawing import MAX_BARS, Row, colours, data, label, share_axis
+from market.report.drawing import MAX_BARS, Row, colours, data, label, main_currency, share_axis
 from market.report.forms import Block
 from market.report.theme import ROW, WIDTH, light
+from market.report.words import money
 
 _HEIGHT: Final = 190
 _ONE: Final = alt.ColorValue(light("passed"))
@@ -18,17 +18,22 @@ _EVERYBODY: Final = "all sellers"
 _WHO: Final = {True: "honest", False: "dishonest", None: _EVERYBODY}
 
 
-def price(block: Block) -> alt.TopLevelMixin:
+def price(block: Block) -> alt.TopLevelMixin | None:
     """Draw a point for each band of prices: its conversion, its interval, its size by offers."""
+    currency = main_currency(block.rows)
     values = [
-        {**row, "band_text": _band(row), "who": _EVERYBODY} for row in block.rows if row["currency"]
+        {**row, "band_text": _band(row), "who": _EVERYBODY}
+        for row in block.rows
+        if currency and row["currency"] == currency
     ]
-    return _points(values, title="price", colour=_ONE)
+    return _points(values, title=f"price, {currency}", colour=_ONE) if values else None
 
 
 def _band(row: Row) -> str:
-    low, high = (decimal_text(row[key], row["currency"]) for key in ("from_minor", "to_minor"))
-    return f"{low if low == high else f'{low} to {high}'} {row['currency']}"
+    low, high = (
+        money(row[key], row["currency"], is_bare=True) for key in ("from_minor", "to_minor")
+    )
+    return low if low == high else f"{low} to {high}"
 
 
 def trust(block: Block) -> alt.TopLevelMixin:
@@ -69,7 +74,7 @@ def _points(
     )
     counts = base.transform_calculate(of="datum.bought + ' of ' + datum.shown")
     # Beside its point: above it there may be no room, and on it nobody could read it.
-    text = counts.mark_text(align="left", dx=15).encode(
+    text = counts.mark_text(align="left", dx=13, dy=-7).encode(
         x=band, xOffset=beside, y=conversion, text="of:N"
     )
     return alt.layer(intervals, points, text).properties(width=WIDTH, height=_HEIGHT)

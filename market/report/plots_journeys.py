@@ -1,16 +1,19 @@
 """Plots on the journey: the funnel, and the reasons to leave."""
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Final
 
 import altair as alt
 
-from market.report.drawing import MAX_BARS, Row, amount, colours, data
+from market.report.drawing import MAX_BARS, Row, amount, colours, count_axis, data, labels
 from market.report.forms import Block
 from market.report.theme import ROW, WIDTH, light
 from market.report.words import STAGE_ORDER, money, plain
 
 _OUTCOMES: Final = ("passed", "open", "left")
+_CAUSES: Final = ("left", "passed", "second", "fourth", "third")
+_REST: Final = "the rest"
 _ROOM: Final = 1.55
 """How much longer than its longest bar a plot is, so that a value fits behind that."""
 
@@ -75,6 +78,51 @@ def reasons(block: Block) -> alt.TopLevelMixin:
     return alt.hconcat(
         *[one.properties(width=WIDTH // 2 - 10, height=height) for one in sides], spacing=20
     )
+
+
+def causes(block: Block) -> alt.TopLevelMixin:
+    """Draw a bar for each seller: for which causes it lost its sales."""
+    sellers = list(dict.fromkeys(row["seller"] for row in block.rows))
+    names = dict(zip(sellers, labels(sellers), strict=True))
+    counts: Counter[str] = Counter()
+    for row in block.rows:
+        counts[plain(row["cause"])] += row["journeys"]
+    first = [cause for cause, _ in counts.most_common(len(_CAUSES))]
+    pieces = [
+        {
+            "seller": names[row["seller"]],
+            "outcome": cause if cause in first else _REST,
+            "order": -first.index(cause) if cause in first else -len(first),
+            "journeys": row["journeys"],
+        }
+        for row in block.rows
+        for cause in [plain(row["cause"])]
+    ]
+    pieces += [
+        {"seller": names[seller], "outcome": _REST, "order": -len(first), "journeys": left}
+        for seller in sellers
+        if (left := _untold(block.rows, seller))
+    ]
+    shown = dict(zip(first, _CAUSES, strict=False))
+    if any(piece["outcome"] == _REST for piece in pieces):
+        shown[_REST] = "open"
+    whose = alt.Y("seller:N", sort=list(names.values()), title=None)
+    most = max(row["lost"] for row in block.rows)
+    length = alt.X("sum(journeys):Q", title="journeys lost", axis=count_axis(most))
+    bars = (
+        data(pieces)
+        .mark_bar()
+        .encode(
+            y=whose, x=length, color=colours(shown), order=alt.Order("order:Q", sort="descending")
+        )
+    )
+    return alt.layer(bars).properties(width=WIDTH - 60, height=ROW * len(sellers))
+
+
+def _untold(rows: Sequence[Row], seller: str) -> int:
+    """Return how many of a seller's lost journeys are of causes that are not told."""
+    own = [row for row in rows if row["seller"] == seller]
+    return int(own[0]["lost"] - sum(row["journeys"] for row in own))
 
 
 def _side(

@@ -16,7 +16,7 @@ def earned(block: Block) -> alt.TopLevelMixin:
     """Draw a bar for each seller: what of its revenue it kept, and where the rest went."""
     currency = main_currency(block.rows)
     rows = [row for row in block.rows if row["currency"] == currency][:MAX_BARS]
-    names = labels([row["seller"] for row in rows])
+    names = labels([row["seller"] or row["seller_id"] for row in rows])
     pieces: list[Row] = []
     for seller, row in zip(names, rows, strict=True):
         kept, refunded = row["kept_minor"], row["refunds_minor"]
@@ -67,7 +67,7 @@ def spent(block: Block) -> alt.TopLevelMixin:
     """Draw for each buyer what it spent (thin bar) of what it had (wide bar) and might (line)."""
     currency = main_currency(block.rows)
     rows = [row for row in block.rows if row["currency"] == currency][:MAX_BARS]
-    names = labels([row["buyer"] for row in rows])
+    names = labels([row["buyer"] or row["buyer_id"] for row in rows])
     values: list[dict[str, Any]] = [
         {
             "buyer": buyer,
@@ -80,7 +80,8 @@ def spent(block: Block) -> alt.TopLevelMixin:
     base = data(values)
     buyer = alt.Y("buyer:N", sort=names, title=None)
     shown = f", the first {len(rows)}" if len(rows) < len(block.rows) else ""
-    title = f"{currency}: spent (thin), given (wide), budget of the mandate (line){shown}"
+    line = ", budget of the mandate (line)" if any(value["budget"] for value in values) else ""
+    title = f"{currency}: spent (thin), given (wide){line}{shown}"
     given = base.mark_bar(fill=light("faint"), height=16).encode(
         y=buyer, x=alt.X("given:Q", title=title, axis=alt.Axis(tickCount=6))
     )

@@ -18,6 +18,7 @@ MAX_EDGES: Final = 400
 _NAMED: Final = 16
 _FEW: Final = 60
 _HEIGHT: Final = 400
+_LEAST_HEIGHT: Final = 110
 _TIP: Final = 0.88
 """How far along an edge its arrow stands: before the node that it leads to."""
 
@@ -32,13 +33,14 @@ def recommendations(block: Block) -> alt.TopLevelMixin | None:
     nodes = sorted({row[side] for row in rows for side in ("from_id", "to_id")})
     places = spread(nodes, [(row["from_id"], row["to_id"]) for row in rows])
     names = {row[f"{side}_id"]: row[f"{side}_name"] for row in rows for side in ("from", "to")}
-    edges = [_edge(row, places[row["from_id"]], places[row["to_id"]]) for row in rows]
-    return _graph(edges, _nodes(rows, places, names, ties))
+    height = min(_LEAST_HEIGHT + 14 * len(nodes), _HEIGHT)
+    edges = [_edge(row, places[row["from_id"]], places[row["to_id"]], height) for row in rows]
+    return _graph(edges, _nodes(rows, places, names, ties), height)
 
 
-def _edge(row: Row, start: Spot, end: Spot) -> dict[str, Any]:
+def _edge(row: Row, start: Spot, end: Spot, height: int) -> dict[str, Any]:
     dx, dy = end[0] - start[0], end[1] - start[1]
-    turn = math.degrees(math.atan2(dx * (WIDTH - 120), dy * _HEIGHT))
+    turn = math.degrees(math.atan2(dx * WIDTH, dy * height))
     return {
         "x": start[0],
         "y": start[1],
@@ -68,15 +70,18 @@ def _nodes(
     ]
 
 
-def _graph(edges: list[dict[str, Any]], nodes: list[dict[str, Any]]) -> alt.TopLevelMixin:
-    # Room at the sides for names; the scales say nothing, so there are no axes.
-    scale = alt.Scale(domain=[-0.08, 1.08], nice=False)
+def _graph(
+    edges: list[dict[str, Any]], nodes: list[dict[str, Any]], height: int
+) -> alt.TopLevelMixin:
+    # Room for names; the scales say nothing, so there are no axes.
+    across = alt.Scale(domain=[-0.08, 1.08], nice=False)
+    up = alt.Scale(domain=[-0.08, 1.22], nice=False)
     edges.sort(key=lambda edge: edge["outcome"], reverse=True)
 
     def at(x: str, y: str) -> dict[str, Any]:
         return {
-            "x": alt.X(f"{x}:Q", scale=scale, axis=None),
-            "y": alt.Y(f"{y}:Q", scale=scale, axis=None),
+            "x": alt.X(f"{x}:Q", scale=across, axis=None),
+            "y": alt.Y(f"{y}:Q", scale=up, axis=None),
         }
 
     width = 1.2 if len(edges) <= _FEW else 0.5
@@ -90,18 +95,22 @@ def _graph(edges: list[dict[str, Any]], nodes: list[dict[str, Any]]) -> alt.TopL
     )
     tips = (
         data(edges)
-        .mark_point(shape="triangle-up", filled=True, size=26, opacity=1)
+        .mark_point(shape="triangle-up", filled=True, size=26 * width, opacity=1)
         .encode(**at("tip_x", "tip_y"), angle=alt.Angle("turn:Q", scale=None), color=colour)
     )
     most = max((node["told"] for node in nodes), default=1) or 1
-    size = alt.Size("told:Q", legend=None, scale=alt.Scale(domain=[0, most], range=[40, 260]))
+    size = alt.Size("told:Q", legend=None, scale=alt.Scale(domain=[0, most], range=[60, 260]))
     spots = (
         data(nodes)
         .mark_circle(fill=light("second"), opacity=1, stroke=light("ground"))
         .encode(**at("x", "y"), size=size)
     )
-    names = data(nodes).mark_text(dy=-11).encode(**at("x", "y"), text="name:N")
-    return alt.layer(lines, tips, spots, names).properties(width=WIDTH, height=_HEIGHT)
+    # Names stand on a seam in the colour of the ground, so that lines do not cross them out.
+    named = data([node for node in nodes if node["name"]])
+    seam = named.mark_text(dy=-13, stroke=light("ground"), strokeWidth=4, fill=light("ground"))
+    seams = seam.encode(**at("x", "y"), text="name:N")
+    names = named.mark_text(dy=-13).encode(**at("x", "y"), text="name:N")
+    return alt.layer(lines, tips, spots, seams, names).properties(width=WIDTH, height=height)
 
 
 def rings(block: Block) -> alt.TopLevelMixin | None:

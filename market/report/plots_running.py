@@ -1,16 +1,49 @@
 """Plots on how the market ran: how long things took."""
 
-from typing import Final
+from typing import Any, Final
 
 import altair as alt
 
-from market.report.drawing import TIMES, colours, data
+from market.report.drawing import MAX_BARS, TIMES, colours, data, labels
 from market.report.forms import Block
 from market.report.theme import ROW, WIDTH, light
-from market.report.words import plain
+from market.report.words import name, plain
 
+_MAX_MEASURES: Final = 8
 _TIMES: Final = {"median": "passed", "p95": "fourth", "p99": "left"}
 _TICKS: Final = (0.01, 0.1, 1, 10, 60, 600, 3_600, 36_000, 360_000)
+
+
+def replicas(block: Block) -> alt.TopLevelMixin:
+    """Draw the runs as dots, the median as a line: a row for each cell, a part per measure."""
+    measures = list(dict.fromkeys(row["measure"] for row in block.rows))[:_MAX_MEASURES]
+    return alt.vconcat(
+        *[_dots(measure, [row for row in block.rows if row["measure"] == measure][:MAX_BARS])
+          for measure in measures],
+        spacing=14,
+    )  # fmt: skip
+
+
+def _dots(measure: str, rows: list[dict[str, Any]]) -> alt.LayerChart | alt.FacetChart:
+    names = labels([row["cell"] for row in rows])
+    runs = [
+        {"cell": cell, "value": value}
+        for cell, row in zip(names, rows, strict=True)
+        for value in row["values"]
+    ]
+    middles = [
+        {"cell": cell, "value": row["middle"]} for cell, row in zip(names, rows, strict=True)
+    ]
+    cell = alt.Y("cell:N", sort=names, title=None)
+    title = name(measure)
+    value = alt.X(
+        "value:Q", title=title, scale=alt.Scale(zero=False, padding=14), axis=alt.Axis(tickCount=6)
+    )
+    dots = data(runs).mark_circle(size=60, opacity=0.6, fill=light("passed"))
+    ticks = data(middles).mark_tick(thickness=3, size=18, color=light("left"), opacity=1)
+    return alt.layer(dots.encode(y=cell, x=value), ticks.encode(y=cell, x=value)).properties(
+        width=WIDTH - 80, height=ROW * len(rows)
+    )
 
 
 def latency(block: Block) -> alt.TopLevelMixin:
@@ -30,7 +63,8 @@ def latency(block: Block) -> alt.TopLevelMixin:
     ]
     longest = max(span["most"] for span in spans)
     reach = next((tick for tick in _TICKS if tick >= longest), longest)
-    measure = alt.Y("measure:N", sort=[span["measure"] for span in spans], title=None)
+    order = [span["measure"] for span in spans]
+    measure = alt.Y("measure:N", sort=order, title=None, axis=alt.Axis(offset=8))
     # Of a simulated clock much takes no time at all, which a plain logarithm cannot show.
     scale = alt.Scale(type="symlog", constant=0.01, domain=[0, reach], nice=False)
     ticks = [0, *[tick for tick in _TICKS if tick <= reach]]

@@ -11,6 +11,7 @@ from market.report.forms import Column, Form
 
 NONE: Final = "-"
 MAX_NAME: Final = 200
+MAX_WORDS: Final = 800
 _STAGES: Final[Mapping[str, str]] = dict(
     zip(STAGES, ("Find", "Evaluate", "Trust", "Pay", "Use", "Recommend"), strict=True)
 )
@@ -25,7 +26,21 @@ def written(row: Mapping[str, Any], column: Column, *, currency: str | None = No
         return NONE
     if column.form == "money":
         return money(value, row.get("currency"), is_bare=row.get("currency") == currency)
+    if column.form == "measure":
+        return measured(value, row["unit"], row.get("currency"))
     return _WAYS[column.form](value)
+
+
+def measured(value: float, unit: str, currency: str | None) -> str:
+    """Return a number in its unit; amounts here are means or differences, so not always whole."""
+    match unit:
+        case "share":
+            return share(value)
+        case "seconds":
+            return f"-{duration(-value)}" if value < 0 else duration(value)
+        case "minor" if currency in EXPONENTS:
+            return f"{_number(value / 10 ** EXPONENTS[currency])} {currency}"
+    return _number(value)
 
 
 def plain(word: str) -> str:
@@ -33,9 +48,13 @@ def plain(word: str) -> str:
     return _STAGES.get(word) or name(word).replace("_", " ")
 
 
-def name(text: str) -> str:
-    """Return a name or words from outside as one line, without signs that hide or reorder."""
-    return one_line(text, MAX_NAME)
+def name(text: str, limit: int = MAX_NAME) -> str:
+    """Return words from outside as one line, without signs that hide or reorder.
+
+    What is longer than ``limit`` ends in an ellipsis.
+    """
+    line = one_line(text, limit + 1)
+    return line if len(line) <= limit else f"{line[: limit - 1]}…"
 
 
 def money(amount_minor: int, currency: str | None, *, is_bare: bool = False) -> str:
@@ -50,7 +69,7 @@ def money(amount_minor: int, currency: str | None, *, is_bare: bool = False) -> 
 
 def share(part: float) -> str:
     """Return a part of one in per cent, with one decimal where it says something."""
-    return f"{100 * part:.1f}".removesuffix(".0") + " %"
+    return f"{_settled(100 * part, 1):.1f}".removesuffix(".0") + " %"
 
 
 def duration(seconds: float) -> str:
@@ -75,7 +94,14 @@ def counted(number: int, one: str, several: str = "") -> str:
 
 
 def _number(value: float) -> str:
-    return f"{value:.3f}".rstrip("0").rstrip(".")
+    decimals = 3 if abs(value) >= 1 else 6
+    text = f"{_settled(value, decimals):,.{decimals}f}"
+    return text.rstrip("0").rstrip(".")
+
+
+def _settled(value: float, decimals: int) -> float:
+    """Return a number rounded; a zero that has a sign loses it."""
+    return round(value, decimals) + 0.0
 
 
 def _named(value: str | Sequence[str]) -> str:
@@ -85,6 +111,7 @@ def _named(value: str | Sequence[str]) -> str:
 _WAYS: Final[Mapping[Form, Callable[[Any], str]]] = {
     "text": lambda value: plain(str(value)),
     "name": _named,
+    "words": lambda value: name(value, MAX_WORDS),
     "count": "{:,}".format,
     "number": _number,
     "share": share,

@@ -6,7 +6,8 @@ agents with keys from the seed, and lets them go; the **director** follows every
 the **acts** of the story at their places: it cuts **cables**, intervenes, lets **watchers** and
 **sub-agents** in. **Facts** are told from the logs and wallets alone,
 **metrics** are named numbers about them, **expectations** are expressions over metrics. Every run
-ends with an audit of its store (``proof``) and leaves a folder behind (``keeping``)::
+ends with an audit of its store (``proof``) and leaves a folder behind (``keeping``). A **sweep**
+(``sweeping``) is many runs of one story, with other seeds and other values (``overriding``)::
 
     from scenarios.engine.play import run
     from scenarios.engine.reading import load

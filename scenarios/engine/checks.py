@@ -12,7 +12,7 @@ from market.protocol.manifest import BadManifest
 from market.protocol.money import NotMoney, parse_amount
 from scenarios.engine import metrics
 from scenarios.engine.cues import bad_cues
-from scenarios.engine.deciding import policy_for
+from scenarios.engine.deciding import policy_for, reach
 from scenarios.engine.expressions import BadExpression
 from scenarios.engine.files import BadInput, read_input
 from scenarios.engine.form import ClockPart, Scenario, names_of, principal_of, run_of, seconds
@@ -34,6 +34,7 @@ def check(story: Story) -> Story:
     Raises:
         BadScenario: every trouble that was found.
     """
+    reach(story.folder)
     troubles = [
         Trouble(story.where(*path), detail, hint) for path, detail, hint in _troubles(story)
     ]
@@ -142,7 +143,7 @@ def _buyer(story: Story, number: int, buyers: list[str], sellers: list[str]) -> 
     buyer = story.scenario.buyers[number]
     here: Place = ("buyers", number)
     try:
-        policy_for(buyer, buyer.name, story.scenario.seed)
+        policy_for(buyer, names_of(buyer)[0], story.scenario.seed)
     except UnknownPolicy as error:
         yield (*here, "policy"), str(error), ""
     except BadParams as error:

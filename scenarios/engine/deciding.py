@@ -1,9 +1,19 @@
 """How the buyers of a story decide: each by its policy, with chance of its own."""
 
+import sys
+from pathlib import Path
+
 from buyer_agents.policies import policy_of
 from buyer_agents.weighing import Policy
 from scenarios.engine.form import BuyerPart
 from scenarios.engine.seeds import chance_of
+
+
+def reach(folder: Path) -> None:
+    """Let a story name the modules that lie beside it; what is installed has precedence."""
+    beside = str(folder.resolve())
+    if beside not in sys.path:
+        sys.path.append(beside)
 
 
 def policy_for(part: BuyerPart, name: str, seed: int) -> Policy:

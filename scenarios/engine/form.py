@@ -98,11 +98,11 @@ class MarketPart(Part, frozen=True, kw_only=True):
 class SellerPart(Part, frozen=True, kw_only=True):
     """A seller, or ``count`` of them (``name-1`` and on), each with one service.
 
-    ``service`` is a manifest beside the story (``shop/manifest.toml``, with its ``seller.py``), or
-    a ``package.module`` with the same. ``price`` replaces the manifest's amount and
-    ``deliver_within`` its time to deliver; ``pace`` is how long it takes over each chunk. With a
-    ``behaviour`` other than ``honest`` it means harm; ``params`` say how. ``wallet`` is what it
-    starts with, and ``bond`` what of that it puts at stake.
+    ``service`` is a sample, or a ``Seller`` of one's own: ``package.module:name``. ``price``
+    replaces the manifest's amount and ``deliver_within`` its time to deliver; ``pace`` is how long
+    it takes over each chunk. ``behaviour`` is how it goes about prices and orders, in the way that
+    ``params`` say (docs/policies.md). ``wallet`` is what it starts with, and ``bond`` what of that
+    it puts at stake.
     """
 
     name: Slug
@@ -166,6 +166,7 @@ class ArrivePart(Part, frozen=True, kw_only=True):
 class BuyerPart(Part, frozen=True, kw_only=True):
     """A buyer, or ``count`` of them, who goes through the six stages, ``journeys`` times.
 
+    ``policy`` is how it chooses, in the way that ``params`` say (docs/policies.md).
     Between two journeys it waits for ``rest``. ``wallet`` is what it starts with. With a
     ``mandate`` it acts for a principal of its own, the agent ``<name>-principal``.
     ``recommend_to`` are buyers that it tells of a good service.

@@ -35,6 +35,14 @@ def new_folder(parent: Path, name: str) -> Path:
     raise AssertionError("numbers have no end")
 
 
+def read_result(folder: Path) -> RunResult | None:
+    """Return the result that a run left in its folder; None if it left none."""
+    try:
+        return msgspec.json.decode((folder / RUN_FILE).read_bytes(), type=RunResult)
+    except FileNotFoundError:
+        return None
+
+
 def keep(
     folder: Path,
     *,

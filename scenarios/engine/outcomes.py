@@ -7,6 +7,8 @@ from pathlib import Path
 from statistics import median
 from typing import Final, Literal
 
+from msgspec.structs import replace
+
 from market.protocol.money import decimal_text
 from scenarios.engine.result import (
     EXPECTATION_FAILED,
@@ -19,7 +21,7 @@ from scenarios.engine.result import (
     written,
 )
 from scenarios.engine.story import BadScenario
-from scenarios.engine.sweeping import Cell, Options, Replica, State, Sweep
+from scenarios.engine.sweeping import FINISHED, Cell, Options, Replica, State, Sweep
 
 BAD: Final = 2
 _WORST: Final = (INVARIANT_BROKEN, INTERRUPTED, BAD, EXPECTATION_FAILED, PASSED)
@@ -29,7 +31,8 @@ class Outcome(Result, frozen=True, kw_only=True):
     """What one run came to.
 
     ``journeys`` counts them by how they ended, ``captured`` is all that sellers were paid, fees
-    included, as a decimal. A run is ``bad`` if its story tested nothing: ``detail`` says what.
+    included, as a decimal. A run is ``bad`` if its story tested nothing: ``detail`` says what. It
+    has no ``currency`` if it was not played at all.
     """
 
     seed: int
@@ -78,7 +81,7 @@ class ReplicaResult(Result, frozen=True, kw_only=True):
 
 
 class CellResult(Result, frozen=True, kw_only=True):
-    """One cell. Spreads and expectations are over its ``done`` runs."""
+    """One cell: the expectations over its ``done`` runs, the rest over all that are finished."""
 
     number: int
     overrides: dict[str, str]
@@ -99,6 +102,7 @@ class SweepResult(Result, frozen=True, kw_only=True):
     options: Options
     currency: str
     is_partial: bool
+    is_interrupted: bool
     exit_code: int
     cells: list[CellResult]
 
@@ -120,9 +124,12 @@ def outcome_of(result: RunResult) -> Outcome:
     )
 
 
-def bad_outcome(error: BadScenario, seed: int) -> Outcome:
-    """Return the outcome of a run whose story tested nothing."""
-    return Outcome(seed=seed, state="bad", exit_code=BAD, detail=str(error))
+def bad_outcome(error: BadScenario, seed: int, result: RunResult | None) -> Outcome:
+    """Return the outcome of a run whose story tested nothing; ``result`` if it was played."""
+    played = (
+        Outcome(seed=seed, state="bad", exit_code=BAD) if result is None else outcome_of(result)
+    )
+    return replace(played, state="bad", exit_code=BAD, detail=str(error))
 
 
 def result_of(
@@ -140,6 +147,7 @@ def result_of(
         options=sweep.options,
         currency=next((one.currency for one in outcomes.values() if one.currency), ""),
         is_partial=is_partial,
+        is_interrupted=is_interrupted,
         exit_code=worst(codes),
         cells=[_cell(cell, outcomes, folder) for cell in sweep.cells],
     )
@@ -165,15 +173,16 @@ def spread(values: Sequence[str]) -> Spread:
 
 def _cell(cell: Cell, outcomes: Mapping[str, Outcome], folder: Path) -> CellResult:
     found = [outcomes.get(one.folder) for one in cell.replicas]
-    done = [one for one in found if one is not None and one.state == "done"]
+    over = [one for one in found if one and one.state in FINISHED and one.currency]
+    done = [one for one in over if one.state == "done"]
     return CellResult(
         number=cell.number,
         overrides=cell.overrides,
         done=len(done),
         expectations=_expectations(done),
-        bought=spread([str(one.journeys.get("bought", 0)) for one in done]),
-        left=spread([str(one.journeys.get("left", 0)) for one in done]),
-        captured=spread([one.captured for one in done]),
+        bought=spread([str(one.journeys.get("bought", 0)) for one in over]),
+        left=spread([str(one.journeys.get("left", 0)) for one in over]),
+        captured=spread([one.captured for one in over]),
         replicas=[
             _replica(replica, outcome, folder)
             for replica, outcome in zip(cell.replicas, found, strict=True)

@@ -87,7 +87,7 @@ def changed(
     Raises:
         BadScenario: a path leads nowhere.
     """
-    whole = Changed(copy.deepcopy(tree), {})
+    whole = Changed(dict(tree), {})
     for override in overrides:
         place = _replace(whole.tree, override, shape)
         whole.given[place] = str(override)
@@ -101,11 +101,14 @@ def _scale(tree: Tree, scale: Decimal) -> list[Place]:
     """Multiply the counts, halves rounded up; return their places."""
     places: list[Place] = []
     for kind in _SCALED:
-        tables = tree.get(kind)
-        for number, table in enumerate(tables if isinstance(tables, list) else ()):
+        if not isinstance(tree.get(kind), list):
+            continue
+        tables = tree[kind] = list(tree[kind])
+        for number, table in enumerate(tables):
             count = table.get("count") if isinstance(table, dict) else None
             if type(count) is int and count >= _SEVERAL:
-                table["count"] = max(_SEVERAL, int(count * scale + Decimal("0.5")))
+                scaled = max(_SEVERAL, int(count * scale + Decimal("0.5")))
+                tables[number] = {**table, "count": scaled}
                 places.append((kind, number, "count"))
     return places
 
@@ -119,7 +122,9 @@ def _replace(tree: Tree, override: Override, whole: dict[str, Any]) -> Place:
         key = walk.key(here, step)
         walk.enter(key)
         empty: Any = [] if "items" in walk.shape else {}
-        here = here.setdefault(key, empty) if isinstance(here, dict) else here[key]
+        # Only what leads there is copied: the rest may be nested deeper than a copy can go.
+        here[key] = copy.copy(here.get(key, empty) if isinstance(here, dict) else here[key])
+        here = here[key]
     key = walk.key(here, last)
     walk.enter(key)
     here[key] = _value(override.value, walk.shape)

@@ -162,6 +162,7 @@ class Run:
             synchronous="normal" if is_simulated(self._scenario) else "full",
             currency=part.currency,
             fee_basis_points=part.fee_basis_points,
+            token_seconds=int(world.calm * Settings.token_seconds),
             quote_ttl_seconds=int(seconds(part.quote_ttl)),
             approval_ttl_seconds=int(seconds(part.approval_ttl)),
             accept_window_seconds=int(seconds(part.accept_window)),
@@ -269,6 +270,7 @@ class Run:
         return RunResult(
             name=self._scenario.name,
             seed=self._seed,
+            market=self._scenario.market,
             currency=facts.currency,
             seconds=seconds,
             events=sum(len(journey.events) for journey in facts.journeys),

@@ -41,9 +41,22 @@ def load(path: Path, overrides: Iterable[Override] = (), scale: str | None = Non
         str(path),
         lines,
         given,
-        hashlib.sha256(text.encode()).hexdigest(),
+        _digest(text),
     )
     return check(story)
+
+
+def digest_of(path: Path) -> str:
+    """Return the SHA-256 of a scenario's text, as ``Story.digest`` has it.
+
+    Raises:
+        BadScenario: it cannot be read.
+    """
+    return _digest(_read(path)[0])
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def read_form(path: Path, form: type[Form]) -> tuple[Form, dict[Place, int]]:

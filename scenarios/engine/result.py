@@ -15,6 +15,7 @@ from scenarios.engine.agents import BuyersView
 from scenarios.engine.asking import Untested, name_of
 from scenarios.engine.expressions import Value
 from scenarios.engine.facts import Facts, JourneyFacts
+from scenarios.engine.form import MarketPart
 from scenarios.engine.story import BadScenario, Story, Trouble
 
 PASSED: Final = 0
@@ -123,11 +124,13 @@ class RunResult(Result, frozen=True, kw_only=True):
     """A whole run.
 
     ``proven`` counts what the audit went through, ``findings`` are the invariants that it found
-    broken: none, or the market has a bug. ``is_over`` is false if time was up first.
+    broken: none, or the market has a bug. ``is_over`` is false if time was up first. ``market`` is
+    how it was set up.
     """
 
     name: str
     seed: int
+    market: MarketPart = MarketPart()
     currency: str
     seconds: float
     events: int

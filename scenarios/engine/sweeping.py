@@ -238,11 +238,6 @@ def changes(sweep: Sweep, options: Options, digest: str) -> list[str]:
     return found
 
 
-def is_same_plan(one: Sweep, other: Sweep) -> bool:
-    """Whether two sweeps play the same, however far either has come."""
-    return one.anew() == other.anew()
-
-
 def typed(options: Options) -> list[str]:
     """Return options as the words of a command."""
     words: list[str] = []

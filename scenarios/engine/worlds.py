@@ -19,6 +19,7 @@ import httpx
 from msgspec import UNSET
 
 from buyer_agents import open_http
+from buyer_agents.connection import READ_SECONDS
 from market.app import Seams, running
 from market.base.clock import to_micros
 from market.base.settings import Settings
@@ -30,7 +31,10 @@ from scenarios.engine.simulated import SimulatedClock, SimulatedLoop
 HOST: Final = "127.0.0.1"
 MARKET: Final = "market"
 TURNS: Final = 2_000
-"""Turns of its chores that a simulated market has in a run, if they are a second or more apart."""
+"""Turns of its chores that a simulated market has in a run, if they are a second or more apart.
+
+Signs of life of its streams are then as many times rarer.
+"""
 
 T = TypeVar("T")
 Reader = asyncio.StreamReader
@@ -63,6 +67,9 @@ class World(ABC):
     @abstractmethod
     def options(self, wrap: Wrap = lambda transport: transport) -> Options:
         """Return the options of one client; ``wrap`` may stand between it and the network."""
+
+    calm = 1.0
+    """How many times rarer than else streams give signs of life, and end with their tokens."""
 
     @abstractmethod
     def market(self, settings: Settings) -> AbstractAsyncContextManager[Any]:
@@ -115,6 +122,7 @@ class SimulatedWorld(World):
         self._ports = 0
         self._seed = seed
         self._turn_seconds = until_seconds / TURNS
+        self.calm = max(1.0, self._turn_seconds)
         self._clock = SimulatedClock(asyncio.get_running_loop())
         # One source for the whole run, however often its market comes back.
         self._ids = Ids(lambda: to_micros(self._clock.now()) // 1_000, chance_of(seed, "ids"))
@@ -126,7 +134,9 @@ class SimulatedWorld(World):
         def http(url: str) -> httpx.AsyncClient:
             path = str(self._path(urlsplit(url).port))
             transport = httpx.AsyncHTTPTransport(uds=path, limits=_LIMITS, verify=False)
-            return open_http(url, wrap(transport))
+            client = open_http(url, wrap(transport))
+            client.timeout = httpx.Timeout(client.timeout.connect, read=READ_SECONDS * self.calm)
+            return client
 
         return Options(http=http, now=self._seconds, dial=self._dial)
 
@@ -140,6 +150,7 @@ class SimulatedWorld(World):
             ids=self._ids,
             pause=self._pause,
             seconds=asyncio.get_running_loop().time,
+            calm=self.calm,
             path=self._path(self.port),
         )
         return running(settings, seams=seams)

@@ -60,6 +60,22 @@ async def test_a_seller_goes_down_to_its_floor(sqlite_settings: Settings, asked:
             await buyer.read_offer(quote)
 
 
+async def test_nobody_bargains_a_seller_below_its_floor_step_by_step(sqlite_settings: Settings):
+    async with open_town(sqlite_settings) as town:
+        seller = town.seller(reader(Tickets(6)))
+        seller.bargain(down_to(80))
+        buyer = await town.client("thrifty")
+        await bargain(town, buyer, seller, 100_000)
+        answered = await heard(buyer, "quote.answered")
+        at_its_floor = await buyer.quote(answered.body["quote_id"])
+
+        again = await buyer.counter(at_its_floor, FLOOR - 1)
+        await heard(buyer, "quote.declined")
+
+        assert at_its_floor.amount_minor == FLOOR
+        assert (await buyer.counter_offer(again.id)).state == "declined"
+
+
 async def test_a_seller_without_a_mind_to_bargain_declines(sqlite_settings: Settings):
     async with open_town(sqlite_settings) as town:
         buyer = await town.client("thrifty")

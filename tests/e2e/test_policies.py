@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +12,14 @@ from buyer_agents.policies import POLICIES
 from market.base.settings import Settings
 from market.protocol.events import Event
 from market.protocol.money import parse_amount
+from market.protocol.signing import SigningKey
+from market.protocol.wire import ServiceView
+from scenarios.engine import Story
+from scenarios.engine.play import run
+from scenarios.engine.reading import load
+from scenarios.engine.telling import Logged, News
 from seller_services import Chunk, Order, down_to
+from seller_services.repricing import priced
 from tests.town import Tickets, Town, need, open_town, reader
 
 PRICE = 600_000
@@ -104,6 +112,30 @@ async def test_a_bargain_brings_an_offer_below_the_limit_of_the_need(sqlite_sett
 
         assert (left.outcome, left.reason) == ("leave", "price")
         assert bought.outcome == "advance"
+
+
+async def test_an_offer_whose_version_changed_meanwhile_is_read_again(
+    sqlite_settings: Settings, monkeypatch: pytest.MonkeyPatch
+):
+    async with open_town(sqlite_settings) as town:
+        key = SigningKey.generate()
+        service = await town.open(town.seller(reader(Tickets(6)), key=key))
+        seller = await town.client("reader", "seller", key=key)
+        buyer = await town.client("thrifty")
+        read, versions = buyer.service, iter(["1.0.1"])
+
+        async def read_just_before_it_changes(*args: Any, **more: Any) -> ServiceView:
+            seen = await read(*args, **more)
+            for version in versions:
+                await seller.publish({**priced(service.manifest, 90), "version": version})
+            return seen
+
+        monkeypatch.setattr(buyer, "service", read_just_before_it_changes)
+
+        journey = await Shopper(buyer, policy("cheapest")).run(need())
+
+        assert journey.receipt is not None
+        assert (await buyer.read_receipt(journey.receipt)).captured_minor == PRICE * 9 // 10
 
 
 async def test_who_meets_a_firm_seller_pays_its_price(sqlite_settings: Settings):
@@ -204,3 +236,79 @@ async def test_a_policy_that_likes_nothing_leaves(sqlite_settings: Settings):
         journey = await Shopper(buyer, policy("wash-trader", target="another")).run(need())
 
         assert (journey.outcome, journey.stage, journey.reason) == ("leave", "finding", "no_result")
+
+
+STORY = """
+scenario = 1
+name = "seats"
+seed = 6
+[market]
+clock = { mode = "virtual" }
+[[sellers]]
+name = "dear"
+service = "convert-units"
+price = "0.004"
+[[sellers]]
+name = "cheap"
+service = "convert-units"
+[[sellers]]
+name = "unsteady"
+service = "convert-units"
+behaviour = "flaky"
+params = { fails = 0.5 }
+[[buyers]]
+name = "seat"
+count = 2
+policy = "outside"
+wallet = "1.00"
+need = { query = "convert units", input = { items = [
+  { value = "1", from = "mile", to = "metre" },
+  { value = "2", from = "mile", to = "metre" },
+] } }
+"""
+
+
+def seated(path: Path, params: dict[str, str]) -> Story:
+    lines = "\n".join(f"{name} = {value!r}" for name, value in params.items())
+    path.write_text(f"{STORY}[buyers.params]\n{lines}\n")
+    return load(path)
+
+
+def names_in(folder: str) -> list[str]:
+    return sorted(one.name for one in Path(folder).iterdir())
+
+
+async def decisions(path: Path, **params: str) -> list[Any]:
+    """Play the story with params of its seats; return every event, without signatures and times."""
+    story = seated(path, params)
+    seen: list[Any] = []
+
+    def note(news: News) -> None:
+        if isinstance(news, Logged):
+            seen.append((news.buyer, news.event.offset, news.event.kind, news.event.body))
+
+    result = await run(story, tell=note)
+
+    assert result.findings == []
+    return seen
+
+
+async def test_a_seat_is_played_again_without_who_sat_there(tmp_path: Path):
+    path, kept = tmp_path / "seats.toml", str(tmp_path / "kept")
+
+    asked = await decisions(path, ask="tests.stand_in:answer", record=kept)
+    played = await decisions(path, replay=kept)
+
+    assert names_in(kept) == ["seat-1.jsonl", "seat-2.jsonl"]
+    assert played == asked
+    assert any(kind == "order.settled" for _, _, kind, _ in played)
+
+
+async def test_a_seat_that_nobody_takes_leaves_the_market(tmp_path: Path):
+    asked = await decisions(tmp_path / "seats.toml", url="http://127.0.0.1:9/decide")
+
+    left = [body for _, _, kind, body in asked if kind == "decision.made"]
+    assert {(body["outcome"], body["stage"], body["reason"]) for body in left} == {
+        ("leave", "finding", "other")
+    }
+    assert all("Nobody answered 'rank'" in body["detail"] for body in left)

@@ -1,10 +1,8 @@
 """The export: every frame as declared, true to the store, on both databases; and the manual."""
 
-import contextlib
 import json
 import re
 import shutil
-from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -13,10 +11,10 @@ import polars as pl
 import pytest
 
 from market import analytics, chores, sessions
-from market.analytics import FRAMES, Exported, Facts, NoFacts, funnel, growing
+from market.analytics import FRAMES, Facts, NoFacts, funnel
 from market.analytics.facts import FrameOf
 from market.analytics.parts import FORMAT
-from market.analytics.schema import type_text
+from market.analytics.typenames import type_text
 from market.base.settings import Settings
 from market.base.store import Store
 from market.protocol.canonical import canonical
@@ -31,6 +29,7 @@ from market.protocol.wire import (
     WriteEvents,
 )
 from market.sessions import NewEvent
+from tests.aftermath import refund
 from tests.factories import Town, build_town, enter, mandate, post_review
 
 MANUAL = Path(__file__).parents[2] / "docs" / "analytics.md"
@@ -336,6 +335,20 @@ async def test_reviews_and_agents_and_services_are_there(town: Town, facts_of):
     )
 
 
+async def test_a_sellers_money_is_what_the_ledger_says_after_a_refund_too(town: Town, facts_of):
+    order = await town.settled()
+    await town.place()
+    await refund(town, order, 100_000)
+
+    [row] = analytics.money(facts_of(town.store)).rows(named=True)
+
+    assert row["difference_minor"] == 0
+    assert (row["revenue_minor"], row["refunds_minor"]) == (PRICE, 100_000)
+    # The market gives back its part of the fee: 6 000 of 400 000, and so 1 500 of 100 000.
+    assert row["kept_minor"] == PRICE - 6_000 - 100_000 + 1_500
+    assert (row["held_minor"], row["orders"]) == (PRICE, 2)
+
+
 async def test_mandates_tell_their_limits_and_what_counts_against_them(town: Town, facts_of):
     given = await delegated(town)
 
@@ -413,138 +426,6 @@ def test_where_there_is_nothing_the_refusal_says_what_was_looked_for(tmp_path: P
 def test_a_postgresql_address_needs_a_folder_for_its_facts():
     with pytest.raises(NoFacts, match="Name a directory"):
         analytics.open("postgresql://nobody@127.0.0.1/none")
-
-
-# Exporting again
-
-
-def files_in(folder: Path) -> dict[str, int]:
-    return {file.name: file.stat().st_mtime_ns for file in folder.glob("*.parquet")}
-
-
-async def exported_behind(town: Town, folder: Path) -> Exported:
-    """Export behind what is there, and see that an export at once has the same rows."""
-    grown = analytics.export(town.store, folder)
-    analytics.export(town.store, folder / "anew")
-    facts, anew = analytics.open(folder), analytics.open(folder / "anew")
-    for name in FRAMES:
-        assert facts[name].collect().equals(anew[name].collect()), name
-    shutil.rmtree(folder / "anew")
-    return grown
-
-
-async def test_a_second_export_reads_of_the_logs_only_what_is_new(town: Town, tmp_path: Path):
-    session_id = await shopping(town)
-    for _ in range(4):
-        await town.settled()
-    first = await exported_behind(town, tmp_path)
-    old = files_in(tmp_path)
-    note = NewEvent("note.written", town.buyer.id, {"text": "more"})
-    await town.store.write(sessions.append, session_id=session_id, events=[note] * 3)
-
-    second = await exported_behind(town, tmp_path)
-
-    logs = ("events", "chunks", "postings", "trust_facts")
-    whole = second.read - 3 - (first.read - sum(first.rows[name] for name in logs))
-    reread = second.rows["postings"] + second.rows["trust_facts"]
-    assert whole <= reread, "of tables without a counter the last thousand rows"
-    assert second.rows["events"] == first.rows["events"] + 3
-    kept = set(old) & set(files_in(tmp_path))
-    assert {name.partition("-")[0] for name in kept} == {"chunks"}
-
-
-async def test_an_export_of_another_store_or_of_a_copy_gone_another_way_is_made_anew(
-    sqlite_settings: Settings, tmp_path: Path
-):
-    store = Store.open(sqlite_settings)
-    town = await build_town(store)
-    order = await town.place()
-    shutil.copytree(sqlite_settings.home, tmp_path / "copy")
-    copy = Store.open(Settings(home=tmp_path / "copy"))
-    elsewhere = town._replace(store=copy)
-    await town.deliver(order, 0)
-    await elsewhere.deliver(order, 0, units=2)
-    await elsewhere.deliver(order, 1, units=1)
-    analytics.export(store, tmp_path / "facts")
-
-    grown = await exported_behind(elsewhere, tmp_path / "facts")
-
-    assert grown.rows["chunks"] == 2
-    assert grown.read == sum(
-        grown.rows[name] for name in FRAMES if name not in {"stages", "decisions", "sightings"}
-    )
-    store.close()
-    copy.close()
-
-
-async def test_what_becomes_visible_behind_a_later_row_is_not_missed(
-    town: Town, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    for _ in range(3):
-        await town.settled()
-    note = tmp_path / "export.json"
-    [part] = analytics.export(town.store, tmp_path).parts["postings"]
-    # As if a transaction in the middle had not been visible yet when the export was made.
-    rows = pl.read_parquet(tmp_path / part.file)
-    late = rows["transaction_id"].unique().sort()[2]
-    seen = rows.filter(pl.col("transaction_id") != late)
-    seen.write_parquet(tmp_path / part.file)
-    note.write_text(note.read_text().replace(f'"rows": {rows.height}', f'"rows": {seen.height}'))
-    monkeypatch.setattr(growing, "REREAD", 1)
-
-    grown = await exported_behind(town, tmp_path)
-
-    assert grown.rows["postings"] == rows.height
-
-
-async def test_an_export_that_was_cut_off_leaves_what_was_there(
-    town: Town, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    await town.settled()
-    analytics.export(town.store, tmp_path)
-    await town.settled()
-    for step in range(1, 40):
-        monkeypatch.setattr(Path, "replace", cut_at(step))
-        with contextlib.suppress(PowerCut):
-            analytics.export(town.store, tmp_path)
-            break
-        monkeypatch.undo()
-        assert analytics.open(tmp_path).orders.collect().height == 1
-
-    monkeypatch.undo()
-    await exported_behind(town, tmp_path)
-    assert step > 10
-    assert analytics.open(tmp_path).orders.collect().height == 2
-    assert not list(tmp_path.glob("*.part"))
-
-
-class PowerCut(Exception):
-    pass
-
-
-def cut_at(step: int) -> Callable[[Path, Path], Path]:
-    """Rename files until so many are; then the power fails."""
-    left = step
-    rename = Path.rename
-
-    def replace(self: Path, target: Path) -> Path:
-        nonlocal left
-        left -= 1
-        if not left:
-            raise PowerCut
-        return rename(self, target)
-
-    return replace
-
-
-async def test_whoever_exports_hears_how_far_it_is(town: Town, tmp_path: Path):
-    await town.settled()
-    told: list[tuple[int, int]] = []
-
-    exported = analytics.export(town.store, tmp_path, told=lambda *far: told.append(far))
-
-    assert told[-1] == (exported.read, exported.read)
-    assert all(done <= of for done, of in told)
 
 
 # The manual

@@ -151,3 +151,39 @@ async def test_what_is_not_there_is_refused(run: Run):
 
     assert done.exit_code == 2
     assert "nowhere" in done.stderr
+
+
+async def test_the_combinations_of_a_sweep_are_compared(town: Town, run: Run, tmp_path: Path):
+    """Two runs, of which the second is the same market one sale later."""
+    for number in (1, 2):
+        await sold(town)
+        folder = tmp_path / "sweep" / f"cell-{number}" / "replica-1"
+        analytics.export(town.store, folder)
+        told = {"name": "a-story", "seed": 7}
+        (folder / "run.json").write_bytes(msgspec.json.encode(told))
+        folder.with_name("replica-1.json").write_bytes(msgspec.json.encode({"state": "done"}))
+    cells = [
+        {"number": number, "overrides": {"fee": str(number)},
+         "replicas": [{"number": 1, "seed": 7, "folder": f"cell-{number}/replica-1"}]}
+        for number in (1, 2)
+    ]  # fmt: skip
+    (tmp_path / "sweep" / "sweep.json").write_bytes(
+        msgspec.json.encode({"name": "a-story", "cells": cells})
+    )
+
+    done = run("sweep", "--json", "-o", "page.html")
+
+    assert done.exit_code == 0, done.output
+    made = msgspec.json.decode(done.stdout)
+    replicas = made["blocks"][0]
+    assert (replicas["name"], made["head"]["seed"]) == ("replicas", 7)
+    [compared] = [one for one in replicas["tables"] if "(before)" in one["title"]]
+    first, second = (
+        analytics.Replica(analytics.open(tmp_path / "sweep" / f"cell-{number}" / "replica-1"), 7)
+        for number in (1, 2)
+    )
+    expected = analytics.compare([first], [second]).to_dicts()
+    assert sorted(map(repr, compared["rows"])) == sorted(map(repr, expected))
+    [settled] = [row for row in compared["rows"] if row["metric"] == "settled"]
+    assert (settled["before"], settled["after"], settled["difference"]) == (1, 2, 1)
+    assert page_at(tmp_path / "page.html").tables["replicas"]

@@ -72,11 +72,12 @@ def test_every_command_loads_and_says_what_it_does(path: str) -> None:
 
 
 def test_a_typing_mistake_is_one_line(market: Market) -> None:
-    said = market("run", "x.toml", "--sed", "1")
+    said = market("run", "x.toml", "--matrx", "1")
 
     assert (said.out, said.exit_code) == ("", 2)
     assert (
-        said.err == "market: No such option '--sed'. Did you mean '--seed'? (market run --help)\n"
+        said.err
+        == "market: No such option '--matrx'. Did you mean '--matrix'? (market run --help)\n"
     )
 
 

@@ -1,7 +1,9 @@
 """Reports: what they say is what analytics says, safe whatever names the facts hold."""
 
+import math
 import struct
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -15,6 +17,7 @@ from market.protocol.events import STAGES
 from market.report import Block, Report, compose, page, pictures_of, plots_of
 from market.report.forms import Column
 from market.report.html import element
+from market.report.layout import spread
 from market.report.svg import embedded
 from market.report.words import duration, money, share, written
 from tests.pages import Page
@@ -245,17 +248,24 @@ def test_a_page_shows_what_analytics_answers(place: tuple[str, int]) -> None:
     assert in_any_order(rows) == in_any_order(expected)
 
 
-def test_lost_sales_are_told_by_seller() -> None:
+def test_lost_sales_are_told_by_seller_cause_and_stage() -> None:
     facts = little_market()
     answer = analytics.why(facts, "acme-b")
+    assert answer.lost, "the facts have something about it"
 
-    rows = block(report_of(facts), "why").rows
+    causes, stages = block(report_of(facts), "why").tables
 
-    of_b = [row for row in rows if row["seller"] == "acme-b"]
-    assert [(row["stage"], row["journeys"], row["change"]) for row in of_b] == [
-        (lost.stage, lost.journeys, lost.change) for lost in answer.stages
+    assert [
+        (row["lost"], row["cause"], row["journeys"], row["at_stake_minor"], row["change"])
+        for row in causes.rows
+        if row["seller"] == "acme-b"
+    ] == [
+        (answer.lost, one.cause, one.journeys, one.at_stake_minor, one.change)
+        for one in answer.causes
     ]
-    assert {row["lost"] for row in of_b} == {answer.lost}
+    assert [
+        (row["stage"], row["journeys"]) for row in stages.rows if row["seller"] == "acme-b"
+    ] == [(one.stage, one.journeys) for one in answer.stages]
 
 
 def test_sentences_give_the_figures() -> None:
@@ -356,6 +366,148 @@ def test_amounts_are_exact_and_carry_their_currency_where_there_are_several() ->
     assert (share(0.123), duration(8_000)) == ("12.3 %", "2.2 h")
 
 
+def test_measures_are_written_in_their_units() -> None:
+    column = Column("it", "It", "measure")
+
+    def measure(value: float, unit: str, currency: str | None = None) -> str:
+        return written({"it": value, "unit": unit, "currency": currency}, column)
+
+    assert measure(1_234.5678, "count") == "1,234.568"
+    assert measure(-0.25, "share") == "-25 %"
+    assert measure(-1e-9, "share") == "0 %"
+    assert measure(-0.04, "seconds") == "-40 ms"
+    assert measure(10_333.5, "minor", "XTS") == "0.010334 XTS"
+    assert measure(-1e-9, "count") == "0"
+
+
+def test_rings_are_held_against_the_truth_where_there_is_one(tmp_path: Path) -> None:
+    member = {"part": "x", "policy": None, "behaviour": "honest", "is_honest": True}
+    cast = [
+        {**member, "agent_id": "seller-a", "name": "acme-a", "kind": "seller", "ring": "acme-a"},
+        {**member, "agent_id": "seller-b", "name": "acme-b", "kind": "seller", "ring": None,
+         "is_honest": False},
+    ]  # fmt: skip
+    (tmp_path / "cast.json").write_bytes(msgspec.json.encode(cast))
+    facts = little_market()
+
+    made = compose(facts, source=str(tmp_path))
+
+    assert block(made, "rings").says == [
+        "No group of buyers and sellers looks closed.",
+        "By the scenario, 1 agent is in rings; 0 of them were named.",
+    ]
+    found = analytics.rings(facts, truth=analytics.truth(tmp_path))
+    accuracy = analytics.ring_accuracy(found, analytics.truth(tmp_path))
+    assert block(made, "rings").rows == accuracy.to_dicts()
+    honest = {row["band"]: row["is_honest"] for row in block(made, "trust").rows}
+    assert honest == {3: True, 1: False}
+    assert "trust" in plots_of(made)
+
+
+def test_faults_tell_what_was_cut_and_that_nothing_is_gone(tmp_path: Path) -> None:
+    run = {
+        "name": "a-story", "seed": 7,
+        "journeys": [{"buyer": "thrifty", "cut": 1, "resumed": 1}, {"buyer": "other", "cut": 0}],
+        "watchers": [{"name": "phone", "cut": 2, "resumed": 2, "differences": 0}],
+    }  # fmt: skip
+    (tmp_path / "run.json").write_bytes(msgspec.json.encode(run))
+
+    faults = block(compose(little_market(), source=str(tmp_path)), "faults")
+
+    assert faults.says[0] == "Live streams broke 3 times and went on 3 times."
+    assert "none is missing and none is there twice" in faults.says[1]
+    assert [row["who"] for row in faults.tables[1].rows] == ["thrifty", "phone"]
+
+
+# Several runs
+
+
+def sweep_in(folder: Path) -> None:
+    """Two combinations with two runs each, of which one is not over."""
+    cells = [
+        {"number": cell, "overrides": {"market.fee": fee}, "replicas": [
+            {"number": one, "seed": one, "folder": f"cell-{cell}/replica-{one}"} for one in (1, 2)
+        ]}
+        for cell, fee in ((1, "150"), (2, "900"))
+    ]  # fmt: skip
+    (folder / "sweep.json").write_bytes(msgspec.json.encode({"name": "sweep", "cells": cells}))
+    for cell, replica, fees in ((1, 1, "0.1"), (1, 2, "0.3"), (2, 1, "0.5")):
+        run = folder / f"cell-{cell}" / f"replica-{replica}"
+        run.mkdir(parents=True)
+        outcome = {
+            "state": "done", "journeys": {"bought": replica}, "captured": "1.5",
+            "expectations": [
+                {"title": "fees", "status": "passed" if replica == 1 else "failed",
+                 "observed": {"fees": fees, "who": "'acme'"}},
+            ],
+        }  # fmt: skip
+        run.with_name(f"{run.name}.json").write_bytes(msgspec.json.encode(outcome))
+
+
+def test_replicas_tell_what_hangs_on_the_seed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sweep_in(tmp_path)
+    # The runs of this sweep have no stores: what compares them is tried on real ones.
+    monkeypatch.setattr("market.report.replicas.MAX_COMPARED", 0)
+
+    made = compose(little_market(), source=str(tmp_path))
+
+    assert made.blocks[0].name == "replicas", "it comes before what is about one run"
+    assert made.head.note.endswith("about one of them, cell-1/replica-1.")
+    replicas = made.blocks[0]
+    assert replicas.says[:2] == [
+        "2 combinations of values, 4 runs, of which 3 were played to their end.",
+        "1 expectation hangs on the seed: met in some runs and not in others.",
+    ]
+    [fees, other] = [row for row in replicas.rows if row["measure"] == "fees"]
+    assert (fees["cell"], fees["values"], fees["middle"]) == ("market.fee=150", [0.1, 0.3], 0.2)
+    assert fees["mean_low"] < fees["mean"] < fees["mean_high"]
+    assert (other["mean"], other["mean_low"]) == (0.5, None), "one run tells nothing of chance"
+    assert {row["measure"] for row in replicas.rows} == {
+        "journeys that bought", "paid to sellers", "fees",
+    }  # fmt: skip
+    assert [(row["passed"], row["runs"]) for row in replicas.tables[1].rows] == [(1, 2), (1, 1)]
+    assert "replicas" in plots_of(made)
+
+
+def test_one_run_says_that_it_is_one() -> None:
+    assert block(report_of(little_market()), "replicas").missing.startswith("This is one run")
+
+
+# Where the nodes of a graph are drawn
+
+
+def test_a_graph_is_drawn_the_same_way_each_time_and_within_its_frame() -> None:
+    nodes = [f"n{number}" for number in range(20)]
+    edges = [(nodes[0], node) for node in nodes[1:10]] + [(nodes[11], nodes[12])]
+
+    places = spread(nodes, edges)
+
+    assert places == spread(nodes, edges)
+    assert set(places) == set(nodes)
+    assert all(0 <= value <= 1 for place in places.values() for value in place)
+    assert len(set(places.values())) == len(nodes), "no two in one place"
+
+
+def test_what_is_tied_together_lies_closer_than_what_is_not() -> None:
+    nodes = [f"{side}{number}" for side in "ab" for number in range(6)]
+    edges = [(one, other) for one in nodes for other in nodes if one[0] == other[0] and one < other]
+
+    places = spread(nodes, edges)
+
+    def mean_distance(pairs: list[tuple[str, str]]) -> float:
+        return sum(math.dist(places[one], places[other]) for one, other in pairs) / len(pairs)
+
+    apart = [(one, other) for one in nodes[:6] for other in nodes[6:]]
+    assert mean_distance(edges) < 0.6 * mean_distance(apart)
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_the_smallest_graphs_have_a_place(count: int) -> None:
+    assert len(spread([f"n{number}" for number in range(count)], [])) == count
+
+
 # What a page is
 
 
@@ -409,7 +561,7 @@ def test_every_block_with_something_to_show_has_a_plot_but_the_ones_in_words() -
 
     plots = plots_of(made)
 
-    assert {one.name for one in made.blocks if not one.missing} - plots.keys() == {"why", "faults"}
+    assert {one.name for one in made.blocks if not one.missing} - plots.keys() == {"faults"}
 
 
 def test_a_page_follows_the_reader_into_the_dark() -> None:
@@ -438,6 +590,30 @@ def test_names_from_outside_stay_words() -> None:
     assert not any(name.startswith("on") for tag in read.tags for name in tag.attributes)
     assert "<script>alert(1)</script>" in read.text, "it is shown as it is"
     assert len(pictures_of(plots)) == len(plots)
+
+
+def test_amounts_of_an_unknown_currency_are_shown_as_they_are() -> None:
+    facts = little_market()
+    frames = {
+        name: facts[name].with_columns(pl.lit("<b>").alias("currency"))
+        if name != "decisions" and "currency" in facts[name].collect_schema()
+        else facts[name]
+        for name in analytics.FRAMES
+    }
+    made = report_of(Facts(frames))
+
+    read = Page(page(made, plots_of(made)))
+
+    assert "400000 <b> (minor units)" in read.text
+
+
+def test_what_is_too_long_to_show_says_so() -> None:
+    facts = little_market(words="word " * 400)
+
+    text = Page(page(report_of(facts), {})).text
+
+    assert "word word…" in text
+    assert "word " * 200 not in text
 
 
 def test_signs_that_hide_or_reorder_are_left_out() -> None:

@@ -473,6 +473,10 @@ def losing(winning_minor: int | None, basis: Basis | None, **more: Any) -> Loss:
             "retention, data use) are not acceptable",
         ),
         (
+            [losing(350_000, "limit"), losing(300_000, "rescored")],
+            "price 0.40; 1 would pay 0.35 or less; 1 would have preferred it at 0.30 or less",
+        ),
+        (
             [losing(300_000, "rescored", cause="reputation")],
             "1 ranked it lower for its reputation (price 0.40; 1 would have preferred it at 0.30 or"
             " less)",

@@ -55,6 +55,7 @@ class AgentController(Controller):
             scopes=identity.granted_scopes(agent.kind, None),
             jti=call.request_id,
             now=now,
+            lasts=desk.settings.token_seconds,
         )
         return Registered(agent=agent, token=token)
 

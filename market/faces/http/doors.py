@@ -57,7 +57,8 @@ class _Pass(NamedTuple):
 class Doorkeeper:
     """Lets callers in by their tokens. One event loop uses it.
 
-    ``payers`` says for whom requests with a token that is remembered count.
+    ``payers`` says for whom requests with a token that is remembered count. ``calm`` is how many
+    times rarer than else live streams give signs of life.
     """
 
     def __init__(
@@ -67,11 +68,13 @@ class Doorkeeper:
         *,
         audience: str,
         seconds: Callable[[], float] = time.monotonic,
+        calm: float = 1.0,
     ) -> None:
         self._store = store
         self._clock = clock
         self._audience = audience
         self._seconds = seconds
+        self._calm = calm
         self._passes: dict[bytes, _Pass] = {}
         self._headers_of: dict[str, set[bytes]] = {}
         self.payers: dict[bytes | None, Payer] = {}
@@ -132,10 +135,15 @@ class Doorkeeper:
             self._drop(authorization)
         self._store.hub.wake_everyone()
 
+    @property
+    def heartbeat_seconds(self) -> float:
+        """For how long a live stream is silent, at most."""
+        return limits.HEARTBEAT_SECONDS * self._calm
+
     def patience(self, visitor: Visitor) -> float:
         """Return for how many seconds a visitor's live stream may be left alone."""
         left = (visitor.expires_at - self._clock.now()).total_seconds()
-        return min(limits.HEARTBEAT_SECONDS, max(0.0, left))
+        return min(self.heartbeat_seconds, max(0.0, left))
 
     def _read(self, authorization: bytes, now: datetime) -> AccessClaims:
         scheme, _, token = authorization.decode("latin-1").partition(" ")
@@ -147,6 +155,7 @@ class Doorkeeper:
             issuer=self._store.settings.issuer,
             audience=self._audience,
             now=now,
+            longest=self._store.settings.token_seconds,
         )
 
     async def _examine(self, authorization: bytes, claims: AccessClaims, now: datetime) -> Visitor:

@@ -181,6 +181,7 @@ async def _exchange(desk: Desk, form: TokenRequest, token_id: str) -> TokenView:
         scopes=scopes,
         jti=token_id,
         now=now,
+        lasts=desk.settings.token_seconds,
     )
 
 
@@ -211,7 +212,13 @@ async def _exchange_delegation(desk: Desk, form: TokenRequest, token_id: str) ->
         page = f"/problems/{refusal.code}"
         raise TokenRefused(error, refusal.detail, page=page) from refusal
     return identity.issue_delegated_token(
-        signer=store.signer, issuer=issuer, handed=handed, scopes=scopes, jti=token_id, now=now
+        signer=store.signer,
+        issuer=issuer,
+        handed=handed,
+        scopes=scopes,
+        jti=token_id,
+        now=now,
+        lasts=desk.settings.token_seconds,
     )
 
 

@@ -15,7 +15,6 @@ import structlog
 from litestar.response.streaming import ASGIStreamingResponse
 from litestar.types import Receive, Scope, Send
 
-from market.faces.http import limits
 from market.faces.http.answers import PRIVATE, Header, fixed_headers
 from market.faces.http.call import Call
 from market.faces.http.desk import StreamGate
@@ -91,7 +90,7 @@ async def steps(
                 return
             if batch.items:
                 next_offset = batch.items[-1].offset + 1
-            if batch.items or loop.time() - last_sent >= limits.HEARTBEAT_SECONDS - 1:
+            if batch.items or loop.time() - last_sent >= doors.heartbeat_seconds - 1:
                 yield Step(batch.items, next_offset, None)
                 last_sent = loop.time()
                 # A client that left makes sends return at once; without a pause this would spin.

@@ -46,11 +46,20 @@ class _Done(msgspec.Struct):
 
 
 class Courier:
-    """Carries one market's wakes. One event loop uses it."""
+    """Carries one market's wakes. One event loop uses it.
+
+    ``calm`` is how many times rarer than else it looks for what nobody rang for.
+    """
 
     def __init__(
-        self, store: Store, outgoing: Outgoing | None = None, chance: Random | None = None
+        self,
+        store: Store,
+        outgoing: Outgoing | None = None,
+        chance: Random | None = None,
+        *,
+        calm: float = 1.0,
     ) -> None:
+        self._look_seconds = LOOK_SECONDS * calm
         self._store = store
         self._outgoing = outgoing or Outgoing(store.settings)
         self._chance = chance or Random()  # noqa: S311 - it spreads retries, and hides nothing
@@ -86,13 +95,13 @@ class Courier:
         except Exception:
             # The edge of a process: one bug must not end all deliveries for good.
             log.exception("courier.failed")
-        return LOOK_SECONDS
+        return self._look_seconds
 
     def _pause(self, agenda: Agenda) -> float:
         if agenda.next_at is None:
-            return LOOK_SECONDS
+            return self._look_seconds
         left = (agenda.next_at - self._store.clock.now()).total_seconds()
-        return min(max(left, REST_SECONDS), LOOK_SECONDS)
+        return min(max(left, REST_SECONDS), self._look_seconds)
 
     def _has_room(self, due: Due) -> bool:
         others = self._under_way.values()

@@ -1,0 +1,163 @@
+"""``market runs``: what was played, and how two runs, or two settings of one sweep, differ."""
+
+import shlex
+from collections.abc import Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import rich_click as click
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from market import analytics
+from market.analytics import Replica
+from market.cli.facts import RUNS
+from market.cli.failures import reported
+from market.cli.options import json_option, limit_option
+from market.cli.output import emit, hint, say, second, stderr, table
+from market.cli.runfolders import Kept, Played, kept_in, replicas_at
+from market.protocol.money import EXPONENTS
+
+_FEW: Final = 3
+"""Fewer replicas than these of a side make an interval that hardly says anything."""
+
+
+class Diff(msgspec.Struct, frozen=True, kw_only=True):
+    """What ``market runs diff --json`` writes: the runs, and a row of ``compare`` per metric."""
+
+    before: list[Played]
+    after: list[Played]
+    metrics: list[dict[str, Any]]
+
+
+@click.command()
+@click.option(
+    "--in",
+    "parent",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=RUNS,
+    show_default=True,
+    help="The folder that the runs' folders are in.",
+)
+@limit_option
+@json_option
+@reported
+def list_runs(parent: Path, limit: int, as_json: bool) -> None:
+    """List runs and sweeps, newest first: how many expectations they met, and how they ended."""
+    found = kept_in(parent)[:limit]
+    if as_json:
+        emit(found)
+        return
+    columns = ("Folder", "Story", ">Seed", ">Runs", ">Journeys", ">Met", "State", "Changed (UTC)")
+    table(columns, [_listed(kept) for kept in found])
+    if len(found) > 1:
+        hint(shlex.join(["market", "runs", "diff", found[1].folder, found[0].folder]))
+    elif found:
+        hint(shlex.join(["market", "report", found[0].folder]))
+    else:
+        hint("market run scenarios/first_purchase.toml")
+
+
+@click.command()
+@click.argument("before", metavar="A")
+@click.argument("after", metavar="B")
+@click.option("--all", "is_all", is_flag=True, help="Also what does not differ.")
+@json_option
+@reported
+def diff(before: str, after: str, is_all: bool, as_json: bool) -> None:
+    """Tell how B differs from A, metric by metric.
+
+    A and B are folders, or names of folders in runs/: of a run, of a sweep of one setting, or of
+    one of its cells. Several replicas on both sides give each difference a 95 % interval; under the
+    same seeds they are compared pair by pair.
+    """
+    sides = [replicas_at(before), replicas_at(after)]
+    opened = _opened(sides)
+    found = analytics.compare(opened[0], opened[1])
+    if as_json:
+        emit(Diff(before=sides[0], after=sides[1], metrics=found.to_dicts()))
+        return
+    rows = found.to_dicts()
+    _say_what(sides, rows)
+    shown = rows if is_all else [row for row in rows if row["difference"] != 0.0]
+    columns = ("Metric", "Of", ">A", ">B", ">B - A", ">from", ">to", "Clear")
+    table(columns, [_told(row) for row in shown])
+    if len(shown) < len(rows):
+        say(f"{len(rows) - len(shown)} more do not differ (--all).")
+    hint(shlex.join(["market", "report", sides[1][0].folder]))
+
+
+def _listed(kept: Kept) -> tuple[str, ...]:
+    return (
+        kept.folder,
+        kept.name,
+        "" if kept.seed is None else str(kept.seed),
+        f"{kept.done} of {kept.runs}",
+        str(kept.journeys),
+        f"{kept.passed} of {kept.expectations}",
+        kept.state,
+        second(kept.changed_at),
+    )
+
+
+def _opened(sides: Sequence[Sequence[Played]]) -> list[list[Replica]]:
+    """Open the facts of all runs; on a terminal, a bar says how far that is."""
+    console = stderr()
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(compact=True),
+    )
+    count = sum(map(len, sides))
+    is_shown = console.is_terminal and count > 2
+    with Progress(*columns, console=console, transient=True, disable=not is_shown) as bar:
+        task = bar.add_task("Facts of the runs", total=count)
+        opened = []
+        for side in sides:
+            replicas = []
+            for one in side:
+                replicas.append(Replica(analytics.open(one.folder), one.seed))
+                bar.advance(task)
+            opened.append(replicas)
+    return opened
+
+
+def _say_what(sides: Sequence[Sequence[Played]], rows: Sequence[dict[str, Any]]) -> None:
+    counts = [f"{len(side)} run{'s' if len(side) > 1 else ''}" for side in sides]
+    is_paired = any(row["method"] == "paired t" for row in rows)
+    how = "paired by seed" if is_paired else "not under the same seeds"
+    say(f"A: {counts[0]}, B: {counts[1]}, {how}.")
+    if min(map(len, sides)) == 1:
+        say("One run tells nothing about chance: play more with --replicas.")
+    elif min(map(len, sides)) < _FEW:
+        say("Two replicas make wide intervals: play more with --replicas.")
+
+
+def _told(row: dict[str, Any]) -> tuple[str, ...]:
+    numbers = [
+        "" if row[name] is None else _number(row[name], row, is_signed=name not in _SIDES)
+        for name in (*_SIDES, "difference", "low", "high")
+    ]
+    clear = {True: "yes", False: "no", None: ""}[row["is_clear"]]
+    about = row["subject"] or ""
+    return (row["metric"], about, *numbers, clear)
+
+
+_SIDES: Final = ("before", "after")
+
+
+def _number(value: float, row: dict[str, Any], *, is_signed: bool) -> str:
+    """Return a number as people write it: a count, a share in percent, seconds, an amount."""
+    sign = "+" if is_signed else ""
+    match row["unit"]:
+        case "share":
+            return f"{100 * value:{sign}.1f} %"
+        case "seconds":
+            return f"{value:{sign}.3f} s"
+        case "minor":
+            currency = row["currency"]
+            amount = Decimal(value).scaleb(-EXPONENTS[currency])
+            return f"{amount:{sign}.{min(4, EXPONENTS[currency])}f} {currency}"
+    return f"{value:{sign}.1f}".removesuffix(".0")

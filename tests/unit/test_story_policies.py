@@ -1,0 +1,86 @@
+"""Policies and behaviours in a scenario file: a mistake in one is named by its line, and mended."""
+
+from pathlib import Path
+
+import pytest
+
+from scenarios.engine import BadScenario
+from scenarios.engine.deciding import policy_for
+from scenarios.engine.form import BuyerPart, NeedPart, SellerPart
+from scenarios.engine.reading import load
+from scenarios.engine.services import seller_for
+
+STORY = """\
+scenario = 1
+name = "shop"
+[[sellers]]
+name = "clerk"
+service = "convert-units"
+behaviour = "{behaviour}"
+params = {{ {conduct} }}
+[[buyers]]
+name = "walker"
+policy = "{policy}"
+need = {{ query = "convert units", input = {{ items = [] }} }}
+
+[buyers.params]
+{params}
+"""
+
+
+@pytest.mark.parametrize(
+    ("changes", "line", "what"),
+    [
+        ({"policy": "hagler"}, 10, "did you mean 'haggler'"),
+        ({"policy": "haggler", "params": "openin = 0.5"}, 14, "did you mean 'opening'"),
+        ({"policy": "haggler", "params": "opening = 2.0"}, 14, "opening of haggler"),
+        ({"policy": "satisficer"}, 13, "good enough"),
+        ({"policy": "explorer", "params": "chance = 5"}, 14, "no param 'chance'"),
+        ({"policy": "explorer", "params": "agent = 'me'"}, 14, "no param 'agent'"),
+        ({"policy": "outside"}, 13, "say who is asked"),
+        ({"policy": "outside", "params": "replay = 'none'"}, 13, "cannot be read"),
+        ({"behaviour": "discount"}, 6, "did you mean 'discounting'"),
+        ({"behaviour": "flaky", "conduct": "fail = 0.5"}, 7, "did you mean 'fails'"),
+        ({"behaviour": "flaky", "conduct": "fails = 1.5"}, 7, "fails of flaky"),
+        ({"behaviour": "dynamic", "conduct": "idle = 3"}, 7, "idle is below busy"),
+        ({"behaviour": "premium", "conduct": "percent = 0"}, 7, "percent of premium"),
+    ],
+)
+def test_a_mistake_in_a_policy_or_behaviour_is_named_by_its_line(
+    tmp_path: Path, changes: dict[str, str], line: int, what: str
+) -> None:
+    path = tmp_path / "shop.toml"
+    members = {"behaviour": "honest", "conduct": "", "policy": "cheapest", "params": ""}
+    path.write_text(STORY.format(**members | changes))
+
+    with pytest.raises(BadScenario) as refusal:
+        load(path)
+
+    [trouble] = refusal.value.troubles
+    assert trouble.where.endswith(f"shop.toml:{line}")
+    assert what in trouble.detail
+
+
+def test_each_agent_has_a_chance_of_its_own_under_the_seed() -> None:
+    need = NeedPart(query="x", input={})
+    part = BuyerPart(name="walker", need=need, policy="explorer", params={"rate": 0.5})
+
+    def draws(name: str, seed: int) -> list[bool]:
+        policy = policy_for(part, name, seed)
+        return [policy.for_journey().lot is None for _ in range(40)]  # type: ignore[attr-defined]
+
+    assert draws("walker", 1) == draws("walker", 1)
+    assert draws("walker", 1) != draws("walker-2", 1)
+    assert draws("walker", 1) != draws("walker", 2)
+
+
+def test_what_the_story_says_of_a_service_is_what_its_pricing_begins_with() -> None:
+    part = SellerPart(
+        name="clerk", service="convert-units", price="0.01", behaviour="premium",
+        params={"percent": 300}, deliver_within="30s",
+    )  # fmt: skip
+
+    listing = seller_for(part, "clerk", 1).listing
+
+    assert (listing["id"], listing["price"]["amount"]) == ("clerk", "0.03")
+    assert listing["limits"]["deliver_seconds"] == 30
