@@ -22,7 +22,7 @@ FORMAT: Final = 5
 
 NOTE: Final = "export.json"
 LOCK: Final = ".export.lock"
-ROW_GROUP: Final = 32_768
+ROW_GROUP: Final = 16_384
 """Rows of a file that are held in memory at once, and found or skipped as one."""
 
 PART_ROWS: Final = 500_000

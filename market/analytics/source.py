@@ -16,7 +16,7 @@ try:
 except ImportError:  # the `postgres` extra is not installed
     postgres_driver = None
 
-BATCH_ROWS: Final = 8_192
+BATCH_ROWS: Final = 4_096
 """Rows that SQLite's driver hands over at once."""
 
 

@@ -1,5 +1,6 @@
 """A run while it happens: one line per event of every journey, and where things stand."""
 
+from collections.abc import Callable
 from types import TracebackType
 from typing import Final, Self
 
@@ -26,8 +27,11 @@ _FAULT_WORDS: Final = {"lost-acknowledgement": "no answer"}
 class Progress:
     """Tells a run on stderr, by the run's clock. On a terminal a last line shows how far it is."""
 
-    def __init__(self, scenario: Scenario, *, is_quiet: bool) -> None:
+    def __init__(
+        self, scenario: Scenario, *, is_quiet: bool, now: Callable[[], float] = current_time
+    ) -> None:
         self._scenario = scenario
+        self._now = now
         self._console = stderr()
         self._is_quiet = is_quiet
         self._status: Status | None = None
@@ -60,7 +64,7 @@ class Progress:
         """Tell one piece of news."""
         match news:
             case Opened(url, names):
-                self._began_at = current_time()
+                self._began_at = self._now()
                 self._teller = Teller(names)
                 people = ", ".join(names.values())
                 self._print("", "", Line("", "open", f"a market at {url}: {people}"))
@@ -80,7 +84,7 @@ class Progress:
             case JourneyOver(_, over, everybody):
                 self._over = f"{over} of {everybody} journeys over, "
         if self._status is not None:
-            seconds = current_time() - self._began_at
+            seconds = self._now() - self._began_at
             self._status.update(f"{self._over}{self._events} events, {seconds:.1f} s")
 
     def _joined(self, news: Joined) -> None:
@@ -102,7 +106,7 @@ class Progress:
         self._console.print(
             line_text(
                 line,
-                seconds=current_time() - self._began_at,
+                seconds=self._now() - self._began_at,
                 offset=offset,
                 agent=f"{agent:<{self._width}}" if self._width else "",
                 width=self._console.width if self._console.is_terminal else 0,

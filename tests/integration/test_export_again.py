@@ -4,6 +4,7 @@ import contextlib
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Final
 
 import polars as pl
 import pytest
@@ -11,8 +12,11 @@ import pytest
 from market import analytics, ledger, sessions
 from market.analytics import FRAMES, Exported, growing
 from market.base.settings import Settings
+from market.base.sql import Sql
 from market.base.store import Store
 from market.base.work import UnitOfWork
+from market.catalog.tables import services
+from market.protocol.wire import WriteEvent, WriteEvents
 from market.sessions import NewEvent
 from tests.factories import Town, build_town
 
@@ -54,6 +58,30 @@ async def test_a_second_export_reads_of_the_logs_only_what_is_new(town: Town, tm
     assert second.rows["events"] == first.rows["events"] + 3
     kept = set(old) & set(files_in(tmp_path))
     assert {name.partition("-")[0] for name in kept} == {"chunks"}
+
+
+_CURRENCY: Final = Sql(services.update().values(currency="XXX"))
+
+
+async def test_old_decisions_follow_the_currency_of_the_services_they_weighed(
+    town: Town, tmp_path: Path
+):
+    session_id = (await town.place()).session_id
+    option = {"service_id": town.service.id, "slug": "acme-pdf", "amount_minor": 1, "score": 1.0}
+    body = {"stage": "finding", "outcome": "advance", "alternatives": [option]}
+    await town.store.write(
+        sessions.write,
+        caller=town.buyer.caller,
+        session_id=session_id,
+        events=WriteEvents(events=[WriteEvent(kind="decision.made", body=body)]),
+    )
+    await exported_behind(town, tmp_path)
+    await town.store.write(lambda uow: uow.run(_CURRENCY))
+
+    await exported_behind(town, tmp_path)
+
+    decisions = analytics.open(tmp_path).decisions.collect()
+    assert decisions["currency"].to_list() == ["XXX"]
 
 
 async def test_an_export_of_another_store_or_of_a_copy_gone_another_way_is_made_anew(

@@ -244,7 +244,7 @@ def test_a_run_is_told_while_it_happens(capsys: pytest.CaptureFixture[str]) -> N
     buyer = BuyerPart(name="walker", need=NeedPart(query="units", input={}))
     scenario = Scenario(scenario=1, name="short", buyers=[buyer])
 
-    with Progress(scenario, is_quiet=False) as progress:
+    with Progress(scenario, is_quiet=False, now=lambda: 0.0) as progress:
         progress(Opened("http://127.0.0.1:1", NAMES))
         progress(Logged("walker", event("order.started", {"seller_id": SELLER})))
         progress(Acted("walker", 3, "disconnect", True, "the connection is cut"))
@@ -391,7 +391,7 @@ def test_a_device_that_joins_says_what_it_knows(capsys: pytest.CaptureFixture[st
     for offset, one in enumerate([*log, started]):
         fold(folded, msgspec.structs.replace(one, offset=offset, order_id="ord_1"))
 
-    with Progress(scenario, is_quiet=False) as progress:
+    with Progress(scenario, is_quiet=False, now=lambda: 0.0) as progress:
         progress(Opened("http://127.0.0.1:1", NAMES))
         progress(Joined("walker", "tab", "poll", 1, None))
         progress(Joined("walker", "phone", "socket", 2, folded))
