@@ -25,19 +25,25 @@ KNOWN = {
     "market/faces/http/binding.py:format_map",
     # A polars method of the same name: it takes expressions that the code builds, no text.
     "market/analytics/lost_sales.py:eval",
+    "market/analytics/owners.py:eval",
+    "market/analytics/deciding.py:eval",
+    # A picture that the program's own renderer drew, on its way through a list of known elements.
+    "market/report/svg.py:xml",
     # Sample services: a buyer's CSV, and a table beside the program, are read; none is written.
     "seller_services/samples/profile_csv.py:csv",
     "seller_services/samples/profile_csv.py:read_csv",
     "seller_services/samples/convert_units.py:csv",
     # The statement's text is this module's own; the other is SQLAlchemy's, not Python's.
     "market/base/sql.py:compile",
-    "market/analytics/tables.py:compile",
+    "market/analytics/statements.py:compile",
 }
 TEMPLATES = {
     "market/orders/explaining.py": "its own sentences, by reason",
+    "market/report/moneys.py": "its own sentences, by where money went",
 }
 NAMED_BY_FILES = {
     "market/cli/lazy.py": "the commands of its own tree",
+    "market/report/extra.py": "its own two modules that draw, where the extra is installed",
     "buyer_agents/making.py": "a policy or a behaviour, named by who runs the agent",
     "scenarios/engine/services.py": "a service, named by who runs the scenario",
 }
