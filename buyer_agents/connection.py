@@ -63,9 +63,7 @@ class JwkSet(msgspec.Struct, frozen=True):
     keys: list[Jwk]
 
 
-def open_http(
-    url: str, transport: httpx.AsyncBaseTransport | None = None
-) -> httpx.AsyncClient:
+def open_http(url: str, transport: httpx.AsyncBaseTransport | None = None) -> httpx.AsyncClient:
     """Return an HTTP client for the market at ``url``. It ignores the environment's proxies."""
     return httpx.AsyncClient(
         base_url=url,
