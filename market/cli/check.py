@@ -21,6 +21,10 @@ from scenarios.engine.sweeping import Options, Sweep, is_single, plan, read_opti
 _FORCE: Final = {"fail": "must", "warn": "should"}
 
 
+MAX_NAMES: Final = 4
+"""Agents of one table that a plan names one by one."""
+
+
 @click.command()
 @click.argument("scenarios", nargs=-1, type=click.Path(path_type=Path, dir_okay=False))
 @click.option("--metrics", is_flag=True, help="List the metrics that expectations may name.")
@@ -82,11 +86,11 @@ def _print_plan(scenario: Scenario) -> None:
     say(f"✓ {scenario.name}   seed {scenario.seed}{summary}")
     rows = []
     for seller in scenario.sellers:
-        rows.append(("seller", ", ".join(names_of(seller)), f"sells {seller.service}"))
+        rows.append(("seller", _all(names_of(seller)), f"sells {seller.service}"))
     for buyer in scenario.buyers:
         mandate = "" if buyer.mandate is UNSET else ", under a mandate"
         what = f"{buyer.policy} with {buyer.wallet} {scenario.market.currency}{mandate}"
-        rows.append(("buyer", ", ".join(names_of(buyer)), f"{what}: {buyer.need.query}"))
+        rows.append(("buyer", _all(names_of(buyer)), f"{what}: {buyer.need.query}"))
     rows += [("watcher", one.name, f"over {one.over}, at {one.at}") for one in scenario.watchers]
     rows += [("sub-agent", one.name, f"{one.title}, at {one.at}") for one in scenario.sub_agents]
     rows += [("fault", one.kind, f"for {one.target}, at {one.at}") for one in scenario.faults]
@@ -94,6 +98,13 @@ def _print_plan(scenario: Scenario) -> None:
     rows += [("expect", _FORCE[one.severity], one.title) for one in scenario.expect]
     table(("  what", "who", "how"), ((f"  {kind}", who, how) for kind, who, how in rows))
     say()
+
+
+def _all(names: list[str]) -> str:
+    """Return the names of one table; of many the first and the last, and how many they are."""
+    if len(names) <= MAX_NAMES:
+        return ", ".join(names)
+    return f"{names[0]} to {names[-1]} ({len(names)})"
 
 
 def _by(act: OverseerPart) -> str:
