@@ -183,3 +183,18 @@ async def test_a_scenario_made_in_python_runs_in_virtual_time_too(tmp_path: Path
 
     assert result.is_over
     assert result.expectations[0].status == "passed"
+
+
+async def test_an_overseer_steps_in_at_a_time(tmp_path: Path):
+    act = '[[overseer]]\ndo = "cancel"\nat = { agent = "bee", time = "2s" }'
+    file = story(tmp_path, buyers=1, more=act)
+    file.write_text(file.read_text().replace("jitter = 0.9", "jitter = 0"))
+
+    result, facts = await played(file, tmp_path / "run")
+
+    [journey] = result.journeys
+    assert journey.outcome == "cancelled"
+    assert 0 < journey.orders[0].units_delivered < journey.orders[0].units
+    [ended] = facts.orders.collect()["ended_at"]
+    [opened] = facts.sessions.collect()["opened_at"]
+    assert (ended - opened).total_seconds() == pytest.approx(2, abs=1)
