@@ -32,7 +32,8 @@ async def test_a_market_is_exported_and_again_when_it_has_grown(
     again = await shell.json("export", str(home), str(out))
 
     [file] = out.glob("events-*.parquet")
-    assert str(file) in said
+    # A long name is folded in its column.
+    assert str(file) in "".join(said.split())
     assert again["rows"]["events"] == pl.read_parquet(file).height
     assert again["parts"]["events"][0]["file"] == file.name
     [read] = re.findall(r"([0-9]+) rows were read", said)

@@ -5,7 +5,7 @@ Whoever answers, money is right to the unit and the audit finds nothing.
 
 import asyncio
 from collections.abc import Iterator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from pathlib import Path
 from random import Random
 
@@ -26,6 +26,7 @@ BOOK = [f"page {number} says {number * 7}" for number in range(40)]
 LIMIT_SECONDS = 120.0
 ROUNDS = 5
 ORDERS = 4
+WARDEN = SigningKey.from_seed(b"w" * 32)
 ENDINGS = ("order.cancelled", "order.failed", "delivery.completed")
 
 
@@ -35,7 +36,11 @@ def market_process(tmp_path: Path) -> Iterator[MarketProcess]:
     home = tmp_path / "market"
     home.mkdir()
     with MarketProcess(
-        home, signup_grant_minor=GRANT_MINOR, lease_seconds=2, control_answer_seconds=4
+        home,
+        signup_grant_minor=GRANT_MINOR,
+        lease_seconds=2,
+        control_answer_seconds=4,
+        overseer_ids=WARDEN.kid,
     ) as process:
         yield process
 
@@ -122,10 +127,16 @@ async def test_a_worker_dies_at_random_moments_while_the_buyer_intervenes(
     async with (
         asyncio.timeout(LIMIT_SECONDS),
         MarketClient(market_process.url, SigningKey.generate()) as buyer,
+        MarketClient(market_process.url, WARDEN) as warden,
     ):
         await buyer.register("thrifty", "buyer")
+        await warden.register("warden", "overseer")
         service_id = await listed(buyer, within_seconds=LIMIT_SECONDS)
+        seller_id = (await buyer.service(service_id)).seller_id
         for seed in range(ROUNDS):
+            # A seller whose workers die so often is frozen; this trial is about its buyers.
+            with suppress(Refused):
+                await warden.unfreeze(seller_id, "its workers die for a trial")
             placed = [
                 await buyer.place_order(await buyer.ask_quote(service_id, {"pages": BOOK}))
                 for _ in range(ORDERS)

@@ -154,7 +154,7 @@ def _uvicorn(app: Litestar, host: str, port: int) -> _Uvicorn:
 
 
 def _uvicorn_config(
-    app: Litestar, *, timeout_keep_alive: int = limits.IDLE_SECONDS, **place: Any
+    app: Litestar, *, timeout_keep_alive: int | None = None, **place: Any
 ) -> uvicorn.Config:
     return uvicorn.Config(
         app,
@@ -166,7 +166,7 @@ def _uvicorn_config(
         lifespan="off",
         backlog=_BACKLOG,
         limit_concurrency=limits.CONNECTIONS,
-        timeout_keep_alive=timeout_keep_alive,
+        timeout_keep_alive=timeout_keep_alive or limits.IDLE_SECONDS,
         ws_max_size=2 * limits.FRAME,
         ws_max_queue=4,
         h11_max_incomplete_event_size=limits.HEADER_BYTES,
