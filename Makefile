@@ -4,7 +4,8 @@ PYTHON ?= python3
 UV ?= uv
 ONLY ?=
 AGAINST ?=
-TESTS ?=
+# The longest files first, so that no process is alone with one at the end.
+TESTS ?= tests/e2e tests/interop tests/property tests/integration tests/contract tests/unit
 JOBS ?= 2
 KILLS ?= 200
 STORE ?= both
@@ -29,7 +30,7 @@ demo: .venv/.base ## watch a scripted buyer find, judge, pay for, use and recomm
 	$(BIN)/market run scenarios/first_purchase.toml
 
 test: .venv/.dev ## run all tests (TESTS=tests/unit for a part, JOBS=0 in one process)
-	$(BIN)/python -m pytest -n auto --dist loadfile $(TESTS)
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder $(TESTS)
 
 check: .venv/.dev ## format, lint, types, floors, then all tests: what must be green
 	$(BIN)/ruff format --check .

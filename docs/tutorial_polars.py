@@ -1,3 +1,5 @@
+"""A run told by polars alone: the second half of ``docs/tutorial.md``, as cells."""
+
 # %% [markdown]
 # # A run, by polars alone
 #
