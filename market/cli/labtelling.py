@@ -2,13 +2,12 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from time import monotonic
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import TextColumn, TimeRemainingColumn
 
-from market.cli.output import marked, say, stderr, table
+from market.cli.bars import Bar
+from market.cli.output import marked, say, table
 from market.lab import (
     ATTACKS,
     MEASURES,
@@ -33,7 +32,7 @@ _FORMS: Final[dict[Kind, tuple[float, str]]] = {
 """By what a figure is multiplied before it is written, and in which form."""
 
 
-class Meter:
+class Meter(Bar):
     """Says on stderr how far the cells are: a bar on a terminal, else a line for each cell."""
 
     def __init__(self, cells: Sequence[Cell]) -> None:
@@ -41,44 +40,27 @@ class Meter:
         self._cells = len(cells)
         self._over = 0
         self._placed = 0
-        self._began_at = monotonic()
-        self._console = stderr()
-        self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
+        super().__init__(
             TextColumn("{task.percentage:>3.0f} %  {task.fields[rate]:,.0f} orders/s"),
             TimeRemainingColumn(compact=True, elapsed_when_finished=True),
-            console=self._console,
-            transient=True,
+            description=self._count(),
+            total=self._orders,
+            rate=0.0,
         )
-        self._task = self._bar.add_task(self._count(), total=self._orders, rate=0.0)
-
-    def __enter__(self) -> Self:
-        if self._console.is_terminal:
-            self._bar.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._bar.stop()
 
     def tell(self, orders: int) -> None:
         """Show how many orders have been placed in all."""
         self._placed = orders
-        self._bar.update(self._task, completed=orders, description=self._count(), rate=self._rate())
+        self.move(orders, description=self._count(), rate=self._rate())
 
     def note(self, played: Played) -> None:
         """Count a cell that is over."""
         self._over += 1
-        if self._console.is_terminal:
+        if self.console.is_terminal:
             return
         cell = played.cell
         left = (self._orders - self._placed) / (self._rate() or 1)
-        self._console.print(
+        self.console.print(
             f"{self._count()}: {cell.attack} under {cell.algorithm}, seed {cell.seed};"
             f" {self._rate():,.0f} orders/s, {max(left, 0):.0f} s left"
         )
@@ -87,7 +69,7 @@ class Meter:
         return f"{self._over} of {self._cells} markets"
 
     def _rate(self) -> float:
-        return self._placed / max(monotonic() - self._began_at, 0.001)
+        return self._placed / max(self.seconds, 0.001)
 
 
 def print_report(report: Report, judged: Sequence[Judged]) -> None:

@@ -4,27 +4,24 @@ import shlex
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
-from time import monotonic
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 import rich_click as click
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import TextColumn, TimeRemainingColumn
 
 from market import analytics, audit
 from market import report as room
 from market.base.database import sqlite_path
+from market.cli.bars import Bar
 from market.cli.facts import place_of
 from market.cli.failures import USAGE, Explained, broken_laws, explain, reported
 from market.cli.failures import Report as Reported
 from market.cli.local import looking, settings_of
 from market.cli.options import json_option
-from market.cli.output import emit, hint, say, stderr
+from market.cli.output import emit, hint, say
 from market.report import NotInstalled, Plot, Proof
 
 PAGE: Final = "report.html"
-PATIENCE_SECONDS: Final = 2.0
-"""How long a report may take before it says how far it is."""
 
 
 @explain.register
@@ -116,39 +113,22 @@ def _write(path: Path, content: bytes) -> Path:
     return path
 
 
-class Meter:
+class Meter(Bar):
     """Shows on a terminal how far a report is, once it takes long: parts done, rate, time left."""
 
     def __init__(self, parts: int) -> None:
-        self._began_at = monotonic()
-        self._console = stderr()
-        self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
+        super().__init__(
             TextColumn("{task.completed} of {task.total} parts, {task.fields[rate]:.1f}/s"),
             TimeRemainingColumn(compact=True),
-            console=self._console,
-            transient=True,
+            description="Report",
+            total=parts,
+            late=True,
+            rate=0.0,
         )
-        self._task = self._bar.add_task("Report", total=parts, rate=0.0)
         self._done = 0
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._bar.stop()
 
     def tell(self, part: str) -> None:
         """Count a part that is done."""
         self._done += 1
-        seconds = monotonic() - self._began_at
-        rate = self._done / max(seconds, 0.001)
-        self._bar.update(self._task, completed=self._done, description=part, rate=rate)
-        if seconds > PATIENCE_SECONDS and self._console.is_terminal:
-            self._bar.start()
+        rate = self._done / max(self.seconds, 0.001)
+        self.move(self._done, description=part, rate=rate)

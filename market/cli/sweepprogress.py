@@ -1,13 +1,11 @@
 """A sweep while it is played: how many runs are over, how fast, and how long the rest takes."""
 
-from time import monotonic
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
-from rich.progress import BarColumn, Progress, TextColumn
 from rich.text import Text
 
-from market.cli.output import STYLES, stderr
+from market.cli.bars import Bar
+from market.cli.output import STYLES
 from scenarios.engine.outcomes import Outcome
 from scenarios.engine.sweeping import Sweep
 
@@ -16,7 +14,7 @@ _MINUTE: Final = 60.0
 _HOUR: Final = 3_600.0
 
 
-class SweepProgress:
+class SweepProgress(Bar):
     """Says on stderr how far a sweep is: a line for each run, on a terminal with a bar below."""
 
     def __init__(self, sweep: Sweep, *, is_quiet: bool) -> None:
@@ -27,31 +25,13 @@ class SweepProgress:
         self._all = len(self._names)
         self._before = self._over = self._all - len(sweep.left())
         self._playing = 0
-        self._began_at = monotonic()
-        self._console = stderr()
-        self._bar = Progress(
-            TextColumn("{task.description}"), BarColumn(), console=self._console, transient=True
-        )
-        self._task = self._bar.add_task(self._where(), total=self._all, completed=self._over)
-
-    def __enter__(self) -> Self:
-        if self._console.is_terminal:
-            self._bar.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._console.is_terminal:
-            self._bar.stop()
+        super().__init__(description=f"{self._over} of {self._all} runs", total=self._all)
+        self._show_runs()
 
     def began(self) -> None:
         """Count a run that is being played."""
         self._playing += 1
-        self._show()
+        self._show_runs()
 
     def ended(self, run: str, outcome: Outcome) -> None:
         """Say what a run came to."""
@@ -74,20 +54,20 @@ class SweepProgress:
     def _tell(self, mark: str, run: str, text: str, *, is_over: bool) -> None:
         self._playing -= 1
         self._over += is_over
-        self._show()
+        self._show_runs()
         if not self._is_quiet:
             line = Text(mark, style=STYLES[mark])
             line.append(f" {self._names[run]}: {text}   ")
             line.append(self._where(), style="dim")
-            self._console.print(line)
+            self.console.print(line)
 
-    def _show(self) -> None:
-        self._bar.update(self._task, completed=self._over, description=self._where())
+    def _show_runs(self) -> None:
+        self.move(self._over, description=self._where())
 
     def _where(self) -> str:
         """Return how many runs are over, and how long the rest takes at the same rate."""
         now = f"{self._over} of {self._all} runs"
-        played, seconds = self._over - self._before, monotonic() - self._began_at
+        played, seconds = self._over - self._before, self.seconds
         if not played:
             return now
         rate = played / max(seconds, 0.001)

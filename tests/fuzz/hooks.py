@@ -8,6 +8,7 @@ import asyncio
 import itertools
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -30,6 +31,8 @@ REFRESH_SECONDS: Final = 200
 _town: Final = msgspec.json.decode(Path(os.environ["FUZZ_TOWN"]).read_bytes(), type=Town)
 _signer: Final = Signer(key_of(_town.role), _town.url, _town.ids)
 _numbers = itertools.count(1)
+_given: set[str] = set()
+"""Every text that the market has answered with: what a chain of requests names, it means."""
 
 
 @schemathesis.auth(refresh_interval=REFRESH_SECONDS)
@@ -61,6 +64,15 @@ def before_call(context: Any, case: Any, kwargs: Any) -> None:
     _commit(case)
 
 
+@schemathesis.hook
+def after_call(context: Any, case: Any, response: Any) -> None:
+    """Remember what the market has named, and what was named to it with success."""
+    if response.status_code < 300:
+        _given.update(_texts(case.path_parameters))
+        if response.content and "application/json" in response.headers.get("content-type", ()):
+            _given.update(_texts(response.json()))
+
+
 @schemathesis.check
 def refused_for_what_no_schema_says(context: Any, response: Any, case: Any) -> None:
     """A request that fits the schema is not refused as one that does not."""
@@ -79,11 +91,24 @@ def _is_good(case: Any) -> bool:
 
 
 def _name_what_is_there(texts: dict[str, Any]) -> None:
-    """Put real ids in place of most that have their form; which, follows from the text."""
+    """Put real ids in place of most that are made up; which, follows from the text."""
     for name, ids in _town.ids.items():
         given = texts.get(name)
-        if isinstance(given, str) and sum(given.encode("utf-8", "replace")) % 8:
-            texts[name] = ids[sum(given.encode("utf-8", "replace")) % len(ids)]
+        if isinstance(given, str) and given not in _given:
+            number = sum(given.encode("utf-8", "replace"))
+            if number % 8:
+                texts[name] = ids[number % len(ids)]
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Yield every text within a value."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        yield from _texts(tuple(value.values()))
+    elif isinstance(value, list | tuple):
+        for part in value:
+            yield from _texts(part)
 
 
 def _forget_orders_of_others(case: Any) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from market import analytics
 from market.analytics import Facts
-from market.cli import reporting
+from market.cli import bars, reporting
 from market.protocol.events import STAGES
 from market.report import Block, Report, compose, page, pictures_of, plots_of
 from market.report.forms import Column
@@ -667,7 +667,7 @@ def test_pictures_are_images_of_a_size_that_can_be_read() -> None:
 def test_a_report_that_takes_long_shows_how_far_it_is(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(reporting, "PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr(bars, "PATIENCE_SECONDS", 0.0)
     monkeypatch.setenv("FORCE_COLOR", "1")
 
     with reporting.Meter(4) as meter:

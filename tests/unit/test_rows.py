@@ -5,13 +5,13 @@ import io
 import pytest
 from rich.console import Console
 
-from market.cli import rows
+from market.cli import bars, rows
 from market.cli.rows import Rows
 
 
 def told_on(console: Console, monkeypatch: pytest.MonkeyPatch, *, patience_seconds: float) -> str:
-    monkeypatch.setattr(rows, "stderr", lambda: console)
-    monkeypatch.setattr(rows, "PATIENCE_SECONDS", patience_seconds)
+    monkeypatch.setattr(bars, "stderr", lambda: console)
+    monkeypatch.setattr(bars, "PATIENCE_SECONDS", patience_seconds)
     monkeypatch.setattr(rows, "_SHOWN_EVERY_SECONDS", 0.0)
     with Rows("Exporting") as told:
         for done in (0, 250, 500, 1_000):
