@@ -58,7 +58,7 @@ from market.catalog.errors import (
     TooManyRounds,
     VersionNotHigher,
 )
-from market.catalog.finding import search
+from market.catalog.finding import quick_search, search
 from market.catalog.freezing import (
     SMALL_ORDERS,
     begin_small_order,
@@ -159,6 +159,7 @@ __all__ = [
     "order_limits_of",
     "output_checker",
     "publish",
+    "quick_search",
     "quote",
     "quoted_input",
     "read_quote",

@@ -38,7 +38,9 @@ MAX_CANDIDATES: Final = 200
 MAX_SCANNED: Final = 1_000
 """How many services with the words the database looks at to choose the candidates."""
 
-_FIELDS: Final = (1.0, 0.7, 0.2)
+_NAMED: Final = 1.0
+_SUMMARY: Final = 0.7
+_PROSE: Final = 0.2
 _ALONE: Final = 0.5
 _PREFIX_FROM: Final = 3
 _MAX_WORD: Final = 40
@@ -132,34 +134,34 @@ def rank(rows: Iterable[Any], *, words: Sequence[str], trust: Mapping[str, float
     """Return the candidates, best first."""
     rows = list(rows)
     cheapest = _cheapest(rows)
+    sought = [f" {word}" if _is_stem(word) else f" {word} " for word in words]
     ranked = [
-        _scored(
-            row,
-            text=_text_part(row, words),
-            trust=trust[row.seller_id],
-            price=_price_part(row, cheapest),
-        )
+        _scored(row, _text_part(row, sought), trust[row.seller_id], _price_part(row, cheapest))
         for row in rows
     ]
     return sorted(ranked, key=lambda found: (-found.score, found.row.id))
 
 
-def _scored(row: Any, **parts: float) -> Ranked:
-    rounded = {name: round(part, 4) for name, part in parts.items()}
-    score = sum(WEIGHTS[name] * part for name, part in rounded.items())
-    return Ranked(row, round(score, 4), rounded)
+def _scored(row: Any, text: float, trust: float, price: float) -> Ranked:
+    parts = {"text": round(text, 4), "trust": round(trust, 4), "price": round(price, 4)}
+    score = sum([WEIGHTS[name] * part for name, part in parts.items()])
+    return Ranked(row, round(score, 4), parts)
 
 
-def _text_part(row: Any, words: Sequence[str]) -> float:
-    if not words:
+def _text_part(row: Any, sought: Sequence[str]) -> float:
+    """What the words of a query, each with a space before it, are worth in a service's texts."""
+    if not sought:
         return 0.0
-    fields = [f" {field} " for field in (row.named_words, row.summary_words, row.prose_words)]
+    named, summary, prose = f" {row.named_words} ", f" {row.summary_words} ", f" {row.prose_words} "
     total = 0.0
-    for word in words:
-        sought = f" {word}" if _is_stem(word) else f" {word} "
-        worth = (weight for field, weight in zip(fields, _FIELDS, strict=True) if sought in field)
-        total += next(worth, 0.0)
-    return total / len(words)
+    for word in sought:
+        if word in named:
+            total += _NAMED
+        elif word in summary:
+            total += _SUMMARY
+        elif word in prose:
+            total += _PROSE
+    return total / len(sought)
 
 
 def _cheapest(rows: Sequence[Any]) -> dict[tuple[str, str | None], int]:

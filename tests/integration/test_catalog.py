@@ -10,6 +10,7 @@ from market.base.errors import InsufficientScope
 from market.base.paging import BadCursor
 from market.base.store import Store
 from market.base.work import UnitOfWork
+from market.catalog import finding
 from market.protocol.commitments import MANIFEST, ManifestClaims
 from market.protocol.manifest import manifest_digest
 from market.protocol.wire import AskQuote, FoundView, Page, QuoteView
@@ -206,6 +207,22 @@ async def test_price_changes_are_counted_and_raises_told_apart(store: Store, sel
 
 
 # Search
+
+
+async def test_a_search_among_many_services_is_no_quick_one_on_sqlite(
+    store: Store, seller: Party, monkeypatch: pytest.MonkeyPatch
+):
+    await publish(seller)
+    await publish(seller, id="acme-tables")
+    query = catalog.SearchQuery(q="tables")
+    whole = await store.scan(catalog.search, query=query)
+
+    monkeypatch.setattr(finding, "QUICK_SERVICES", 2)
+    assert await store.read(catalog.quick_search, query=query) == whole
+
+    monkeypatch.setattr(finding, "QUICK_SERVICES", 1)
+    looked = await store.read(catalog.quick_search, query=query)
+    assert looked == (None if store.settings.dialect == "sqlite" else whole)
 
 
 async def test_words_are_found_in_names_summary_and_prose(store: Store, seller: Party):

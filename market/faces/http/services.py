@@ -69,9 +69,10 @@ class ServiceController(Controller):
         journey as ``finding.listed``.
         """
         caller.need("read")
-        page = await store.scan(
-            catalog.search, query=query, lot=query.session_id or caller.agent_id
-        )
+        lot = query.session_id or caller.agent_id
+        page = await store.read(catalog.quick_search, query=query, lot=lot)
+        if page is None:
+            page = await store.scan(catalog.search, query=query, lot=lot)
         if query.session_id is not None:
             await store.write(
                 noting.note,
