@@ -7,6 +7,8 @@ import structlog
 
 from market.base.clock import SystemClock, from_micros
 from market.base.database import Database, StoreFailed
+from market.base.errors import QueryTimedOut
+from market.base.readers import Readers
 
 MAX_BEHIND: Final = timedelta(minutes=5)
 """How far a clock that was set back is held: no longer, or nothing would come due for as long."""
@@ -38,12 +40,11 @@ def resumed_clock(database: Database) -> SystemClock:
 
 
 def _latest(database: Database) -> datetime | None:
+    readers = Readers(database, takes_turns=False)
     try:
-        reader = database.reader()
-    except StoreFailed:
+        micros = readers.run(lambda reader: reader.execute(_LATEST).fetchone()[0])
+    except (StoreFailed, QueryTimedOut):
         return None
-    try:
-        micros = reader.execute(_LATEST).fetchone()[0]
     finally:
-        reader.close()
+        readers.close()
     return None if micros is None else from_micros(micros)

@@ -12,6 +12,7 @@ import msgspec
 
 from market.base.caller import CLOCK_SKEW_SECONDS
 from market.base.clock import seconds_of
+from market.base.settings import Settings
 from market.identity.delegation import Handed
 from market.identity.errors import InvalidToken
 from market.identity.scopes import REST
@@ -21,8 +22,8 @@ from market.protocol.signing import BadSignature, SigningKey, VerifyingKey
 from market.protocol.text import Seconds
 from market.protocol.wire import TokenView
 
-TOKEN_SECONDS: Final = 300
-"""How long an access token is good for."""
+TOKEN_SECONDS: Final = Settings.token_seconds
+"""How long an access token is good for, unless a market's settings say otherwise."""
 
 MAX_ACCESS_TOKEN: Final = 2 * 1024
 """The longest access token that is read, in characters; ours have about 700."""

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 import httpx
 import pytest
 
-from market.app import running
+from market.app import Seams, running
 from market.base.clock import SystemClock
 from market.base.database import StoreBusy
 from market.base.settings import Settings
@@ -93,6 +93,16 @@ async def test_a_port_that_is_taken_is_not_shared(sqlite_settings: Settings, ser
         with pytest.raises(CannotServe, match="listened on"):
             async with running(settings.with_(home=settings.home / "other")):
                 pass
+
+
+async def test_a_local_socket_that_cannot_be_is_refused_and_not_waited_for(
+    sqlite_settings: Settings,
+):
+    path = sqlite_settings.home / "nowhere" / "socket"
+
+    with pytest.raises(CannotServe, match="listened on"):
+        async with asyncio.timeout(10), running(sqlite_settings, seams=Seams(path=path)):
+            pass
 
 
 async def test_a_store_that_another_process_writes_is_not_opened(

@@ -2,8 +2,6 @@
 
 import asyncio
 import threading
-from collections.abc import Awaitable
-from typing import TypeVar
 
 import pytest
 
@@ -12,14 +10,8 @@ from market.base.errors import Overloaded
 from market.base.settings import Settings
 from market.base.store import Store
 from market.base.work import Snapshot
+from tests.integration.test_store_faults import soon
 from tests.workers import LIMIT_SECONDS
-
-T = TypeVar("T")
-
-
-async def soon(answer: Awaitable[T]) -> T:
-    async with asyncio.timeout(LIMIT_SECONDS):
-        return await answer
 
 
 async def test_queries_take_turns_on_sqlite_and_run_beside_each_other_on_a_server(

@@ -5,10 +5,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
+import psycopg
 import pytest
 
 from market import sessions
 from market.base import clock as base_clock
+from market.base import database
 from market.base.caller import Caller
 from market.base.clock import Clock, ManualClock, SystemClock
 from market.base.errors import Overloaded
@@ -142,6 +144,19 @@ async def test_a_market_that_starts_under_an_earlier_clock_goes_on_from_its_reco
         assert abs(after.clock.now() - datetime.now(UTC)) < moved
         assert (second > first) == (ahead < timedelta(0))
     after.close()
+
+
+def test_a_market_starts_without_a_record_that_cannot_be_read_now(
+    postgres_settings: Settings, monkeypatch: pytest.MonkeyPatch
+):
+    """L12: nobody waits for a worker that keeps the table, such as one that migrates it."""
+    monkeypatch.setattr(database, "STATEMENT_SECONDS", 0.2)
+    with psycopg.connect(postgres_settings.store) as other:
+        other.execute("LOCK TABLE stream_entries IN ACCESS EXCLUSIVE MODE")
+        store = Store.open(postgres_settings)
+
+    assert abs(store.clock.now() - datetime.now(UTC)) < timedelta(seconds=5)
+    store.close()
 
 
 def test_an_empty_store_starts_at_the_machines_time(settings: Settings):

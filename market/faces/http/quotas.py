@@ -30,8 +30,8 @@ class Quota(NamedTuple):
     name: str
     limit: Callable[[Settings], int]
     used: Callable[[Snapshot, str], int]
-    few: Callable[[Snapshot, str], int | None] = lambda *_: None
-    """A quick look: what is used at most, or None if that would be no quick one."""
+    few: Callable[[Snapshot, str], int | None] | None = None
+    """A quick look, if there is one: what is used at most, or None if that would take long."""
 
 
 QUOTAS: Final = (
@@ -94,7 +94,7 @@ class Quotas:
         quota, now = _BY_NAME[name], self._now()
         limit = quota.limit(self._store.settings)
         try:
-            used = await self._store.read(quota.few, agent_id)
+            used = None if quota.few is None else await self._store.read(quota.few, agent_id)
             if used is None or used * 2 > limit:
                 used = await self._store.scan(quota.used, agent_id)
         finally:

@@ -62,11 +62,17 @@ async def serving_locally(app: Litestar, path: Path) -> AsyncIterator[None]:
     """Serve on a local socket, within the block, in an event loop whose time is simulated.
 
     Nothing happens there only because time passes: no idle connection is closed.
+
+    Raises:
+        CannotServe: nobody can listen on the socket.
     """
     running = _StillUvicorn(_uvicorn_config(app, uds=str(path), timeout_keep_alive=_FOR_EVER))
     task = asyncio.create_task(running.serve())
+    task.add_done_callback(lambda _: running.is_up.set())
     try:
         await running.is_up.wait()
+        if task.done():
+            await task
         yield
         await drain(app.state.desk)
     finally:
@@ -109,6 +115,12 @@ class _StillUvicorn(_Uvicorn):
         super().__init__(config)
         self.is_up = asyncio.Event()
         self._is_asked = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        try:
+            await super().startup(sockets)
+        except OSError as error:
+            raise CannotServe(f"{self.config.uds} cannot be listened on: {error}.") from error
 
     async def main_loop(self) -> None:
         self.is_up.set()
