@@ -10,6 +10,7 @@ from typing import Final
 import polars as pl
 
 from market.analytics.facts import Facts
+from market.analytics.intervals import share_of
 from market.analytics.schema import STAGE
 from market.protocol.events import STAGES
 
@@ -41,8 +42,8 @@ def funnel(
         .select(
             "stage",
             *counts,
-            _share(pl.col("passed"), pl.col("reached")).alias("step_share"),
-            _share(pl.col("passed"), journeys).alias("total_share"),
+            share_of(pl.col("passed"), pl.col("reached")).alias("step_share"),
+            share_of(pl.col("passed"), journeys).alias("total_share"),
             "median_seconds",
         )
         .collect(engine="streaming")
@@ -81,7 +82,3 @@ def _cohort(stages: pl.LazyFrame, since: datetime | None, until: datetime | None
     if until is not None:
         stages = stages.filter(pl.col("opened_at") < until)
     return stages
-
-
-def _share(part: pl.Expr, whole: pl.Expr) -> pl.Expr:
-    return pl.when(whole > 0).then(part / whole)

@@ -8,8 +8,9 @@ The bootstrap is not used: it is too sure of itself with so few.
 """
 
 from collections.abc import Sequence
+from functools import cached_property
 from statistics import fmean
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import polars as pl
 
@@ -22,11 +23,17 @@ _ABOUT: Final = ("metric", "subject", "currency", "unit")
 _Key = tuple[Any, ...]
 
 
-class Replica(NamedTuple):
+class Replica:
     """The facts of one run, and the seed that it was played under, if that is known."""
 
-    facts: Facts
-    seed: int | None = None
+    def __init__(self, facts: Facts, seed: int | None = None) -> None:
+        self.facts = facts
+        self.seed = seed
+
+    @cached_property
+    def values(self) -> dict[_Key, float | None]:
+        """Its metrics: measured once, however many others it is compared with."""
+        return {tuple(row[:-1]): row[-1] for row in metrics_of(self.facts).iter_rows()}
 
 
 @gives(
@@ -52,7 +59,7 @@ def compare(before: Sequence[Replica], after: Sequence[Replica]) -> pl.DataFrame
     paid are 0 in a run that has none of it; shares, means and times are then left out, with their
     pair.
     """
-    earlier, later = _values(before), _values(after)
+    earlier, later = ([one.values for one in side] for side in (before, after))
     is_paired = _are_pairs(before, after)
     if is_paired:
         order = {one.seed: number for number, one in enumerate(before)}
@@ -71,10 +78,6 @@ def compare(before: Sequence[Replica], after: Sequence[Replica]) -> pl.DataFrame
     return pl.DataFrame(rows, schema=schema, orient="row").with_columns(
         is_clear=(pl.col("low") > 0) | (pl.col("high") < 0)
     )
-
-
-def _values(runs: Sequence[Replica]) -> list[dict[_Key, float | None]]:
-    return [{tuple(row[:-1]): row[-1] for row in metrics_of(one.facts).iter_rows()} for one in runs]
 
 
 def _are_pairs(before: Sequence[Replica], after: Sequence[Replica]) -> bool:

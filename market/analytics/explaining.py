@@ -12,7 +12,7 @@ from market.analytics.fates import Loss
 from market.analytics.lost_sales import fates, seller_of
 from market.analytics.remedies import remedy
 from market.protocol.events import STAGES, Stage
-from market.protocol.money import decimal_text
+from market.protocol.money import Money
 
 _CAUSES: Final = ("lost for", "journeys", "at stake", "what would have changed it")
 _STAGES: Final = ("lost at", "journeys", "to whom", "what would have changed it")
@@ -153,7 +153,7 @@ def _table(rows: Sequence[tuple[str, str, str, str]]) -> list[str]:
 
 def _row_of_cause(cause: Cause) -> tuple[str, str, str, str]:
     amounts = cause.at_stake_minor.items()
-    money = ", ".join(f"{decimal_text(amount, code)} {code}" for code, amount in amounts)
+    money = ", ".join(str(Money(amount, code)) for code, amount in amounts)
     return cause.cause, str(cause.journeys), money or "-", cause.change
 
 

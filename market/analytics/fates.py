@@ -13,6 +13,7 @@ import msgspec
 from market.analytics.causes import UNSAID, cause_of
 from market.analytics.journeys import Decided, Journey, Ordered
 from market.analytics.winning import Basis, winning_of
+from market.orders import ENDED
 from market.protocol.events import STAGES, Stage
 
 _ENDS: Final[dict[Stage, Stage]] = {
@@ -24,7 +25,6 @@ _ENDS: Final[dict[Stage, Stage]] = {
 }
 """The stage whose decision ends the hope of a seller that came to this one."""
 
-_RUNNING: Final = frozenset({"awaiting_approval", "placed", "started", "delivered"})
 _REASONS: Final = {"failed": "delivery_failed", "cancelled": "other"}
 
 
@@ -88,7 +88,7 @@ def _fate_of_order(journey: Journey, order: Ordered, mine: Set[str]) -> Fate:
     left = journey.left_stage if journey.left_stage in ("transacting", "using") else None
     if order.state == "settled" and left is None:
         return "won"
-    if order.state in _RUNNING:
+    if order.state not in ENDED:
         return "open"
     decision = journey.decided(left) if left else None
     reason = journey.left_reason if left else _REASONS[order.state]

@@ -20,6 +20,11 @@ _PRECISE: Final = 1e-14
 _TINY: Final = 1e-300
 
 
+def share_of(part: pl.Expr, whole: pl.Expr) -> pl.Expr:
+    """Return a part of a whole; null where there is nothing to divide by."""
+    return pl.when(whole > 0).then(part / whole)
+
+
 def with_share(part: str, of: str, *, prefix: str = "") -> list[pl.Expr]:
     """Return ``share``, ``low`` and ``high``: ``part`` of ``of``, with its Wilson interval.
 

@@ -63,7 +63,10 @@ class Measured(NamedTuple):
 )
 def metrics_of(facts: Facts) -> pl.DataFrame:
     """Return a run in numbers; a market without journeys has none."""
-    rows = [*_journeys(facts), *_money(facts), *_stages(facts), *_sellers(facts)]
+    earned = money(facts)
+    rows = [
+        *_journeys(facts), *_money(facts, earned), *_stages(facts), *_sellers(facts, earned)
+    ]  # fmt: skip
     has_journeys = any(row.metric == "journeys" and row.value for row in rows)
     return pl.DataFrame(
         rows if has_journeys else [],
@@ -87,15 +90,11 @@ def _journeys(facts: Facts) -> Iterator[Measured]:
     yield Measured("conversion", None, None, "share", bought / journeys if journeys else None)
 
 
-def _money(facts: Facts) -> Iterator[Measured]:
-    sums = (
-        money(facts)
-        .group_by("currency")
-        .agg(
-            revenue=pl.col("revenue_minor").sum(),
-            fees=pl.col("fees_minor").sum(),
-            refunds=pl.col("refunds_minor").sum(),
-        )
+def _money(facts: Facts, earned: pl.DataFrame) -> Iterator[Measured]:
+    sums = earned.group_by("currency").agg(
+        revenue=pl.col("revenue_minor").sum(),
+        fees=pl.col("fees_minor").sum(),
+        refunds=pl.col("refunds_minor").sum(),
     )
     prices = (
         facts.orders.filter(pl.col("state") == "settled")
@@ -126,8 +125,8 @@ def _stages(facts: Facts) -> Iterator[Measured]:
         yield Measured("seconds", row["measure"], None, "seconds", row["p50_seconds"])
 
 
-def _sellers(facts: Facts) -> Iterator[Measured]:
-    for row in money(facts).iter_rows(named=True):
+def _sellers(facts: Facts, earned: pl.DataFrame) -> Iterator[Measured]:
+    for row in earned.iter_rows(named=True):
         revenue = float(row["revenue_minor"])
         yield Measured("seller_revenue", row["seller"], row["currency"], "minor", revenue)
     pair = ("session_id", "seller_id")

@@ -6,11 +6,16 @@ import polars as pl
 
 from market.analytics.answers import CURRENCY, gives, real, text, whole
 from market.analytics.facts import Facts
+from market.analytics.intervals import share_of
+from market.orders import ENDED
 
-_RUNNING: Final = ("awaiting_approval", "placed", "started", "delivered")
 _SELLER: Final = ["seller_id", "currency"]
 _BUYER: Final = ["buyer_id", "currency"]
 _SUMMED: Final = ("captured_minor", "fee_minor", "returned_minor", "refunded_minor")
+_HELD: Final = pl.when(~pl.col("state").is_in(sorted(ENDED))).then(
+    pl.col("amount_minor") - pl.col("captured_minor") - pl.col("returned_minor")
+)
+"""What is in escrow for an order that is open; null for one that has ended."""
 
 
 @gives(
@@ -40,14 +45,11 @@ _SUMMED: Final = ("captured_minor", "fee_minor", "returned_minor", "refunded_min
 )
 def money(facts: Facts) -> pl.DataFrame:
     """Return what each seller earned, and whether the ledger says the same as the orders."""
-    held = pl.when(pl.col("state").is_in(_RUNNING)).then(
-        pl.col("amount_minor") - pl.col("captured_minor") - pl.col("returned_minor")
-    )
     orders = (
         facts.orders.join(_expired(facts), "order_id", "left")
         .join(_posted(facts), "order_id", "left")
         .with_columns(
-            pl.selectors.starts_with("posted_").fill_null(0), held_minor=held.fill_null(0)
+            pl.selectors.starts_with("posted_").fill_null(0), held_minor=_HELD.fill_null(0)
         )
         .with_columns(difference_minor=_difference())
     )
@@ -95,12 +97,10 @@ def budgets(facts: Facts) -> pl.DataFrame:
     A journey that was refused counts in each currency that its buyer has a row in, as it names
     none where nothing was priced.
     """
-    is_open = pl.col("state").is_in(_RUNNING)
-    held = pl.col("amount_minor") - pl.col("captured_minor") - pl.col("returned_minor")
     bought = facts.orders.group_by(_BUYER).agg(
         pl.len().alias("orders"),
         (pl.col("captured_minor") - pl.col("refunded_minor")).sum().alias("spent_minor"),
-        held.filter(is_open).sum().alias("held_minor"),
+        _HELD.sum().alias("held_minor"),
     )
     is_gift = (pl.col("reason") == "issuance.mint") & (pl.col("account_kind") == "wallet")
     buyers = facts.agents.filter(pl.col("kind") == "buyer").select(buyer_id="agent_id")
@@ -127,8 +127,8 @@ def budgets(facts: Facts) -> pl.DataFrame:
         .join(_refused(facts), "buyer_id", "left")
         .with_columns(
             pl.col(refused).fill_null(0),
-            spent_share=_share("spent_minor", "funded_minor"),
-            budget_share=_share("charged_minor", "budget_minor"),
+            spent_share=share_of(pl.col("spent_minor"), pl.col("funded_minor")),
+            budget_share=share_of(pl.col("charged_minor"), pl.col("budget_minor")),
         )
         .join(_handles(facts, "buyer"), "buyer_id", "left")
         .collect(engine="streaming")
@@ -209,7 +209,3 @@ def _refused(facts: Facts) -> pl.LazyFrame:
 
 def _handles(facts: Facts, role: str) -> pl.LazyFrame:
     return facts.agents.select(pl.col("agent_id").alias(f"{role}_id"), pl.col("handle").alias(role))
-
-
-def _share(part: str, whole: str) -> pl.Expr:
-    return pl.when(pl.col(whole) > 0).then(pl.col(part) / pl.col(whole))

@@ -23,6 +23,7 @@ import polars as pl
 from market.analytics.answers import CURRENCY, gives, real, text, whole
 from market.analytics.assignment import best_assignment
 from market.analytics.facts import Facts
+from market.analytics.intervals import share_of
 
 _LOST_VALUE: Final = ("quality", "delivery_failed", "timeout")
 _SUMMED: Final = (
@@ -130,14 +131,14 @@ def welfare(
             pl.col(_SUMMED).sum(),
         )
         .with_columns(
-            surplus_share=_share("surplus_minor", "best_surplus_minor"),
-            welfare_share=_share("welfare_minor", "best_welfare_minor"),
+            surplus_share=share_of(pl.col("surplus_minor"), pl.col("best_surplus_minor")),
+            welfare_share=share_of(pl.col("welfare_minor"), pl.col("best_welfare_minor")),
         )
     )
 
 
 def _offers(facts: Facts) -> pl.LazyFrame:
-    """One row per journey and feasible service.
+    """One row per journey and feasible service, all of a journey in one currency: its first.
 
     session_id, buyer_id, currency, service_id str; amount_minor (the price), limit_minor i64.
     """
@@ -153,9 +154,12 @@ def _offers(facts: Facts) -> pl.LazyFrame:
         )
         .drop("alternatives")
         .filter(pl.col("limit_minor").is_not_null(), pl.col("amount_minor").is_not_null())
-        .join(currencies, "service_id", "left")
+        .join(currencies, "service_id", "left", maintain_order="left")
         .with_columns(pl.coalesce("service_currency", "currency").alias("currency"))
         .drop("service_currency")
+        # A buyer may list a service twice; and what it weighed in another currency is no rival.
+        .unique(["session_id", "service_id"], keep="first", maintain_order=True)
+        .filter(pl.col("currency").eq_missing(pl.col("currency").first().over("session_id")))
     )
 
 
@@ -198,23 +202,24 @@ def _best(offers: pl.DataFrame, weight: str, capacities: Mapping[str, int]) -> p
 
     session_id, service_id str, and its weight i64.
     """
-    worthwhile = offers.filter(pl.col(weight) > 0).select("session_id", "service_id", weight)
+    worthwhile = offers.filter(pl.col(weight) > 0).select(
+        "session_id", "service_id", "currency", weight
+    )
     if not capacities:
-        return worthwhile.sort(weight, "service_id", descending=[True, False]).unique(
-            "session_id", keep="first", maintain_order=True
+        return (
+            worthwhile.sort(weight, "service_id", descending=[True, False])
+            .unique("session_id", keep="first", maintain_order=True)
+            .drop("currency")
         )
     parts = []
     # Amounts of two currencies are never weighed against each other.
-    for _, part in offers.group_by("currency", maintain_order=True):
-        rows = worthwhile.join(part.select("session_id").unique(), "session_id", "semi")
-        parts += _assigned(rows, weight, capacities)
+    for _, rows in worthwhile.group_by("currency", maintain_order=True):
+        parts += _assigned(rows.drop("currency"), capacities)
     places = pl.DataFrame(parts, {"session_id": pl.String, "service_id": pl.String}, orient="row")
-    return places.join(worthwhile, ["session_id", "service_id"])
+    return places.join(worthwhile.drop("currency"), ["session_id", "service_id"])
 
 
-def _assigned(
-    rows: pl.DataFrame, weight: str, capacities: Mapping[str, int]
-) -> list[tuple[str, str]]:
+def _assigned(rows: pl.DataFrame, capacities: Mapping[str, int]) -> list[tuple[str, str]]:
     worth: dict[str, dict[str, int]] = {}
     for session_id, service_id, value in rows.sort("session_id", "service_id").iter_rows():
         worth.setdefault(session_id, {})[service_id] = value
@@ -227,7 +232,3 @@ def _costs(costs: Mapping[str, int]) -> pl.LazyFrame:
         {"service_id": list(costs), "cost_minor": list(costs.values())},
         schema={"service_id": pl.String(), "cost_minor": pl.Int64()},
     )
-
-
-def _share(part: str, whole: str) -> pl.Expr:
-    return pl.when(pl.col(whole) > 0).then(pl.col(part) / pl.col(whole))

@@ -7,7 +7,7 @@ import rich_click as click
 from buyer_agents import MarketClient
 from market.cli.failures import reported
 from market.cli.options import client_options, limit_option, with_client
-from market.cli.output import CLIENT, emit, hint, say, table
+from market.cli.output import CLIENT, emit, hint, say, second, table
 from market.cli.reading import LogPrinter
 from market.protocol.money import Money
 from market.protocol.wire import ApprovalView, Page
@@ -38,7 +38,7 @@ def waiting(cursor: str | None, limit: int, url: str, key_file: Path | None, as_
             one.session_id,
             printer.teller.name(one.buyer_id),
             str(Money(one.amount_minor, one.currency)),
-            one.expires_at[:19].replace("T", " "),
+            second(one.expires_at),
             f"{one.slug}, {one.units} {'unit' if one.units == 1 else 'units'}",
         )
         for one in page.items

@@ -19,7 +19,7 @@ from market.cli.options import (
     yes_option,
 )
 from market.cli.options import confirm as ask
-from market.cli.output import CLIENT, emit, facts, hint, say, table
+from market.cli.output import CLIENT, emit, facts, hint, say, second, table
 from market.protocol.ap2_constraints import Frequency
 from market.protocol.commitments import Limits
 from market.protocol.money import EXPONENTS, Money, decimal_text
@@ -269,8 +269,8 @@ def _print(one: MandateView) -> None:
             ("mandate", f"{one.id}   {one.form}"),
             ("principal", one.principal_id),
             ("buyer", one.buyer_id),
-            ("until", one.expires_at[:19].replace("T", " ") + " UTC"),
-            ("revoked", (one.revoked_at or "")[:19].replace("T", " ")),
+            ("until", second(one.expires_at) + " UTC"),
+            ("revoked", second(one.revoked_at)),
             ("spent", f"{Money(one.spent_minor, one.currency)} in {one.orders} orders"),
             ("limits", "" if limits else "none"),
             *limits,

@@ -13,13 +13,11 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
 
 import anyio
 import msgspec
-import structlog
 
-from market.cli.output import log_to
+from market.cli.output import logged_in
 from market.cli.players import STOP, Task
 from scenarios.engine import BadScenario, Story, Trouble
 from scenarios.engine.keeping import read_result
@@ -29,8 +27,6 @@ from scenarios.engine.reading import load
 from scenarios.engine.result import RunResult
 from scenarios.engine.sweepfiles import forget_outcome, keep_outcome
 from scenarios.engine.worlds import run_in_world
-
-LOG_FILE: Final = "log.jsonl"
 
 
 class Desk:
@@ -108,12 +104,8 @@ def _play(task: Task, desk: Desk) -> Outcome:
 
 
 def _run(story: Story, task: Task, desk: Desk) -> RunResult:
-    with (task.place / LOG_FILE).open("w", encoding="utf-8") as log:
-        log_to(log)
-        try:
-            return run_in_world(story.scenario, _until_stopped, story, task, desk)
-        finally:
-            structlog.reset_defaults()
+    with logged_in(task.place):
+        return run_in_world(story.scenario, _until_stopped, story, task, desk)
 
 
 async def _until_stopped(story: Story, task: Task, desk: Desk) -> RunResult:

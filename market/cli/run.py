@@ -7,18 +7,16 @@ import sys
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Final
 
 import anyio
 import rich_click as click
-import structlog
 from click import get_current_context
 from click.core import ParameterSource
 from msgspec.structs import replace
 
 from market.cli.failures import reported
 from market.cli.options import json_option
-from market.cli.output import emit, hint, log_to, say
+from market.cli.output import emit, hint, logged_in, say
 from market.cli.playing import stage_all
 from market.cli.progress import Progress
 from market.cli.report import print_report
@@ -32,8 +30,6 @@ from scenarios.engine.play import run as play
 from scenarios.engine.result import RunResult
 from scenarios.engine.sweeping import Options, is_single, read_options, typed
 from scenarios.engine.worlds import is_simulated, run_in_world
-
-_LOG_FILE: Final = "log.jsonl"
 
 
 @click.command()
@@ -111,9 +107,7 @@ def _play(story: Story, seed: int | None, out: Path | None, *, is_quiet: bool) -
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="market-run-")))
         else:
             folder = new_folder(out, story.scenario.name)
-        log = stack.enter_context((folder / _LOG_FILE).open("w", encoding="utf-8"))
-        log_to(log)
-        stack.callback(structlog.reset_defaults)
+        stack.enter_context(logged_in(folder))
         progress = stack.enter_context(Progress(story.scenario, is_quiet=is_quiet))
         return run_in_world(story.scenario, _until_interrupted, story, seed, folder, progress)
 

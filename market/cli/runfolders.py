@@ -3,17 +3,15 @@
 import shlex
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
 
 import msgspec
 
 from market.analytics.exporting import store_in
+from market.analytics.parts import NOTE
 from market.base.clock import rfc3339
 from market.cli.facts import RUNS
 from market.cli.failures import Failure
 from market.report.runs import DONE, RUN_FILE, Run, Sweep, run_in, sweep_in
-
-_EXPORT: Final = "export.json"
 
 
 class Kept(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,7 +61,7 @@ def replicas_at(place: str) -> list[Played]:
         return _of_sweep(folder, sweep)
     if not folder.is_dir():
         found = [folder] if folder.is_file() else []
-    elif any((folder / name).exists() for name in (RUN_FILE, _EXPORT, store_in(folder).name)):
+    elif any((folder / name).exists() for name in (RUN_FILE, NOTE, store_in(folder).name)):
         found = [folder]
     else:
         # Of a cell that is not over, those that are.
@@ -84,10 +82,7 @@ def _of_sweep(folder: Path, sweep: Sweep) -> list[Played]:
             code="many_settings",
             hint=shlex.join(["market", "runs", "diff", *cells[:2]]),
         )
-    done = [
-        one for one in sweep.runs if one.folder in sweep.outcomes
-        and sweep.outcomes[one.folder].state == DONE
-    ]  # fmt: skip
+    done = [one for one in sweep.runs if sweep.is_done(one)]
     if not done:
         raise Failure(f"no run of {folder} is over", code="no_run")
     return [Played(folder=str(folder / one.folder), seed=one.seed) for one in done]

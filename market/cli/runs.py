@@ -8,14 +8,15 @@ from typing import Any, Final
 
 import msgspec
 import rich_click as click
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import MofNCompleteColumn, TimeRemainingColumn
 
 from market import analytics
 from market.analytics import Replica
+from market.cli.bars import Bar
 from market.cli.facts import RUNS
 from market.cli.failures import reported
 from market.cli.options import json_option, limit_option
-from market.cli.output import emit, hint, say, second, stderr, table
+from market.cli.output import emit, hint, say, second, table
 from market.cli.runfolders import Kept, Played, kept_in, replicas_at
 from market.protocol.money import EXPONENTS
 
@@ -103,24 +104,14 @@ def _listed(kept: Kept) -> tuple[str, ...]:
 
 def _opened(sides: Sequence[Sequence[Played]]) -> list[list[Replica]]:
     """Open the facts of all runs; on a terminal, a bar says how far that is."""
-    console = stderr()
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(compact=True),
-    )
+    columns = (MofNCompleteColumn(), TimeRemainingColumn(compact=True))
     count = sum(map(len, sides))
-    is_shown = console.is_terminal and count > 2
-    with Progress(*columns, console=console, transient=True, disable=not is_shown) as bar:
-        task = bar.add_task("Facts of the runs", total=count)
-        opened = []
-        for side in sides:
-            replicas = []
+    opened: list[list[Replica]] = [[] for _ in sides]
+    with Bar(*columns, description="Facts of the runs", total=count, late=count <= 2) as bar:
+        for side, replicas in zip(sides, opened, strict=True):
             for one in side:
                 replicas.append(Replica(analytics.open(one.folder), one.seed))
-                bar.advance(task)
-            opened.append(replicas)
+                bar.move(sum(map(len, opened)))
     return opened
 
 
@@ -158,6 +149,8 @@ def _number(value: float, row: dict[str, Any], *, is_signed: bool) -> str:
             return f"{value:{sign}.3f} s"
         case "minor":
             currency = row["currency"]
+            if currency not in EXPONENTS:
+                return f"{value:{sign}.1f} {currency} (minor units)"
             amount = Decimal(value).scaleb(-EXPONENTS[currency])
             return f"{amount:{sign}.{min(4, EXPONENTS[currency])}f} {currency}"
     return f"{value:{sign}.1f}".removesuffix(".0")

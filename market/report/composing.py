@@ -48,7 +48,7 @@ def compose(
     """
     place = market_of(source)
     run, sweep = run_in(place), sweep_in(source)
-    head = head_of(facts, source=source, run=run, sweep=sweep, proof=proof)
+    head = head_of(facts, source=source, place=place, run=run, sweep=sweep, proof=proof)
     material = Material(facts, _truth_in(place), run, sweep)
     blocks: list[Block] = []
     # What compares all runs comes before what is about one of them.

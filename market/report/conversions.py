@@ -89,7 +89,7 @@ def trust(of: Material) -> Block:
     for honest, who in ((True, "honest sellers"), (False, "dishonest sellers")):
         if of_those := [row for row in rows if row["is_honest"] is honest]:
             says.append(f"Of {who}: {_bought(of_those)}.")
-    bands = analytics.trust_conversion(of.facts).to_dicts()
+    bands = rows if of.truth is None else analytics.trust_conversion(of.facts).to_dicts()
     if len(bands) > 1:
         says.append(_ends(bands, "least trusted", "most trusted"))
     return _TRUST.found(says, Table(title="By reported trust", columns=columns, rows=rows))

@@ -7,16 +7,25 @@ from urllib.parse import urlsplit
 from market import analytics
 from market.analytics import Facts
 from market.report.forms import Head, Proof
-from market.report.runs import Run, Sweep, market_of
+from market.report.runs import Run, Sweep
 from market.report.words import share
 
 _NOT_COUNTED: Final = frozenset({"began_at", "ended_at", "currencies"})
 
 
 def head_of(
-    facts: Facts, *, source: str, run: Run | None, sweep: Sweep | None, proof: Proof | None
+    facts: Facts,
+    *,
+    source: str,
+    place: str,
+    run: Run | None,
+    sweep: Sweep | None,
+    proof: Proof | None,
 ) -> Head:
-    """Return the head; ``proof`` is of the store now, a run brings that of its end."""
+    """Return the head of the market at ``place``, which is that of ``source``.
+
+    ``proof`` is of the store now, a run brings that of its end.
+    """
     seen = analytics.overview(facts).to_dicts()[0]
     if run is not None and proof is None:
         proven = run.proven
@@ -35,14 +44,14 @@ def head_of(
         counts={name: count for name, count in seen.items() if name not in _NOT_COUNTED},
         settings=_settings(facts, seen) | ({"Settings": run.settings()} if run else {}),
         is_partial=run is not None and (run.is_interrupted or not run.is_over),
-        note=_note(source, sweep) if sweep else "",
+        note=_note(place, sweep) if sweep else "",
         expectations=run.expectations if run else [],
         proof=proof,
     )
 
 
-def _note(source: str, sweep: Sweep) -> str:
-    first = Path(market_of(source)).relative_to(sweep.place)
+def _note(place: str, sweep: Sweep) -> str:
+    first = Path(place).relative_to(sweep.place)
     return (
         f"{len(sweep.runs):,} runs of one scenario. Replicas compares them; everything else is"
         f" about one of them, {first}."

@@ -1,13 +1,12 @@
 """Blocks on the journey: the funnel, why buyers left, and to whom sellers lost them."""
 
-from collections import defaultdict
 from typing import Any, Final
 
 from market import analytics
 from market.analytics import Why
 from market.protocol.events import STAGES
 from market.report.forms import Block, Column, Material, Table, Topic
-from market.report.words import counted, money, plain, share
+from market.report.words import counted, money, plain, share, sums
 
 SELLERS: Final = 5
 """Sellers whose lost sales are told."""
@@ -107,17 +106,9 @@ def dropoff(of: Material) -> Block:
         f"{counted(total, 'journey')} ended early, most of them ({first['journeys']:,}) at"
         f" {plain(first['stage'])}: {reason}."
     ]
-    if amounts := _at_stake(rows):
-        says.append(f"In all, {amounts} were at stake.")
+    if priced := [row for row in rows if row["currency"] and row["at_stake_minor"]]:
+        says.append(f"In all, {sums(priced, 'at_stake_minor')} were at stake.")
     return _DROPOFF.found(says, Table(title="Reasons to leave", columns=_REASONS, rows=rows))
-
-
-def _at_stake(rows: list[dict[str, Any]]) -> str:
-    sums: defaultdict[str, int] = defaultdict(int)
-    for row in rows:
-        if row["currency"]:
-            sums[row["currency"]] += row["at_stake_minor"]
-    return " and ".join(money(amount, code) for code, amount in sorted(sums.items()) if amount)
 
 
 def why(of: Material) -> Block:

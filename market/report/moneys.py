@@ -1,12 +1,11 @@
 """Blocks on money: what sellers earned, what buyers spent of what they might."""
 
-from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any, Final
 
 from market import analytics
 from market.report.forms import Block, Material, Table, Topic, columns_of
-from market.report.words import counted, money, share
+from market.report.words import counted, money, share, sums
 
 _MONEY: Final = Topic(
     "money",
@@ -157,12 +156,3 @@ def gained(of: Material) -> Block:
 
 def _refused(row: dict[str, Any]) -> int:
     return int(row["refused_budget"] + row["refused_mandate"] + row["denied"])
-
-
-def sums(rows: Sequence[dict[str, Any]], field: str) -> str:
-    """Return the sum of a column, for each currency."""
-    totals: defaultdict[str, int] = defaultdict(int)
-    for row in rows:
-        if row["currency"] is not None:
-            totals[row["currency"]] += row[field]
-    return " and ".join(money(amount, code) for code, amount in sorted(totals.items())) or "nothing"

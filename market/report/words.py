@@ -1,5 +1,6 @@
 """How values are written in a report: money as decimals, shares in per cent, times with units."""
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -65,6 +66,15 @@ def money(amount_minor: int, currency: str | None, *, is_bare: bool = False) -> 
         return f"{amount_minor} {name(currency)} (minor units)"
     amount = decimal_text(amount_minor, currency)
     return amount if is_bare else f"{amount} {currency}"
+
+
+def sums(rows: Sequence[Mapping[str, Any]], field: str) -> str:
+    """Return the sum of a column of amounts, for each currency."""
+    totals: defaultdict[str, int] = defaultdict(int)
+    for row in rows:
+        if row["currency"] is not None:
+            totals[row["currency"]] += row[field]
+    return " and ".join(money(amount, code) for code, amount in sorted(totals.items())) or "nothing"
 
 
 def share(part: float) -> str:

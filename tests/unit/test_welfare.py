@@ -116,3 +116,27 @@ def test_a_job_that_took_two_orders_is_worth_it_once():
     assert surplus(facts).select("service_id", "value_minor", "paid_minor").rows() == [
         ("dear", 100, 60)
     ]
+
+
+def test_an_offer_that_a_buyer_lists_twice_counts_once():
+    decision = weighed("a", 100, BOTH)
+    decision["alternatives"] = decision["alternatives"] * 2
+    facts = planted(services=SERVICES, decisions=[decision], orders=[order("a", "dear", 60)])
+
+    for capacities in ({}, {"dear": 1, "cheap": 1}):
+        found = surplus(facts, costs={"dear": 8, "cheap": 9}, capacities=capacities)
+        columns = ("value_minor", "paid_minor", "welfare_minor", "best_surplus_minor")
+        assert found.select(columns).rows() == [(100, 60, 92, 70)]
+
+
+def test_a_journey_that_weighs_two_currencies_is_one_row_in_its_first():
+    services = [
+        {"service_id": "dear", "currency": "XTS"},
+        {"service_id": "cheap", "currency": "EUR"},
+    ]
+    facts = planted(services=services, decisions=[weighed("a", 100, BOTH)], orders=[])
+
+    for capacities in ({}, {"dear": 1, "cheap": 1}):
+        found = surplus(facts, capacities=capacities)
+        columns = ("currency", "best_surplus_service_id", "best_surplus_minor")
+        assert found.select(columns).rows() == [("XTS", "dear", 40)]
