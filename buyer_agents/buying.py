@@ -122,7 +122,8 @@ async def recommend(trip: Trip, chosen: Chosen, order: OrderView, judgement: Jud
             chosen.offer.service_id, receipt.id, friends, comment=judgement.comment
         )
     await _keep_in_mind(trip, chosen, judgement.verdict)
-    await trip.diary.advance(f"Reviewed; recommended to {len(friends)}.", [chosen.ranked])
+    said = "Reviewed" if trip.reviews else "Not reviewed"
+    await trip.diary.advance(f"{said}; recommended to {len(friends)}.", [chosen.ranked])
 
 
 async def _order(trip: Trip, quote: QuoteView, mandate_id: str | None) -> OrderView:
@@ -185,8 +186,8 @@ async def _complain(
 
 
 async def _review(trip: Trip, order: OrderView, receipt: ReceiptView, judgement: Judgement) -> None:
-    """Post the review of an order, unless the log says that it was posted."""
-    if "review.posted" not in trip.done:
+    """Post the review of an order, unless the log says that it was posted, or it posts none."""
+    if trip.reviews and "review.posted" not in trip.done:
         await trip.market.review(order.id, receipt.id, judgement.verdict, comment=judgement.comment)
 
 

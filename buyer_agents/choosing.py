@@ -34,7 +34,8 @@ async def nobody(report: TrustView) -> bool:
 class Trip:
     """What the stages of one journey share.
 
-    ``done`` are the kinds of events that stood in its log when it was begun, or taken up again.
+    ``done`` are the kinds of events that stood in its log when it was begun, or taken up again;
+    ``reviews`` says whether the buyer publishes what it thinks of a delivery.
     """
 
     market: MarketClient
@@ -45,6 +46,7 @@ class Trip:
     shortlist: int
     ask_human: AskHuman
     done: frozenset[str]
+    reviews: bool
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,8 @@ class Shopper:
     ``mandate_id`` is the authority it spends under; ``ask_human`` decides where the policy would
     rather ask; ``shortlist`` bounds how many services it evaluates; ``patience_seconds`` bounds
     the silence of a seller before the order is cancelled; ``follow`` is the live log's transport.
+    Without ``reviews`` it publishes none: what it thinks of a delivery it still acts upon, tells
+    to friends, and remembers.
     """
 
     def __init__(
@@ -52,6 +54,7 @@ class Shopper:
         shortlist: int = SHORTLIST,
         patience_seconds: float = PATIENCE_SECONDS,
         follow: FollowSession = follow_session,
+        reviews: bool = True,
     ) -> None:
         self._market = market
         self._policy = policy
@@ -60,6 +63,7 @@ class Shopper:
         self._shortlist = shortlist
         self._patience_seconds = patience_seconds
         self._follow = follow
+        self._reviews = reviews
         self._walking: set[str] = set()
 
     async def run(self, need: Need) -> Journey:
@@ -137,6 +141,7 @@ class Shopper:
             shortlist=self._shortlist,
             ask_human=self._ask_human,
             done=past.kinds if past is not None else frozenset(),
+            reviews=self._reviews,
         )
         if past is not None and past.order is not None:
             order, after = past.order, -1

@@ -10,7 +10,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from seller_services.bargaining import down_to
+from seller_services.bargaining import down_to, stand_firm
 from seller_services.repricing import FULL, Sales, priced
 from seller_services.seller import Seller
 
@@ -48,6 +48,13 @@ class Premium(Conduct, frozen=True, kw_only=True):
         terms = {"refund": "within-window", "refund_window_seconds": self.refund_seconds}
         dearer = seller.with_listing(priced(seller.listing, self.percent))
         return dearer.with_listing({"policies": terms})
+
+
+class Firm(Conduct, frozen=True, kw_only=True):
+    """Declines every lower price that buyers name, whatever its own program would say."""
+
+    def joins(self, seller: Seller) -> Seller:
+        return seller.with_bargain(stand_firm)
 
 
 class Bargainer(Conduct, frozen=True, kw_only=True):

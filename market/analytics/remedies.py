@@ -10,7 +10,7 @@ from market.analytics.causes import UNSAID
 from market.analytics.fates import Loss
 from market.analytics.winning import Basis
 from market.protocol.events import REASONS
-from market.protocol.money import decimal_text
+from market.protocol.money import EXPONENTS, Money, decimal_text
 
 MAX_DETAIL: Final = 80
 
@@ -93,9 +93,16 @@ def _priced(lost: Sequence[Loss], words: str) -> str:
         return f"{offer.sales} {words} {percent} % less"
     currency = lost[0].currency
     amount_minor = asked.pop()
-    price = decimal_text(amount_minor, currency)
-    lower = decimal_text(int(amount_minor * offer.share), currency)
+    price = _amount(amount_minor, currency)
+    lower = _amount(int(amount_minor * offer.share), currency)
     return f"price {price}; {offer.sales} {words} {lower} or less"
+
+
+def _amount(amount_minor: int, currency: str) -> str:
+    """Return a decimal; the currency goes without saying where its decimals are known."""
+    if currency in EXPONENTS:
+        return decimal_text(amount_minor, currency)
+    return str(Money(amount_minor, currency))
 
 
 def _doubted(lost: Sequence[Loss]) -> str:

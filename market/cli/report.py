@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from itertools import groupby
 from typing import Final
 
 from market.cli.output import marked, say, table
@@ -10,6 +11,7 @@ from market.cli.timeline import STAGE_NAMES, ticks
 from market.protocol.money import decimal_text
 from scenarios.engine.result import (
     ExpectationResult,
+    FaultResult,
     FunnelRow,
     JourneyResult,
     OrderResult,
@@ -19,6 +21,9 @@ from scenarios.engine.result import (
 )
 
 _BAR: Final = 24
+_PEOPLE: Final = 4
+"""So many of those to whom a fault happened are named."""
+
 _TIMES: Final = {0: "never", 1: "once", 2: "twice"}
 _MARKS: Final = {"passed": "✓", "failed": "✗", "warned": "!"}
 _RUN_MARKS: Final = {"done": "✓", "cancelled": "■", "failed": "✗"}
@@ -27,7 +32,9 @@ _OUTCOMES: Final = {"bought": "✓", "cancelled": "■", "failed": "✗", "left"
 
 def print_report(result: RunResult) -> None:
     """Print a whole run for people."""
-    say(f"{result.name}   seed {result.seed}   {result.events} events in {result.seconds:.1f} s")
+    partial = "   partial" if result.is_interrupted else ""
+    played = f"{result.events} events in {result.seconds:.1f} s"
+    say(f"{result.name}   seed {result.seed}   {played}{partial}")
     say()
     say("Journeys")
     for journey in result.journeys:
@@ -40,13 +47,17 @@ def print_report(result: RunResult) -> None:
         say()
         say("Sub-agents")
         _runs(result.runs)
+    if result.faults:
+        say()
+        say("Faults")
+        _faults(result.faults)
     if len(result.journeys) != 1:
         say()
         say("Funnel")
         _funnel(result.funnel)
     if result.expectations:
         say()
-        say("Expectations")
+        say("Expectations, as far as it came" if result.is_interrupted else "Expectations")
         _expectations(result.expectations)
     say()
     _proof(result)
@@ -101,6 +112,18 @@ def _watchers(watchers: Sequence[WatcherResult]) -> None:
         cut = f"cut {_times(one.cut)}, went on {_times(one.resumed)}" if one.cut else ""
         rows.append((one.name, one.who, OVER[one.over], got, same, cut))
     table(("Device", "Whose", "Over", "Got", "As the log", ""), rows)
+
+
+def _faults(faults: Sequence[FaultResult]) -> None:
+    """Print each kind of fault: how often it happened, and to whom."""
+    rows = []
+    for kind, whose in groupby(faults, key=lambda one: one.kind):
+        counts = {one.who: one.times for one in whose}
+        people = [who if times == 1 else f"{who} ({times})" for who, times in counts.items()]
+        more = len(people) - _PEOPLE
+        listed = ", ".join(people[:_PEOPLE]) + (f" and {more} more" if more > 0 else "")
+        rows.append((kind, str(sum(counts.values())), listed))
+    table(("Fault", ">Happened", "To"), rows)
 
 
 def _runs(runs: Sequence[WorkResult]) -> None:
@@ -173,5 +196,7 @@ def _proof(result: RunResult) -> None:
             f" entries chain, {receipts},"
             f" {decimal_text(held, result.currency)} {result.currency} still in escrow",
         )
-    if not result.is_over:
+    if result.is_interrupted:
+        marked("●", "this is partial: it was interrupted before the end")
+    elif not result.is_over:
         marked("●", "not every journey was over when the run ended")

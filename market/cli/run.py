@@ -2,13 +2,11 @@
 
 import os
 import shlex
-import signal
 import sys
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 
-import anyio
 import rich_click as click
 from click import get_current_context
 from click.core import ParameterSource
@@ -16,20 +14,19 @@ from msgspec.structs import replace
 
 from market.cli.failures import reported
 from market.cli.options import json_option
-from market.cli.output import emit, hint, logged_in, say
+from market.cli.output import emit, hint, say
 from market.cli.playing import stage_all
-from market.cli.progress import Progress
 from market.cli.report import print_report
+from market.cli.single import play_single, resume_single
 from market.cli.sweep import begin, play_sweep, story_of
 from market.cli.sweepoptions import sweep_options
 from market.cli.sweepreport import print_sweep
 from scenarios.engine import Story
-from scenarios.engine.keeping import new_folder
 from scenarios.engine.outcomes import SweepResult, worst
-from scenarios.engine.play import run as play
 from scenarios.engine.result import RunResult
+from scenarios.engine.sweepfiles import read_single
 from scenarios.engine.sweeping import Options, is_single, read_options, typed
-from scenarios.engine.worlds import is_simulated, run_in_world
+from scenarios.engine.worlds import is_simulated
 
 
 @click.command()
@@ -53,7 +50,7 @@ from scenarios.engine.worlds import is_simulated, run_in_world
     "--resume",
     type=click.Path(path_type=Path, file_okay=False),
     metavar="FOLDER",
-    help="Play what is left of the sweep in this folder.",
+    help="Play what was broken off of the sweep or the run in this folder.",
 )
 @click.option("--quiet", "-q", is_flag=True, help="No timeline.")
 @json_option
@@ -86,11 +83,10 @@ def run(
         raise click.UsageError("Missing argument 'SCENARIOS...'.")
     for stories in stage_all(scenarios, options) if resume is None else ():
         if is_single(options, stories[0].scenario):
-            result = _play(stories[0], seed, out if keep else None, is_quiet=quiet)
+            single = play_single(stories[0], options, out if keep else None, is_quiet=quiet)
+            results.append(single)
             if not as_json:
-                print_report(result)
-                _next(result, scenarios, options, is_kept=keep)
-            results.append(result)
+                _tell(single, stories[0].place, options, is_kept=keep)
         else:
             place = out if keep else None
             results.append(_sweep(place, stories, options, jobs, is_quiet=quiet, as_json=as_json))
@@ -101,40 +97,12 @@ def run(
     sys.exit(worst([result.exit_code for result in results]))
 
 
-def _play(story: Story, seed: int | None, out: Path | None, *, is_quiet: bool) -> RunResult:
-    with ExitStack() as stack:
-        if out is None:
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="market-run-")))
-        else:
-            folder = new_folder(out, story.scenario.name)
-        stack.enter_context(logged_in(folder))
-        progress = stack.enter_context(Progress(story.scenario, is_quiet=is_quiet))
-        return run_in_world(story.scenario, _until_interrupted, story, seed, folder, progress)
-
-
-async def _until_interrupted(
-    story: Story, seed: int | None, folder: Path, progress: Progress
-) -> RunResult:
-    """Play a story; the first interrupt ends it with what there is, the second aborts."""
-    stop = anyio.Event()
-
-    async def listen() -> None:
-        with anyio.open_signal_receiver(signal.SIGINT) as signals:
-            async for _ in signals:
-                stop.set()
-                return
-
-    async with anyio.create_task_group() as group:
-        group.start_soon(listen)
-        result = await play(story, seed=seed, folder=folder, tell=progress, stop=stop)
-        group.cancel_scope.cancel()
-    return result
-
-
-def _next(
-    result: RunResult, scenarios: tuple[Path, ...], options: Options, *, is_kept: bool
-) -> None:
+def _tell(result: RunResult, scenario: str, options: Options, *, is_kept: bool) -> None:
+    """Say what a run came to, and what can be done next."""
+    print_report(result)
     say()
+    if result.is_interrupted and is_kept:
+        hint(shlex.join(["market", "run", "--resume", result.folder]))
     sellers = sorted({order.seller for one in result.journeys for order in one.orders})
     if is_kept:
         receipts = [
@@ -147,7 +115,7 @@ def _next(
             hint(f"market why --seller {sellers[0]} --run {shlex.quote(result.folder)}")
         if receipts:
             hint(shlex.join(["market", "verify", f"{result.folder}/receipts/{receipts[0]}.jws"]))
-    played = shlex.join([*map(str, scenarios), *typed(replace(options, seed=result.seed))])
+    played = shlex.join([scenario, *typed(replace(options, seed=result.seed))])
     hint(f"market run {played}", carry=["--out"])
 
 
@@ -177,15 +145,21 @@ def _go_on(
     *,
     is_quiet: bool,
     as_json: bool,
-) -> SweepResult:
-    """Play what is left of a sweep that was broken off."""
+) -> RunResult | SweepResult:
+    """Play what is left of a sweep that was broken off, or a run that was, anew."""
     context = get_current_context()
     if len(scenarios) > 1:
         raise click.UsageError("--resume goes on with one scenario.")
     for name in ("out", "keep"):
         if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
             raise click.UsageError(f"--{name} does not go with --resume.")
-    story = story_of(folder, scenarios[0] if scenarios else None, options)
+    given = scenarios[0] if scenarios else None
+    if (single := read_single(folder)) is not None:
+        result = resume_single(folder, given, options, is_quiet=is_quiet)
+        if not as_json:
+            _tell(result, str(given or single.scenario), single.options, is_kept=True)
+        return result
+    story = story_of(folder, given, options)
     return _told(folder, story, jobs, is_kept=True, is_quiet=is_quiet, as_json=as_json)
 
 

@@ -100,7 +100,6 @@ def _kept(folder: Path) -> Kept | None:
         outcomes = sweep.outcomes.values()
         done = [one for one in outcomes if one.state == DONE]
         checks = [check.status for one in done for check in one.expectations]
-        is_partial = len(sweep.outcomes) < len(sweep.runs)
         return Kept(
             folder=str(folder),
             name=sweep.name,
@@ -110,7 +109,7 @@ def _kept(folder: Path) -> Kept | None:
             journeys=sum(sum(one.journeys.values()) for one in done),
             passed=checks.count("passed"),
             expectations=len(checks),
-            state="interrupted" if is_partial else _state(checks),
+            state="interrupted" if sweep.left else _state(checks),
             changed_at=changed_at,
         )
     run = _run_at(folder)

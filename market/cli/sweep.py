@@ -20,8 +20,8 @@ from scenarios.engine.sweeping import Options, State, Sweep, changes, combinatio
 
 @explain.register
 def _(error: BadSweep) -> Explained:
-    hint = "--resume takes the folder of a sweep, such as runs/NAME-1"
-    report = Report("bad_sweep", "The sweep cannot be gone on with", str(error), hint, "")
+    hint = "--resume takes the folder of a run or a sweep, such as runs/NAME-1"
+    report = Report("bad_sweep", "It cannot be gone on with", str(error), hint, "")
     return Explained([report], USAGE)
 
 

@@ -13,12 +13,15 @@ from market.cli.output import CLIENT, emit, facts, hint, marked, say, second, ta
 from market.protocol.money import Money
 from market.protocol.wire import AnchorView, TrustView, VoicesView
 
-_FLAGS = {
+FLAGS: Final = {
     "new": "it has settled fewer than three orders",
     "low_score": "there is more against it than for it",
     "price_rising": "more than half of its price changes were raises",
     "closed_ring": "its praise comes from buyers who buy nowhere else",
+    "frozen": "its last orders went badly: until some small ones end well it takes no others",
 }
+"""What each flag of a trust report means."""
+
 _Act = Callable[[MarketClient, str, str], Awaitable[AnchorView]]
 _NOBODY = "nobody has said anything that counts"
 
@@ -211,7 +214,7 @@ def _explain(report: TrustView) -> None:
         ]
     )
     for flag in report.flags:
-        say(f"! {flag}: {_FLAGS.get(flag, flag)}")
+        say(f"! {flag}: {FLAGS.get(flag, flag)}")
     say(_basis(report))
 
 

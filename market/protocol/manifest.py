@@ -81,6 +81,10 @@ class ServiceLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     concurrency: Annotated[int, Meta(ge=1, le=1_000)] = 8
 
 
+Refund = Literal["never", "before-first-chunk", "within-window"]
+"""When a settled order may be refunded on request."""
+
+
 class Policies(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The terms. ``refund``: when a settled order may be refunded on request, without asking.
 
@@ -90,7 +94,7 @@ class Policies(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     agent on whose recommendation an order came.
     """
 
-    refund: Literal["never", "before-first-chunk", "within-window"] = "never"
+    refund: Refund = "never"
     refund_window_seconds: Annotated[int, Meta(ge=0, le=31_536_000)] = 0
     redo: Annotated[int, Meta(ge=0, le=10)] = 0
     redo_window_seconds: Annotated[int, Meta(ge=0, le=31_536_000)] = 0

@@ -37,6 +37,9 @@ class Money(NamedTuple):
     currency: str
 
     def __str__(self) -> str:
+        # Facts from elsewhere may name a currency whose decimals nobody here knows.
+        if self.currency not in EXPONENTS:
+            return f"{self.amount_minor} {self.currency} (minor units)"
         return f"{decimal_text(self.amount_minor, self.currency)} {self.currency}"
 
 

@@ -141,6 +141,7 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
 
     ``settings`` are names and values of the market's set-up, as far as the source tells them;
     ``proof`` is None where there is no store to prove; ``note`` says what else is to be known.
+    ``partial`` is "", or says why there is not all that there will be.
     """
 
     name: str
@@ -150,7 +151,7 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     ended_at: datetime | None
     counts: dict[str, int]
     settings: dict[str, str]
-    is_partial: bool
+    partial: str
     note: str
     expectations: list[Check]
     proof: Proof | None

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from market import analytics
 from market.analytics import Facts
 from market.report.forms import Head, Proof
-from market.report.runs import Run, Sweep
+from market.report.runs import Run, Sweep, was_killed
 from market.report.words import share
 
 _NOT_COUNTED: Final = frozenset({"began_at", "ended_at", "currencies"})
@@ -43,11 +43,26 @@ def head_of(
         ended_at=seen["ended_at"],
         counts={name: count for name, count in seen.items() if name not in _NOT_COUNTED},
         settings=_settings(facts, seen) | ({"Settings": run.settings()} if run else {}),
-        is_partial=run is not None and (run.is_interrupted or not run.is_over),
+        partial=_partial(place, run, sweep),
         note=_note(place, sweep) if sweep else "",
         expectations=run.expectations if run else [],
         proof=proof,
     )
+
+
+def _partial(place: str, run: Run | None, sweep: Sweep | None) -> str:
+    """Return why there is not all that there will be; "" if there is."""
+    said = []
+    if sweep and sweep.left:
+        runs = f"{len(sweep.left):,} of {len(sweep.runs):,} runs"
+        said.append(f"{runs} of this sweep are left to be played.")
+    if was_killed(place):
+        said.append("This run was killed, or is being played.")
+    if run and run.is_interrupted:
+        said.append("This run was interrupted before its end.")
+    elif run and not run.is_over:
+        said.append("This run ended before every journey was over.")
+    return f"{' '.join(said)} The report is partial." if said else ""
 
 
 def _note(place: str, sweep: Sweep) -> str:

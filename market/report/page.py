@@ -78,9 +78,8 @@ def _head(head: Head) -> Element:
     ]
     if head.note:
         parts.append(element("p", name(head.note)))
-    if head.is_partial:
-        text = "This run was stopped before every journey was over: the report is partial."
-        parts.insert(2, element("p", text, class_="partial"))
+    if head.partial:
+        parts.insert(2, element("p", head.partial, class_="partial"))
     return element("header", *parts, _proof(head.proof), *_expectations(head.expectations))
 
 

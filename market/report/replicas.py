@@ -53,7 +53,7 @@ def replicas(of: Material) -> Block:
         return _REPLICAS.nothing("No run of this sweep has been played to its end.")
     says = [
         f"{counted(len(sweep.cells), 'combination')} of values, {counted(len(sweep.runs), 'run')},"
-        f" of which {done:,} were played to their end."
+        f" of which {done:,} {'was' if done == 1 else 'were'} played to the end."
     ]
     if split := [row for row in checks if 0 < row["passed"] < row["runs"]]:
         says.append(

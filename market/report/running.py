@@ -1,6 +1,7 @@
 """Blocks on how the market ran: how long things took, and what faults did to it."""
 
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 from market import analytics
 from market.protocol.events import STAGES
@@ -17,10 +18,16 @@ _LATENCY: Final = Topic(
 _FAULTS: Final = Topic(
     "faults",
     "Faults",
-    "What a scenario breaks on purpose, and what came through all the same. Entries of logs and"
-    " parts of deliveries are numbered without gaps, and every order puts its price into escrow"
-    " once: what is missing or there twice is counted by that.",
+    "What a scenario breaks on purpose and how often, and what came through all the same. Entries"
+    " of logs and parts of deliveries are numbered without gaps, and every order puts its price"
+    " into escrow once: what is missing or there twice is counted by that.",
 )
+_HAPPENED: Final = [
+    Column("kind", "Fault", "words"),
+    Column("times", "Happened", "count", "how often it happened, to all together"),
+    Column("hit", "To so many", "count", "agents and devices that it happened to, or the market"),
+    Column("who", "To", "words"),
+]
 _STREAMS: Final = [
     Column("who", "Whose", "name"),
     Column("cut", "Broke", "count", "live streams that broke"),
@@ -65,7 +72,7 @@ def latency(of: Material) -> Block:
 
 
 def faults(of: Material) -> Block:
-    """Tell which connections were cut, and whether anything was lost or came twice."""
+    """Tell which faults happened, and whether anything was lost or came twice."""
     rows = analytics.continuity(of.facts).to_dicts()
     if not rows:
         return _FAULTS.nothing("Nothing was recorded that could be lost.")
@@ -86,14 +93,23 @@ def faults(of: Material) -> Block:
     )
     tables = [Table(title="What came through", columns=columns, rows=rows)]
     if of.run is None:
-        says.append("Which connections were cut is told of a scenario's run only.")
-    elif streams := of.run.streams():
-        cut, resumed = (sum(one[key] for one in streams) for key in ("cut", "resumed"))
-        says.insert(0, f"Live streams broke {_times(cut)} and went on {_times(resumed)}.")
+        says.append("Which faults happened is told of a scenario's run only.")
+        return _FAULTS.found(says, *tables)
+    if happened := of.run.happened():
+        tables.append(Table(title="Faults that happened", columns=_HAPPENED, rows=happened))
+    if streams := of.run.streams():
         tables.append(Table(title="Streams that were cut", columns=_STREAMS, rows=streams))
-    else:
-        says.insert(0, "No live stream was cut.")
-    return _FAULTS.found(says, *tables)
+    return _FAULTS.found([*_told(happened, streams), *says], *tables)
+
+
+def _told(happened: Sequence[Mapping[str, Any]], streams: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Say which faults happened how often, and what became of live streams."""
+    kinds = ", ".join(f"{one['kind']} {_times(one['times'])}" for one in happened)
+    faults = f"What was broken on purpose: {kinds}." if happened else "No fault happened."
+    cut, resumed = (sum(one[key] for one in streams) for key in ("cut", "resumed"))
+    if not streams:
+        return [faults, "No live stream was cut."]
+    return [faults, f"Live streams broke {_times(cut)} and went on {_times(resumed)}."]
 
 
 def _times(count: int) -> str:

@@ -1,16 +1,23 @@
 """What a scenario's run says of itself, in the files that it leaves in its folder."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import msgspec
 
 RUN_FILE: Final = "run.json"
+SINGLE_FILE: Final = "played.json"
+"""In the folder of a scenario that was played once: whether it is over."""
+
 SWEEP_FILE: Final = "sweep.json"
 """In the folder of a scenario that was played more than once: it names the runs' folders."""
 
 DONE: Final = "done"
+INTERRUPTED: Final = "interrupted"
+"""States of a run of a sweep; a third is ``bad``: it was played to its end, and tested nothing."""
+
+_NAMED: Final = 4
 
 
 class Check(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,6 +48,14 @@ class Stream(msgspec.Struct, frozen=True, kw_only=True):
     differences: int = 0
 
 
+class Fault(msgspec.Struct, frozen=True, kw_only=True):
+    """How often a kind of fault happened to somebody: an agent, a device, or "the market"."""
+
+    kind: str
+    who: str
+    times: int
+
+
 class Run(msgspec.Struct, frozen=True, kw_only=True):
     """What a report takes from a run's ``run.json``."""
 
@@ -54,6 +69,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     proven: Proven = Proven()
     journeys: list[Stream] = []
     watchers: list[Stream] = []
+    faults: list[Fault] = []
 
     def settings(self) -> str:
         """Return how the market of the run was set up, in one line."""
@@ -74,6 +90,20 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
             }
             for one in (*self.journeys, *self.watchers)
             if one.cut
+        ]
+
+    def happened(self) -> list[dict[str, Any]]:
+        """Return a row for each kind of fault: how often it happened, to how many, and to whom."""
+        kinds = dict.fromkeys(one.kind for one in self.faults)
+        like = {kind: [one for one in self.faults if one.kind == kind] for kind in kinds}
+        return [
+            {
+                "kind": kind,
+                "times": sum(one.times for one in faults),
+                "hit": len(faults),
+                "who": _first([one.who for one in faults]),
+            }
+            for kind, faults in like.items()
         ]
 
 
@@ -102,6 +132,12 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     expectations: list[Check] = []
 
 
+class _Single(msgspec.Struct, frozen=True, kw_only=True):
+    """What ``played.json`` tells."""
+
+    is_over: bool
+
+
 class _Planned(msgspec.Struct, frozen=True, kw_only=True):
     """What ``sweep.json`` tells."""
 
@@ -126,6 +162,15 @@ class Sweep(NamedTuple):
         """Return every run that was planned."""
         return [replica for cell in self.cells for replica in cell.replicas]
 
+    @property
+    def left(self) -> list[Replica]:
+        """Return the runs that are still to be played, or to be played anew."""
+        return [one for one in self.runs if not self._is_over(one)]
+
+    def _is_over(self, replica: Replica) -> bool:
+        outcome = self.outcomes.get(replica.folder)
+        return outcome is not None and outcome.state != INTERRUPTED
+
     def is_done(self, replica: Replica) -> bool:
         """Whether a run was played to its end."""
         outcome = self.outcomes.get(replica.folder)
@@ -140,6 +185,15 @@ def run_in(source: str) -> Run | None:
     """Return what a run says of itself; None if the source is no scenario's run."""
     path = _folder_of(source) / RUN_FILE
     return msgspec.json.decode(path.read_bytes(), type=Run) if path.is_file() else None
+
+
+def was_killed(source: str) -> bool:
+    """Whether a run was ended so suddenly that it said nothing of itself."""
+    folder = _folder_of(source)
+    single = folder / SINGLE_FILE
+    if (folder / RUN_FILE).is_file() or not single.is_file():
+        return False
+    return not msgspec.json.decode(single.read_bytes(), type=_Single).is_over
 
 
 def sweep_in(source: str) -> Sweep | None:
@@ -158,12 +212,22 @@ def sweep_in(source: str) -> Sweep | None:
 
 
 def market_of(source: str) -> str:
-    """Return where the market is that a report of ``source`` tells: of a sweep, its first run."""
+    """Return where the market is that a report of ``source`` tells.
+
+    Of a sweep it is the first run that was played to its end, or else that was begun.
+    """
     sweep = sweep_in(source)
     if sweep is None:
         return source
-    runs = [one for one in sweep.runs if sweep.is_done(one)] or sweep.runs
+    begun = [one for one in sweep.runs if (sweep.place / one.folder).is_dir()]
+    runs = [one for one in sweep.runs if sweep.is_done(one)] or begun or sweep.runs
     return str(sweep.place / runs[0].folder)
+
+
+def _first(names: Sequence[str]) -> str:
+    """Return some names as people write them, and how many more there are."""
+    more = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {more:,} more" if more > 0 else "")
 
 
 def _folder_of(source: str) -> Path:

@@ -58,6 +58,9 @@ FactKind = Literal[
 """What is recorded of an order. (``price.raised`` and ``price.changed`` have a verb of their own.)
 """
 
+Flag = Literal["new", "low_score", "price_rising", "closed_ring"]
+"""What a buyer is warned of; ``flags_of`` says of whom."""
+
 COUNTER: Final[dict[FactKind, str]] = {
     "order.settled": "settled",
     "order.failed": "failed",
@@ -302,7 +305,7 @@ def recently(memory: Memory) -> Evidence:
     return Evidence(good + crowd.good_micro, bad + crowd.bad_micro)
 
 
-def flags_of(standing: Standing, *, is_ringed: bool = False) -> list[str]:
+def flags_of(standing: Standing, *, is_ringed: bool = False) -> list[Flag]:
     """Return what a buyer should notice.
 
     ``new``: fewer than three settled orders. ``low_score``: more evidence against than for it.
@@ -310,7 +313,7 @@ def flags_of(standing: Standing, *, is_ringed: bool = False) -> list[str]:
     comes from buyers without vouched money who praise hardly anybody else.
     """
     score = score_of(memory_of(standing))
-    signs = {
+    signs: dict[Flag, bool] = {
         "new": standing.settled < NEW_BELOW,
         "low_score": score.bad > score.good,
         "price_rising": 2 * standing.price_raises > standing.price_changes,

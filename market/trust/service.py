@@ -95,7 +95,7 @@ def report(
         price_changes=known.price_changes,
         price_raises=known.price_raises,
         events=[_event(row) for row in snapshot.all(_LATEST, seller_id=seller_id)],
-        flags=flags_of(known, is_ringed=bool(weighed and weighed.is_ringed)),
+        flags=[*flags_of(known, is_ringed=bool(weighed and weighed.is_ringed))],
         rule=RULE,
     )
 

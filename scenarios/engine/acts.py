@@ -1,6 +1,6 @@
 """Acts of a story: what happens at a place of a log, and whether it did."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import partial
@@ -11,7 +11,14 @@ import anyio
 from msgspec import UNSET
 
 from market.protocol.events import Event
-from scenarios.engine.form import FaultPart, OverseerPart, SubAgentPart, Trigger, WatcherPart
+from scenarios.engine.form import (
+    MOMENTS,
+    FaultPart,
+    OverseerPart,
+    SubAgentPart,
+    Trigger,
+    WatcherPart,
+)
 from scenarios.engine.seeds import chance_of
 from scenarios.engine.story import Story
 
@@ -21,11 +28,15 @@ _STEP: Final = "run.step"
 
 @dataclass
 class Act:
-    """A part of a story that happens, where it stands in the file, and what became of it so far."""
+    """A part of a story that happens, where its moment stands, and what became of it so far.
+
+    ``came`` counts its moments, whether or not chance had it then.
+    """
 
     part: FaultPart | OverseerPart | WatcherPart | SubAgentPart
     where: str
     chance_for: Callable[[str], Random]
+    came: int = 0
     performed: int = 0
     refusal: str = ""
     left: dict[str, int] = field(default_factory=dict)
@@ -55,6 +66,7 @@ class Act:
         if left == 0:
             return False
         is_here = _is_like(at, event) if left < times else _meets(at, event)
+        self.came += is_here
         is_due = is_here and self.chance_has_it(log.buyer)
         self.left[log.session_id] -= is_due
         return is_due
@@ -101,15 +113,41 @@ def acts_of(story: Story, seed: int) -> list[Act]:
     }
     return [
         Act(
-            part, story.where(table, number), chance_for=partial(_chance, f"{table} {number}", seed)
+            part,
+            story.where(table, number, "at", *given_moments(part.at)),
+            chance_for=partial(_chance, f"{table} {number}", seed),
         )
         for table, parts in tables.items()
         for number, part in enumerate(parts)
     ]
 
 
+def why_not(act: Act, logs: Iterable[Log]) -> str:
+    """Return why an act never happened: what there was in place of its moment."""
+    at = act.part.at
+    if act.came:
+        if isinstance(act.part, FaultPart) and act.part.probability < 1:
+            return f"its moment came, and {act.part.probability} of chance never had it"
+        return "its moment came, and nothing after it that it could happen to"
+    if at.time is not UNSET:
+        return "everything was over before"
+    theirs = [log.events for log in logs if fnmatchcase(log.buyer, at.agent) and log.events]
+    if not theirs:
+        return f"no journey of {at.agent} began"
+    if at.chunk is not UNSET:
+        chunks = [event.body["index"] for log in theirs for event in log if event.kind == _CHUNK]
+        return f"the last chunk was {max(chunks)}" if chunks else "no chunk was delivered"
+    last = max((log[-1] for log in theirs), key=lambda event: event.offset)
+    return f"the log ended with {last.kind} at offset {last.offset}"
+
+
 def _chance(act: str, seed: int, buyer: str) -> Random:
     return chance_of(seed, f"{act} at {buyer}")
+
+
+def given_moments(at: Trigger) -> list[str]:
+    """Return the members of a trigger that name its moment: one, in a story that was checked."""
+    return [name for name in MOMENTS if getattr(at, name) is not UNSET]
 
 
 def _meets(at: Trigger, event: Event) -> bool:

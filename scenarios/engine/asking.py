@@ -1,5 +1,6 @@
 """How metrics are found: about the whole run, about agents, devices and runs named in the file."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from fnmatch import fnmatchcase
@@ -15,9 +16,19 @@ Named = TypeVar("Named")
 
 _SHORT: Final = 8
 
+NOBODY_CAME: Final = "did the run end too soon? See arrive, and the limit or until"
+"""The hint where a journey has not begun."""
+
 
 class Untested(ValueError):
-    """The expectation asks about nothing that happened, so its answer would mean nothing."""
+    """The expectation asks about nothing that happened, so its answer would mean nothing.
+
+    ``hint`` says what happened in its place, or "".
+    """
+
+    def __init__(self, detail: str, hint: str = "") -> None:
+        super().__init__(detail)
+        self.hint = hint
 
 
 class Metric(NamedTuple):
@@ -39,7 +50,7 @@ def journeys_of(facts: Facts, agent: str) -> list[JourneyFacts]:
     """
     found = [journey for journey in facts.journeys if fnmatchcase(journey.buyer, agent)]
     if not found:
-        raise Untested(f"no journey of {agent!r} began")
+        raise Untested(f"no journey of {agent!r} began", NOBODY_CAME)
     return found
 
 
@@ -57,8 +68,21 @@ def orders_of(facts: Facts, agent: str) -> list[OrderFacts]:
         if fnmatchcase(journey.buyer, agent) or order.seller_id in sellers
     ]
     if not found:
-        raise Untested(f"{agent!r} has no order")
+        raise Untested(f"{agent!r} has no order", _ended_without(facts, agent))
     return found
+
+
+def _ended_without(facts: Facts, agent: str) -> str:
+    """Return how most journeys of a buyer without an order ended; of a seller, that none bought."""
+    ends = Counter(
+        (one.stages[-1].stage, one.stages[-1].outcome, one.stages[-1].reason)
+        for one in facts.journeys
+        if fnmatchcase(one.buyer, agent)
+    )
+    if not ends:
+        return "nobody ordered from it" if facts.journeys else NOBODY_CAME
+    [((stage, outcome, reason), _)] = ends.most_common(1)
+    return f"it left at {stage}: {reason}" if outcome == "left" else f"it was at {stage} at the end"
 
 
 def runs_like(facts: Facts, name: str) -> list[RunFacts]:

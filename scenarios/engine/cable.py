@@ -88,6 +88,9 @@ class Cable:
         try:
             if asyncio.get_running_loop().time() >= self._dead_until:
                 await self._connect(reader, writer)
+        except asyncio.CancelledError:
+            # The run is being aborted. Nobody awaits this task, and asyncio would print a trace.
+            return
         finally:
             writer.transport.abort()
             self._tasks.discard(task)

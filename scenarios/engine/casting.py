@@ -1,10 +1,9 @@
 """Casting: keys, registration, mandates and money for everybody in a story."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Final
 
 from anyio.abc import TaskGroup
 from msgspec import UNSET, UnsetType
@@ -34,10 +33,9 @@ from scenarios.engine.services import seller_for
 from scenarios.engine.stalls import Stall
 from scenarios.engine.story import Story
 from scenarios.engine.telling import Resumed, Tell
+from scenarios.engine.vouching import OVERSEER, SECOND, overseers, vouch
 from scenarios.engine.watchers import Watcher
 from scenarios.engine.worlds import Options, World, is_simulated
-
-OVERSEER: Final = "overseer"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +86,7 @@ class Casting:
         self._sellers = [name for part in scenario.sellers for name in names_of(part)]
         self._buyers = [name for part in scenario.buyers for name in names_of(part)]
         workers = [part.name for part in scenario.sub_agents]
-        everybody = (OVERSEER, *self._sellers, *self._buyers, *workers)
+        everybody = (*overseers(scenario), *self._sellers, *self._buyers, *workers)
         self._ids = {name: key_of(seed, name).kid for name in everybody}
         self._wallets: dict[str, MarketClient] = {}
         self._sellers_clients: dict[str, SellersClient] = {}
@@ -109,6 +107,7 @@ class Casting:
             for part in scenario.buyers
             for number, name in enumerate(names_of(part))
         ]
+        await self._vouch(buyers)
         for watcher in scenario.watchers:
             await self._watcher(stack, watcher)
         for sub_agent in scenario.sub_agents:
@@ -172,6 +171,17 @@ class Casting:
             need=await self._need(part),
             mandate_id=mandate_id,
         )
+
+    async def _vouch(self, buyers: Sequence[Buyer]) -> None:
+        """Make anchors of the buyers that the story vouches for."""
+        trusted = [buyer.client.agent_id for buyer in buyers if buyer.part.vouched]
+        if not trusted:
+            return
+        key, nonce = key_of(self._seed, SECOND), nonces_of(self._seed, SECOND)
+        options = self._world.options()
+        async with MarketClient(self._world.url, key, nonce=nonce, **options) as second:
+            await second.register(SECOND, "overseer")
+            await vouch(self._overseer, second, trusted)
 
     async def _watcher(self, stack: AsyncExitStack, part: WatcherPart) -> None:
         """Give somebody another device: the same key, and a line of its own."""

@@ -16,10 +16,11 @@ from scenarios.engine.deciding import policy_for, reach
 from scenarios.engine.expressions import BadExpression
 from scenarios.engine.files import BadInput, read_input
 from scenarios.engine.form import ClockPart, Scenario, names_of, principal_of, run_of, seconds
-from scenarios.engine.naming import Found, named
+from scenarios.engine.naming import Found, named, near
 from scenarios.engine.places import Place
 from scenarios.engine.services import UnknownService, seller_for
 from scenarios.engine.story import BadScenario, Story, Trouble, dotted
+from scenarios.engine.vouching import OVERSEER, SECOND
 from seller_services.behaviours import UnknownBehaviour
 
 AMOUNTS: Final = frozenset({"max_price", "budget", "approval_over", "wallet", "price", "bond"})
@@ -75,7 +76,7 @@ def _troubles(story: Story) -> Found:
 
 
 def _doubles(scenario: Scenario) -> Found:
-    taken = {"overseer"}
+    taken = {OVERSEER, SECOND}
     for number, seller in enumerate(scenario.sellers):
         yield from _double(("sellers", number, "name"), names_of(seller), taken)
     for number, buyer in enumerate(scenario.buyers):
@@ -174,3 +175,8 @@ def _expression(path: Place, source: str, agents: Mapping[str, list[str]]) -> Fo
         parameter = metrics.SIGNATURES[use.metric].parameter
         if parameter:
             yield from named(path, use.argument, agents[parameter], parameter)
+    values = {**metrics.VALUES, "seller": ("", *agents["seller"])}
+    for use, text in expression.texts:
+        known = values.get(use.metric)
+        if known is not None and text not in known:
+            yield path, f"{use.source} is never {text!r}", near(text, [one for one in known if one])

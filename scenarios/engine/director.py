@@ -4,6 +4,7 @@ Acts happen between two entries of a log, before a seller or sub-agent goes on: 
 the director has come to the entry that they just wrote. So no race decides a story.
 """
 
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from fnmatch import fnmatchcase
@@ -15,10 +16,17 @@ from msgspec import UNSET
 
 from buyer_agents import MarketClient, Refused, follow_session
 from market.protocol.events import Event
-from scenarios.engine.acts import Act, Log, acts_of
+from scenarios.engine.acts import Act, Log, acts_of, why_not
 from scenarios.engine.agents import BuyersView
 from scenarios.engine.faults import LINE_FAULTS, Breakables
-from scenarios.engine.form import FaultPart, OverseerPart, SubAgentPart, WatcherPart, seconds
+from scenarios.engine.form import (
+    FaultKind,
+    FaultPart,
+    OverseerPart,
+    SubAgentPart,
+    WatcherPart,
+    seconds,
+)
 from scenarios.engine.helping import Helper
 from scenarios.engine.stalls import MarketProgram
 from scenarios.engine.story import Story, Trouble
@@ -35,7 +43,8 @@ END_SECONDS: Final = 10.0
 class Director:
     """Knows every journey of a run, and by their names all who take part in it.
 
-    ``views`` are the buyers' own; to what is in ``breakables`` faults happen.
+    ``views`` are the buyers' own; to what is in ``breakables`` faults happen. ``happened`` counts
+    them by their kind and by whom they happened to.
     """
 
     def __init__(
@@ -47,7 +56,7 @@ class Director:
         self.watchers: dict[str, Watcher] = {}
         self.helpers: dict[str, Helper] = {}
         self.breakables = Breakables(market=market)
-        self.lost_answers = 0
+        self.happened: Counter[tuple[FaultKind, str]] = Counter()
         self._overseer = overseer
         self._tell = tell
         self._acts = acts_of(story, seed)
@@ -87,7 +96,11 @@ class Director:
     def troubles(self) -> list[Trouble]:
         """Return a trouble for each act that never happened, and for work that broke off."""
         idle = [
-            Trouble(act.where, f"{act.title} never happened", act.refusal)
+            Trouble(
+                act.where,
+                f"{act.title} never happened",
+                act.refusal or why_not(act, self.logs.values()),
+            )
             for act in self._acts
             if not act.performed
         ]
@@ -131,6 +144,7 @@ class Director:
     async def _perform_at_time(self, group: TaskGroup, act: Act, moment: float) -> None:
         await anyio.sleep(moment)
         at, part = act.part.at, act.part
+        act.came += 1
         if isinstance(part, FaultPart):
             if act.chance_has_it(at.agent):
                 self._happen(group, act, part, at.agent, None)
@@ -149,9 +163,9 @@ class Director:
     def _happen(
         self, group: TaskGroup, act: Act, fault: FaultPart, agent: str, log: Log | None
     ) -> None:
-        def done(happened: bool, detail: str) -> None:
+        def done(happened: bool, whose: str, detail: str) -> None:
             act.performed += happened
-            self.lost_answers += happened and fault.kind == "lost-acknowledgement"
+            self.happened[fault.kind, whose] += int(happened)
             self._note(act, fault.kind, happened, detail, log)
 
         def later(after: float, call: Callable[[], Awaitable[None] | None]) -> None:

@@ -9,7 +9,7 @@ import ast
 import difflib
 import operator
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final, Literal, NamedTuple
 
@@ -64,11 +64,16 @@ class _Part(NamedTuple):
 
 
 class Expression:
-    """A question with the answer yes or no. ``uses`` are the metrics that it asks for."""
+    """A question with the answer yes or no.
+
+    ``uses`` are the metrics that it asks for, ``texts`` those of them that are held against a text
+    of the question, each with that.
+    """
 
     def __init__(self, source: str, signatures: Mapping[str, Signature]) -> None:
         self.source = source
         self.uses: list[Use] = []
+        self.texts: list[tuple[Use, str]] = []
         self._signatures = signatures
         self._readers: dict[type[ast.expr], Callable[[Any], _Part]] = {
             ast.Constant: self._constant,
@@ -139,6 +144,8 @@ class Expression:
     def _comparison(self, node: ast.Compare) -> _Part:
         first = self._read(node.left)
         parts = [first.value, *(self._need(other, first.kind) for other in node.comparators)]
+        if first.kind == "text":
+            self._note_texts([node.left, *node.comparators])
         acts = []
         for op in node.ops:
             if type(op) not in _COMPARE:
@@ -153,6 +160,14 @@ class Expression:
             return all(act(values[at], values[at + 1]) for at, act in enumerate(acts))
 
         return _Part("truth", compare)
+
+    def _note_texts(self, nodes: Sequence[ast.expr]) -> None:
+        """Note each metric beside each text that it is compared with."""
+        written = [node.value for node in nodes if isinstance(node, ast.Constant)]
+        for node in nodes:
+            source = self._text(node)
+            asked = (use for use in self.uses if use.source == source)
+            self.texts += [(use, str(text)) for use in asked for text in written]
 
     def _metric(self, node: ast.Attribute | ast.Name | ast.Call) -> _Part:
         name = self._text(node.func if isinstance(node, ast.Call) else node)

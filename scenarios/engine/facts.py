@@ -11,6 +11,7 @@ from typing import Final, Literal, NamedTuple
 
 from market.protocol.chain import BrokenChain, verify_chain
 from market.protocol.events import STAGES, Event, Stage
+from scenarios.engine.form import FaultKind
 from scenarios.engine.sidefacts import RunFacts, runs_of
 
 StageOutcome = Literal["passed", "left", "open"]
@@ -134,8 +135,8 @@ class Facts:
     """A whole run.
 
     ``read`` are the offsets that each buyer got through its own connections, by session; ``cuts``
-    and ``resumes`` count how often a live stream broke and went on; ``lost_answers`` those of
-    requests that the market carried out; ``findings`` are the invariants found broken.
+    and ``resumes`` count how often a live stream broke and went on; ``faults`` how often each kind
+    of fault happened to whom; ``findings`` are the invariants found broken.
     """
 
     currency: str
@@ -147,7 +148,7 @@ class Facts:
     read: Mapping[str, Sequence[int]] = field(default_factory=dict)
     cuts: int = 0
     resumes: int = 0
-    lost_answers: int = 0
+    faults: Mapping[tuple[FaultKind, str], int] = field(default_factory=dict)
     watchers: Sequence[WatcherFacts] = ()
     findings: Sequence[str] = ()
 
@@ -155,6 +156,12 @@ class Facts:
     def orders(self) -> list[OrderFacts]:
         """Every order of every journey."""
         return [order for journey in self.journeys for order in journey.orders]
+
+    @property
+    def lost_answers(self) -> int:
+        """How many answers were lost to requests that the market carried out."""
+        lost: FaultKind = "lost-acknowledgement"
+        return sum(times for (kind, _), times in self.faults.items() if kind == lost)
 
 
 def journey_of(buyer: str, session_id: str, events: Sequence[Event]) -> JourneyFacts:

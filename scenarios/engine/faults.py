@@ -18,8 +18,11 @@ from scenarios.engine.stalls import MarketProgram, Stall
 LINE_FAULTS: Final = frozenset({"disconnect", "cut", "lost-acknowledgement", "latency"})
 """Faults of a line: it leads through a cable of its own."""
 
-Done = Callable[[bool, str], None]
-"""Is told whether the fault happened, and how; for one that waits, when it does."""
+MARKET: Final = "the market"
+"""How the market is called among those to whom faults happen."""
+
+Done = Callable[[bool, str, str], None]
+"""Is told whether the fault happened, to whom, and how; for one that waits, when it does."""
 
 Later = Callable[[float, Callable[[], Awaitable[None] | None]], object]
 """Calls something after so many seconds, if the run goes on so long."""
@@ -70,21 +73,21 @@ class Breakables:
 
         market = self.market
         later(0.0, lambda: market.crash(_or_zero(fault.restart_after), cut))
-        done(True, f"the market is gone{_away(fault.restart_after)}")
+        done(True, MARKET, f"the market is gone{_away(fault.restart_after)}")
 
     def _crash_sellers(self, fault: FaultPart, pattern: str, done: Done, _: Later) -> None:
         for name, stall in _like(self.stalls, pattern):
             stall.crash(_or_zero(fault.restart_after))
-            done(True, f"{name} is gone{_away(fault.restart_after)}")
+            done(True, name, f"{name} is gone{_away(fault.restart_after)}")
 
     def _slow_down(self, fault: FaultPart, pattern: str, done: Done, later: Later) -> None:
         for name, seller in _like(self.sellers, pattern):
             _slow(seller, _or_zero(fault.delay), fault, later)
-            done(True, f"{name} takes {fault.delay} longer over each chunk")
+            done(True, name, f"{name} takes {fault.delay} longer over each chunk")
 
     def _corrupt(self, fault: FaultPart, pattern: str, done: Done, _: Later) -> None:
         for name, seller in _like(self.sellers, pattern):
-            seller.corrupt_next(partial(done, True, f"a chunk of {name} holds nothing"))
+            seller.corrupt_next(partial(done, True, name, f"a chunk of {name} holds nothing"))
 
     def _double(self, fault: FaultPart, pattern: str, done: Done, _: Later) -> None:
         for name, doubler in _like(self.doublers, pattern):
@@ -93,7 +96,7 @@ class Breakables:
     def _skew(self, fault: FaultPart, pattern: str, done: Done, later: Later) -> None:
         for name, client in _like(self.clients, pattern):
             _set_clock(client, _or_zero(fault.skew), fault, later)
-            done(True, f"the clock of {name} is off by {fault.skew}")
+            done(True, name, f"the clock of {name} is off by {fault.skew}")
 
 
 def _break_line(fault: FaultPart, name: str, line: Cable, done: Done, later: Later) -> None:
@@ -104,17 +107,17 @@ def _break_line(fault: FaultPart, name: str, line: Cable, done: Done, later: Lat
         case "disconnect":
             broke = line.cut(dead_seconds)
             what = f"{whose} connection is" if broke == 1 else f"{broke} connections are"
-            done(broke > 0, f"{what} cut{away}")
+            done(broke > 0, name, f"{what} cut{away}")
         case "cut":
             assert fault.bytes is not UNSET, "bytes of a cut are checked when the file is read"
             told = f"{whose} connection is cut {fault.bytes} bytes later{away}"
-            line.cut_after(fault.bytes, dead_seconds, partial(done, True, told))
+            line.cut_after(fault.bytes, dead_seconds, partial(done, True, name, told))
         case "lost-acknowledgement":
             told = f"the market did what {name} asked; its answer is lost{away}"
-            line.lose_answer(dead_seconds, partial(done, True, told))
+            line.lose_answer(dead_seconds, partial(done, True, name, told))
         case _:
             _delay(line, _or_zero(fault.delay), fault, later)
-            done(True, f"{whose} line is slower by {fault.delay} each way")
+            done(True, name, f"{whose} line is slower by {fault.delay} each way")
 
 
 def _slow(seller: SellersClient, by: float, fault: FaultPart, later: Later) -> None:
@@ -147,7 +150,7 @@ def _for_a_time(add: Callable[[float], None], by: float, fault: FaultPart, later
 
 
 def _told_twice(name: str, done: Done) -> Callable[[int], None]:
-    return lambda status: done(True, f"{name} asked twice; the first was answered {status}")
+    return lambda status: done(True, name, f"{name} asked twice; the first was answered {status}")
 
 
 def _like(owned: dict[str, T], pattern: str) -> list[tuple[str, T]]:

@@ -12,6 +12,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from market.protocol.events import Action
+from market.protocol.manifest import Refund
 from market.protocol.money import AmountText, Currency
 from market.protocol.text import Line, Paragraph, Slug, Tag, WorkName
 
@@ -82,7 +83,8 @@ class MarketPart(Part, frozen=True, kw_only=True):
     """How the market of this story is set up.
 
     ``approval_over`` is for every mandate without its own. ``typical_after`` is after how many
-    settled orders there is a typical one, on which bonds and order caps rest.
+    settled orders there is a typical one, on which bonds and order caps rest. Without ``reviews``
+    no buyer says in public what it thinks of a delivery; trust then rests on what was measured.
     """
 
     clock: ClockPart = ClockPart()
@@ -93,16 +95,17 @@ class MarketPart(Part, frozen=True, kw_only=True):
     approval_ttl: Duration = "10m"
     accept_window: Duration = "1h"
     typical_after: Count = 20
+    reviews: bool = True
 
 
 class SellerPart(Part, frozen=True, kw_only=True):
     """A seller, or ``count`` of them (``name-1`` and on), each with one service.
 
     ``service`` is a sample, or a ``Seller`` of one's own: ``package.module:name``. ``price``
-    replaces the manifest's amount and ``deliver_within`` its time to deliver; ``pace`` is how long
-    it takes over each chunk. ``behaviour`` is how it goes about prices and orders, in the way that
-    ``params`` say (docs/policies.md). ``wallet`` is what it starts with, and ``bond`` what of that
-    it puts at stake.
+    replaces the manifest's amount, ``deliver_within`` its time to deliver, and ``refund`` when it
+    gives money back on request. ``pace`` is how long it takes over each chunk. ``behaviour`` is how
+    it goes about prices and orders, in the way that ``params`` say (docs/policies.md). ``wallet``
+    is what it starts with, and ``bond`` what of that it puts at stake.
     """
 
     name: Slug
@@ -110,6 +113,7 @@ class SellerPart(Part, frozen=True, kw_only=True):
     count: Count = 1
     price: AmountText | UnsetType = UNSET
     deliver_within: Duration | UnsetType = UNSET
+    refund: Refund | UnsetType = UNSET
     pace: Duration = "0ms"
     behaviour: Line = "honest"
     params: Annotated[dict[str, Any], Meta(extra_json_schema={"additionalProperties": True})] = {}
@@ -169,7 +173,8 @@ class BuyerPart(Part, frozen=True, kw_only=True):
     ``policy`` is how it chooses, in the way that ``params`` say (docs/policies.md).
     Between two journeys it waits for ``rest``. ``wallet`` is what it starts with. With a
     ``mandate`` it acts for a principal of its own, the agent ``<name>-principal``.
-    ``recommend_to`` are buyers that it tells of a good service.
+    ``recommend_to`` are buyers that it tells of a good service. Before anybody comes, two overseers
+    make an anchor of a buyer that is ``vouched`` for: its word is taken (docs/trust.md).
     """
 
     name: Slug
@@ -183,6 +188,7 @@ class BuyerPart(Part, frozen=True, kw_only=True):
     arrive: ArrivePart = ArrivePart()
     journeys: Count = 1
     rest: Duration = "0ms"
+    vouched: bool = False
 
 
 class Trigger(Part, frozen=True, kw_only=True):

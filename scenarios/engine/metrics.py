@@ -7,9 +7,11 @@ letters, and the numbers of all that fit are added up.
 
 from decimal import Decimal
 from fnmatch import fnmatchcase
-from typing import Final
+from typing import Final, get_args
 
+from market.protocol.events import REASONS, STAGES
 from scenarios.engine.asking import (
+    NOBODY_CAME,
     Metric,
     Untested,
     amount,
@@ -34,7 +36,7 @@ from scenarios.engine.asking import (
     whole,
 )
 from scenarios.engine.expressions import Expression, Signature, Use, Value
-from scenarios.engine.facts import Facts, JourneyFacts, gaps, repeats
+from scenarios.engine.facts import Facts, JourneyFacts, JourneyOutcome, gaps, repeats
 from scenarios.engine.sidefacts import chunks_in_pause, most_present, turns
 
 
@@ -53,7 +55,15 @@ def measure(facts: Facts, use: Use) -> Value:
     Raises:
         Untested: nobody it asks about was there.
     """
+    if not (facts.journeys or use.argument or use.metric in _WITHOUT_JOURNEYS):
+        raise Untested("no journey began", NOBODY_CAME)
     return METRICS[use.metric].find(facts, use.argument)
+
+
+_WITHOUT_JOURNEYS: Final = frozenset(
+    {"ledger.imbalance", "ledger.findings", "money.minted", "sessions.count"}
+)
+"""What of a whole run says something though nobody came."""
 
 
 # What is found
@@ -81,7 +91,9 @@ def _conversion(facts: Facts, seller: str) -> Decimal:
     sellers = ids_like(facts, seller)
     shown = [journey for journey in facts.journeys if sellers & _listed(journey)]
     if not shown:
-        raise Untested(f"{seller!r} was shown to nobody")
+        raise Untested(
+            f"{seller!r} was shown to nobody", "does it sell what the buyers search for?"
+        )
     sold = sum(
         any(order.state == "settled" and order.seller_id in sellers for order in journey.orders)
         for journey in shown
@@ -97,7 +109,7 @@ def _paused_chunks(facts: Facts, agent: str) -> Decimal:
     counts = [chunks_in_pause(journey.events) for journey in journeys_of(facts, agent)]
     found = [count for count in counts if count is not None]
     if not found:
-        raise Untested(f"no order of {agent!r} was paused")
+        raise Untested(f"no order of {agent!r} was paused", 'an [[overseer]] may do = "pause"')
     return Decimal(sum(found))
 
 
@@ -246,6 +258,14 @@ METRICS: Final[dict[str, Metric]] = {
     "seller": text("the seller that got the last order, or ''", _bought_from),
 }
 """Every metric by name."""
+
+VALUES: Final[dict[str, tuple[str, ...]]] = {
+    "run_outcome": ("", "done", "failed", "cancelled"),
+    "outcome": get_args(JourneyOutcome),
+    "stage": STAGES,
+    "reason": ("", *REASONS),
+}
+"""All that a text can be. The seller of an order is one of the story's, or ""."""
 
 SIGNATURES: Final = {name: metric.signature for name, metric in METRICS.items()}
 """How each metric is asked for."""

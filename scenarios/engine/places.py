@@ -20,7 +20,10 @@ _PLAIN: Final = re.compile(r"[^,\]}\n#]+")
 
 
 def lines_of(text: str) -> dict[Place, int]:
-    """Return the line, from 1, of every table, member and item of a TOML document."""
+    """Return the line, from 1, of every table, member and item of a TOML document.
+
+    A list of tables, and a table that no header of its own opens, begin with their first part.
+    """
     return _Scanner(text).scan()
 
 
@@ -58,6 +61,7 @@ class _Scanner:
         path: Place = ()
         for number, key in enumerate(keys, 1):
             path += (key,)
+            self._places.setdefault(path, line)
             if is_array and number == len(keys):
                 self._newest[path] = self._newest.get(path, -1) + 1
             if path in self._newest:

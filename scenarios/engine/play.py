@@ -3,7 +3,6 @@
 import asyncio
 import random
 import tempfile
-from collections.abc import Sequence
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import replace
 from fnmatch import fnmatchcase
@@ -23,7 +22,7 @@ from buyer_agents import (
 )
 from market.base.settings import Settings
 from scenarios.engine import keeping
-from scenarios.engine.casting import OVERSEER, Buyer, Cast, Casting
+from scenarios.engine.casting import Buyer, Cast, Casting
 from scenarios.engine.checks import check
 from scenarios.engine.deciding import policy_for
 from scenarios.engine.director import Director
@@ -35,6 +34,7 @@ from scenarios.engine.result import (
     ExpectationResult,
     RunResult,
     expectations_of,
+    faults_of,
     funnel_of,
     journey_result,
     runs_of,
@@ -45,8 +45,9 @@ from scenarios.engine.roles import cast_of
 from scenarios.engine.seeds import chance_of, key_of, nonces_of
 from scenarios.engine.simulated import SimulatedLoop
 from scenarios.engine.stalls import MarketProgram
-from scenarios.engine.story import BadScenario, Story, Trouble
+from scenarios.engine.story import BadScenario, Story
 from scenarios.engine.telling import JourneyOver, Opened, Tell, nobody
+from scenarios.engine.vouching import OVERSEER, overseers
 from scenarios.engine.worlds import (
     HOST,
     RealWorld,
@@ -126,10 +127,10 @@ class Run:
         ):
             director = Director(self._story, self._seed, overseer, market, self._tell)
             record = await self._perform(world, overseer, director, stop)
-        proof = await asyncio.to_thread(prove, settings)
+        proof = await asyncio.to_thread(prove, settings, clock=world.clock)
         broken = [f"{finding.where}: {finding.detail}" for finding in proof.findings]
         facts = replace(record.facts, findings=self._mistakes + broken)
-        expectations, troubles = self._judge(facts)
+        expectations, untested = expectations_of(self._story, facts)
         result = self._result(
             facts,
             expectations,
@@ -147,7 +148,7 @@ class Run:
             receipts=record.receipts,
             cast=cast_of(self._scenario, record.facts.names),
         )
-        troubles = [*director.troubles(), *troubles]
+        troubles = [*director.troubles(), *untested]
         if troubles and not (result.findings or result.is_interrupted):
             raise BadScenario(*troubles)
         return result
@@ -167,7 +168,7 @@ class Run:
             approval_ttl_seconds=int(seconds(part.approval_ttl)),
             accept_window_seconds=int(seconds(part.accept_window)),
             typical_after_orders=part.typical_after,
-            overseer_ids=(key_of(self._seed, OVERSEER).kid,),
+            overseer_ids=tuple(key_of(self._seed, name).kid for name in overseers(self._scenario)),
         )
 
     async def _perform(
@@ -221,6 +222,7 @@ class Run:
             policy_for(buyer.part, buyer.name, self._seed),
             mandate_id=buyer.mandate_id,
             follow=buyer.view.follow,
+            reviews=self._scenario.market.reviews,
         )
         try:
             for number in range(buyer.part.journeys):
@@ -251,12 +253,6 @@ class Run:
             arrival_of(arrive, buyer.number, chance_of(self._seed, f"{buyer.name} arrives"))
         )
 
-    def _judge(self, facts: Facts) -> tuple[list[ExpectationResult], Sequence[Trouble]]:
-        try:
-            return expectations_of(self._story, facts), ()
-        except BadScenario as bad:
-            return [], bad.troubles
-
     def _result(
         self,
         facts: Facts,
@@ -282,6 +278,7 @@ class Run:
                 journey_result(facts, one, view=director.views[one.buyer]) for one in facts.journeys
             ],
             watchers=watchers_of(facts),
+            faults=faults_of(facts),
             runs=runs_of(facts),
             wallets=wallets_of(facts),
             proven=proof.summary,

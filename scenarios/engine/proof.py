@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 from market import audit
 from market.audit import Finding, Summary
+from market.base.clock import Clock
 from market.base.settings import Settings
 from market.base.store import Store
 
@@ -15,9 +16,13 @@ class Proof(NamedTuple):
     findings: list[Finding]
 
 
-def prove(settings: Settings) -> Proof:
-    """Open a store that nobody uses any more, and audit all of it."""
-    store = Store.open(settings)
+def prove(settings: Settings, *, clock: Clock | None = None) -> Proof:
+    """Open a store that nobody uses any more, and audit all of it.
+
+    ``clock`` is that of the run, if it had one of its own: by the machine's, what it recorded
+    would be of another time.
+    """
+    store = Store.open(settings, clock=clock)
     try:
         return Proof(store.read_now(audit.summary), store.read_now(audit.audit))
     finally:

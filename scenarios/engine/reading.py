@@ -130,21 +130,42 @@ def _explain(message: str, tree: dict[str, Any], whole: dict[str, Any]) -> tuple
         return (*path, name), f"{dotted((*path, name))} is not known here", near(name, known)
     if missing := _MISSING.match(detail):
         return path, f"{dotted((*path, missing[1]))} is missing", ""
+    said, hint = _misfit(path, detail, here, _given(tree, path))
+    return path, f"{dotted(path)}{said}", hint
+
+
+def _misfit(path: Place, detail: str, here: dict[str, Any], value: Any) -> tuple[str, str]:
+    """Return what is wrong with a value, and a hint; ``here`` is the form that it has not."""
     if "enum" in here:
-        value = detail.removeprefix("Invalid enum value ").strip("'")
-        known = [str(one) for one in here["enum"]]
-        return path, f"{dotted(path)} cannot be {value!r}", near(value, known)
+        text = detail.removeprefix("Invalid enum value ").strip("'")
+        return f" cannot be {text!r}", near(text, [str(one) for one in here["enum"]])
+    if "anyOf" in here:
+        return f" cannot be {value!r}", _either(here["anyOf"])
     if path and path[-1] in AMOUNTS:
-        return path, f"{dotted(path)} {_amount_trouble(_given(tree, path))}", ""
+        return f" {_amount_trouble(value)}", ""
     if "matching regex" in detail:
         form = here.get("description") or _FORMS.get(here["pattern"], "of its form")
-        return path, f"{dotted(path)} must be {form}", ""
-    return path, f"{dotted(path)}: {detail[0].lower()}{detail[1:]}", ""
+        return f" must be {form}", ""
+    is_single = here.get("type") == "array" and isinstance(value, dict)
+    hint = f"write [[{dotted(path)}]]" if is_single else ""
+    return f": {detail[0].lower()}{detail[1:]}", hint
+
+
+def _either(forms: Iterable[Mapping[str, Any]]) -> str:
+    """Return a hint: the values and the numbers that may stand where a form has several ways."""
+    ways: list[str] = []
+    for form in forms:
+        ways += map(repr, form.get("enum", ()))
+        if form.get("type") == "integer":
+            ways.append(f"a whole number from {form['minimum']} to {form['maximum']}")
+    return f"known: {', '.join(ways)}"
 
 
 def _given(tree: Any, path: Place) -> Any:
-    """Return the value that stands at a path of the file."""
+    """Return the value that stands at a path of the file; None for one among others unnamed."""
     for step in path:
+        if step == "...":
+            return None
         tree = tree[step]
     return tree
 

@@ -59,7 +59,7 @@ async def record_of(
         read={session: read for view in views for session, read in view.read.items()},
         cuts=sum(view.cuts for view in views) + sum(one.cuts for one in watchers),
         resumes=sum(view.resumes for view in views) + sum(one.resumes for one in watchers),
-        lost_answers=director.lost_answers,
+        faults=director.happened,
         watchers=watchers,
     )
     return Record(facts, await _receipts(cast, journeys), await _keys(cast, overseer, seed))

@@ -15,8 +15,8 @@ from scenarios.engine.agents import BuyersView
 from scenarios.engine.asking import Untested, name_of
 from scenarios.engine.expressions import Value
 from scenarios.engine.facts import Facts, JourneyFacts
-from scenarios.engine.form import MarketPart
-from scenarios.engine.story import BadScenario, Story, Trouble
+from scenarios.engine.form import FAULT_KINDS, FaultKind, MarketPart
+from scenarios.engine.story import Story, Trouble
 
 PASSED: Final = 0
 EXPECTATION_FAILED: Final = 1
@@ -96,6 +96,14 @@ class WatcherResult(Result, frozen=True, kw_only=True):
     resumed: int
 
 
+class FaultResult(Result, frozen=True, kw_only=True):
+    """One kind of fault and one whom it happened to: an agent, a device, or "the market"."""
+
+    kind: FaultKind
+    who: str
+    times: int
+
+
 class WorkResult(Result, frozen=True, kw_only=True):
     """One run of a sub-agent; ``outcome`` is "" if it was not over."""
 
@@ -140,6 +148,7 @@ class RunResult(Result, frozen=True, kw_only=True):
     funnel: list[FunnelRow]
     journeys: list[JourneyResult]
     watchers: list[WatcherResult]
+    faults: list[FaultResult] = []
     runs: list[WorkResult]
     wallets: dict[str, str]
     proven: Summary
@@ -157,13 +166,13 @@ class RunResult(Result, frozen=True, kw_only=True):
         return EXPECTATION_FAILED if failed else PASSED
 
 
-def expectations_of(story: Story, facts: Facts) -> list[ExpectationResult]:
+def expectations_of(story: Story, facts: Facts) -> tuple[list[ExpectationResult], list[Trouble]]:
     """Hold every expectation against the facts.
 
-    Raises:
-        BadScenario: one asks about nothing that happened.
+    Of one that asks about nothing that happened there is a trouble, and no result.
     """
-    results = []
+    results: list[ExpectationResult] = []
+    troubles: list[Trouble] = []
     for number, part in enumerate(story.scenario.expect):
         expression = metrics.read(part.that)
         where = story.where("expect", number, "that")
@@ -171,7 +180,8 @@ def expectations_of(story: Story, facts: Facts) -> list[ExpectationResult]:
             observed = {use.source: metrics.measure(facts, use) for use in expression.uses}
             holds = expression.holds(lambda use: metrics.measure(facts, use))
         except Untested as error:
-            raise BadScenario(Trouble(where, f"{part.that}: it tests nothing: {error}")) from error
+            troubles.append(Trouble(where, f"{part.that}: it tests nothing: {error}", error.hint))
+            continue
         not_met: Literal["failed", "warned"] = "warned" if part.severity == "warn" else "failed"
         results.append(
             ExpectationResult(
@@ -182,7 +192,7 @@ def expectations_of(story: Story, facts: Facts) -> list[ExpectationResult]:
                 where=where,
             )
         )
-    return results
+    return results, troubles
 
 
 def funnel_of(journeys: Sequence[JourneyFacts]) -> list[FunnelRow]:
@@ -250,6 +260,18 @@ def watchers_of(facts: Facts) -> list[WatcherResult]:
             resumed=one.resumes,
         )
         for one in facts.watchers
+    ]
+
+
+def faults_of(facts: Facts) -> list[FaultResult]:
+    """Return how often each kind of fault happened to whom, in the order of their kinds."""
+    happened = [
+        (FAULT_KINDS.index(kind), who, times) for (kind, who), times in facts.faults.items()
+    ]
+    return [
+        FaultResult(kind=FAULT_KINDS[kind], who=who, times=times)
+        for kind, who, times in sorted(happened)
+        if times
     ]
 
 

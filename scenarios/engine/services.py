@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from msgspec import UNSET
 
+from buyer_agents.making import suggestion
 from scenarios.engine.form import SellerPart, seconds
 from scenarios.engine.seeds import chance_of
 from seller_services import Seller
@@ -48,6 +49,8 @@ def _listing(part: SellerPart, name: str) -> dict[str, Any]:
         listing["price"] = {"amount": part.price}
     if part.deliver_within is not UNSET:
         listing["limits"] = {"deliver_seconds": int(seconds(part.deliver_within))}
+    if part.refund is not UNSET:
+        listing["policies"] = {"refund": part.refund}
     return listing
 
 
@@ -74,11 +77,12 @@ def seller_of(service: str) -> Seller:
         # The key is never used: the story gives each seller its own.
         seller = Seller(sample.manifest, key=f"{service}.key")
         seller.handle(sample.handler)
-        return seller
+        return seller.with_bargain(sample.bargain)
     module_name, _, name = service.partition(":")
     if "." not in module_name and not name:
         raise UnknownService(
-            f"no sample service is called {service!r}; there are {', '.join(SAMPLES)};"
+            f"no sample service is called {service!r}"
+            f"{suggestion(service, SAMPLES, otherwise='.')} There are {', '.join(SAMPLES)};"
             " one of your own is named 'package.module:seller'"
         )
     try:

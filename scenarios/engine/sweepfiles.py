@@ -1,11 +1,14 @@
 """The files of a sweep: what is planned and how far it is, and the outcome of every run.
 
+A run that is played alone has a note of its own beside what it leaves.
+
 A run leaves its outcome beside its folder when it is over. What has one was played to its end,
 whatever became of the program afterwards. Each file is written whole or not at all.
 """
 
 import fcntl
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,13 +17,14 @@ from typing import Final
 import msgspec
 
 from scenarios.engine.outcomes import Outcome
-from scenarios.engine.sweeping import Sweep
+from scenarios.engine.sweeping import Single, Sweep
 
 SWEEP_FILE: Final = "sweep.json"
+SINGLE_FILE: Final = "played.json"
 
 
 class BadSweep(ValueError):
-    """The folder holds no sweep that can be gone on with; the message says why."""
+    """The folder holds no sweep or run that can be gone on with; the message says why."""
 
 
 @contextmanager
@@ -55,9 +59,38 @@ def read_sweep(folder: Path) -> Sweep:
     try:
         return msgspec.json.decode((folder / SWEEP_FILE).read_bytes(), type=Sweep)
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise BadSweep(f"there is no {SWEEP_FILE} in {folder}") from error
+        raise BadSweep(f"there is no {SWEEP_FILE} in {folder}, and no {SINGLE_FILE}") from error
     except (OSError, msgspec.DecodeError) as error:
         raise BadSweep(f"{folder / SWEEP_FILE} cannot be read: {error}") from error
+
+
+def keep_single(folder: Path, single: Single) -> None:
+    """Write what is played in a folder, and whether it is over."""
+    _write(folder / SINGLE_FILE, msgspec.json.encode(single))
+
+
+def read_single(folder: Path) -> Single | None:
+    """Return what was played alone in a folder; None if there is no such run.
+
+    Raises:
+        BadSweep: it cannot be read.
+    """
+    file = folder / SINGLE_FILE
+    try:
+        return msgspec.json.decode(file.read_bytes(), type=Single)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, msgspec.DecodeError) as error:
+        raise BadSweep(f"{file} cannot be read: {error}") from error
+
+
+def clear_single(folder: Path) -> None:
+    """Take away all that a run left in its folder, but what is noted to be played there."""
+    for path in folder.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        elif path.name != SINGLE_FILE:
+            path.unlink()
 
 
 def keep_outcome(run: Path, outcome: Outcome) -> None:

@@ -60,6 +60,16 @@ class Options(Part, frozen=True, kw_only=True):
     scale: str | None = None
 
 
+class Single(Part, frozen=True, kw_only=True):
+    """A run that is played alone. ``digest`` is the SHA-256 of the text of ``scenario``, a file."""
+
+    format: Literal[1] = FORMAT
+    scenario: str
+    digest: str
+    options: Options
+    is_over: bool = False
+
+
 class Replica(Part, frozen=True, kw_only=True):
     """One run. ``folder`` is in that of the sweep; ``detail`` says why it is bad or has died."""
 
@@ -225,7 +235,7 @@ def plan(
     return Sweep(name=name, scenario=scenario, digest=digest, options=options, cells=cells)
 
 
-def changes(sweep: Sweep, options: Options, digest: str) -> list[str]:
+def changes(sweep: Sweep | Single, options: Options, digest: str) -> list[str]:
     """Say what differs from what was planned: the text, and each option that was given again."""
     found = []
     if digest != sweep.digest:

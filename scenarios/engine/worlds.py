@@ -21,7 +21,7 @@ from msgspec import UNSET
 from buyer_agents import open_http
 from buyer_agents.connection import READ_SECONDS
 from market.app import Seams, running
-from market.base.clock import to_micros
+from market.base.clock import Clock, to_micros
 from market.base.settings import Settings
 from market.protocol.ids import Ids
 from scenarios.engine.form import Scenario, seconds
@@ -70,6 +70,9 @@ class World(ABC):
 
     calm = 1.0
     """How many times rarer than else streams give signs of life, and end with their tokens."""
+
+    clock: Clock | None = None
+    """The time of the run, if it has one of its own."""
 
     @abstractmethod
     def market(self, settings: Settings) -> AbstractAsyncContextManager[Any]:
@@ -123,7 +126,7 @@ class SimulatedWorld(World):
         self._seed = seed
         self._turn_seconds = until_seconds / TURNS
         self.calm = max(1.0, self._turn_seconds)
-        self._clock = SimulatedClock(asyncio.get_running_loop())
+        self._clock = self.clock = SimulatedClock(asyncio.get_running_loop())
         # One source for the whole run, however often its market comes back.
         self._ids = Ids(lambda: to_micros(self._clock.now()) // 1_000, chance_of(seed, "ids"))
         super().__init__()

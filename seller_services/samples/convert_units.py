@@ -25,7 +25,7 @@ FLOOR_PERCENT: Final = 80
 """It takes no less of its price: who names less is offered that."""
 
 seller = Seller(Path(__file__).with_suffix(".toml"), key="convert-units.key")
-seller.bargain(down_to(FLOOR_PERCENT))
+come_down: Final = seller.bargain(down_to(FLOOR_PERCENT))
 
 
 class Unit(NamedTuple):

@@ -5,11 +5,15 @@ import os
 import re
 import signal
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import anyio
+import msgspec
 import pytest
 
+from market.report.runs import run_in, was_killed
 from scenarios.engine import BadScenario, Story
+from scenarios.engine.overriding import Override
 from scenarios.engine.play import run
 from scenarios.engine.reading import load
 from scenarios.engine.result import RunResult
@@ -90,8 +94,54 @@ async def test_a_warning_fails_nothing(tmp_path: Path) -> None:
 async def test_a_fault_that_never_fired_is_a_mistake_of_the_story(tmp_path: Path) -> None:
     fault = '[[faults]]\nkind = "disconnect"\nat = { agent = "walker", chunk = 3 }'
 
-    with pytest.raises(BadScenario, match=r"short.toml:\d+: disconnect at chunk 3 of walker never"):
+    with pytest.raises(BadScenario) as caught:
         await played(tmp_path, fault)
+
+    [trouble] = caught.value.troubles
+    assert re.fullmatch(r".*short.toml:20", trouble.where)
+    assert trouble.detail == "disconnect at chunk 3 of walker never happened"
+    assert trouble.hint == "the last chunk was 2"
+
+
+@pytest.mark.parametrize(
+    ("fault", "hint"),
+    [
+        ('at = { agent = "walker", offset = 900 }', "the log ended with session.closed at offset "),
+        ('at = { agent = "walker", event = "order.failed" }', "the log ended with session.closed"),
+        ('at = { agent = "walker", time = "15s" }', "everything was over before"),
+        (
+            'at = { agent = "walker", chunk = 1 }\nprobability = 1e-9',
+            "its moment came, and 1e-09 of chance never had it",
+        ),
+    ],
+)
+async def test_what_there_was_in_place_of_a_fault_is_told(
+    tmp_path: Path, fault: str, hint: str
+) -> None:
+    with pytest.raises(BadScenario) as caught:
+        await played(tmp_path, f'[[faults]]\nkind = "disconnect"\n{fault}')
+
+    assert caught.value.troubles[0].hint.startswith(hint)
+
+
+async def test_what_happens_to_who_never_came_is_a_mistake_of_the_story(tmp_path: Path) -> None:
+    late = 'arrive = { at = "9h" }\n[buyers.need]'
+    fault = '[[faults]]\nkind = "disconnect"\nat = { agent = "walker", chunk = 1 }\n'
+    path = tmp_path / "short.toml"
+    clock = '[market]\nclock = { mode = "virtual" }'
+    path.write_text(SHORT.replace("[buyers.need]", late) + fault + clock)
+
+    with pytest.raises(BadScenario, match=r"disconnect .* \(no journey of walker began\)"):
+        await run(load(path))
+
+
+async def test_a_moment_that_an_option_gave_is_named_by_it(tmp_path: Path) -> None:
+    path = tmp_path / "short.toml"
+    fault = '[[faults]]\nkind = "disconnect"\nat = { agent = "walker", chunk = 1 }'
+    path.write_text(f"{SHORT}\n{fault}")
+
+    with pytest.raises(BadScenario, match=r"^--set faults\[0\].at.chunk=7: disconnect at chunk 7"):
+        await run(load(path, [Override("faults[0].at.chunk", "7")]))
 
 
 async def test_an_act_that_the_market_refused_is_told_with_its_reason(tmp_path: Path) -> None:
@@ -109,9 +159,21 @@ async def test_an_expectation_about_nobody_is_a_mistake_of_the_story(tmp_path: P
     path.write_text(poor + "[[expect]]\nthat = \"captured(agent='walker') == 0\"")
 
     with pytest.raises(
-        BadScenario, match=r"poor.toml:\d+: .*it tests nothing: 'walker' has no order"
+        BadScenario, match=r"poor.toml:\d+: .*it tests nothing: 'walker' has no order \(it left at"
     ):
         await run(load(path))
+
+
+async def test_all_expectations_about_nobody_are_told_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "poor.toml"
+    expect = '[[expect]]\nthat = "{} == 0"\n'
+    asked = [expect.format("captured(agent='walker')"), expect.format("units(agent='clerk')")]
+    path.write_text(SHORT.replace('wallet = "1.00"', 'wallet = "0"') + "".join(asked))
+
+    with pytest.raises(BadScenario) as caught:
+        await run(load(path))
+
+    assert [one.hint for one in caught.value.troubles][1:] == ["nobody ordered from it"]
 
 
 async def test_a_device_that_never_joined_is_a_mistake_of_the_story(tmp_path: Path) -> None:
@@ -349,14 +411,21 @@ async def test_what_a_run_leaves_behind_can_be_read_and_proven(tmp_path: Path) -
     assert audited.returncode == 0
 
 
-async def test_an_interrupt_ends_the_command_with_130_and_a_report(tmp_path: Path) -> None:
-    slow = SHORT.replace('service = "convert-units"', 'service = "convert-units"\npace = "5s"')
+@pytest.mark.parametrize(
+    "time", ["", '[market]\nclock = { mode = "virtual", speed = 1 }'], ids=["real", "virtual"]
+)
+async def test_an_interrupt_ends_the_command_with_130_and_a_report(
+    tmp_path: Path, time: str
+) -> None:
+    folder = tmp_path / "runs" / "short-1"
+    slow = SHORT.replace('service = "convert-units"', 'service = "convert-units"\npace = "1s"')
     path = tmp_path / "slow.toml"
-    path.write_text(slow)
+    expect = '[[expect]]\nthat = "orders.settled == 1"\n'
+    path.write_text(slow + expect + time)
     environ = {**os.environ, "NO_COLOR": "1"}
 
     async with await anyio.open_process(
-        [COMMAND, "run", str(path), "--out", str(tmp_path / "runs")], env=environ
+        [COMMAND, "run", str(path), "--seed", "5", "--out", str(folder.parent)], env=environ
     ) as process:
         assert process.stdout is not None
         assert process.stderr is not None
@@ -369,5 +438,82 @@ async def test_an_interrupt_ends_the_command_with_130_and_a_report(tmp_path: Pat
             exit_code = await process.wait()
 
     assert exit_code == 130
-    assert re.search(rb"walker is not through", report)
-    assert (tmp_path / "runs" / "short-1" / "run.json").exists()
+    assert b"   partial\n" in report
+    assert b"walker is not through" in report
+    assert b"Expectations, as far as it came" in report
+    assert b"this is partial: it was interrupted before the end" in report
+    assert run_in(str(folder)) == msgspec.structs.replace(
+        run_in(str(folder)), seed=5, is_interrupted=True
+    )
+
+    # What is refused leaves it as it is; then it is played anew, as it was to be.
+    refused = await market("run", "--resume", folder, "--seed", 6)
+    path.write_text(slow + expect.replace("1", "2") + time)
+    changed = await market("run", "--resume", folder)
+    path.write_text(slow + expect + time)
+    resumed = await market("run", "--resume", folder, "--quiet")
+    again = await market("run", "--resume", folder, "--quiet")
+
+    assert (refused.returncode, changed.returncode) == (2, 2)
+    assert b"--seed 6 was --seed 5" in refused.stderr
+    assert b"slow.toml has changed since" in changed.stderr
+    assert (resumed.returncode, again.returncode) == (0, 0), resumed.stderr
+    assert b"walker bought from clerk" in resumed.stdout
+    assert b"partial" not in resumed.stdout
+    assert again.stdout == resumed.stdout, "what is over is told, and not played again"
+    audited = await market("audit", folder)
+    assert audited.returncode == 0
+
+
+async def market(*args: object) -> CompletedProcess[bytes]:
+    words = [COMMAND, *map(str, args)]
+    return await anyio.run_process(words, check=False, env={**os.environ, "NO_COLOR": "1"})
+
+
+async def test_a_second_interrupt_aborts_a_run(tmp_path: Path) -> None:
+    folder = tmp_path / "runs" / "short-1"
+    path = tmp_path / "slow.toml"
+    path.write_text(SHORT.replace('"convert-units"\n', '"convert-units"\npace = "1s"\n'))
+
+    async with await anyio.open_process(
+        [COMMAND, "run", str(path), "--out", str(folder.parent)]
+    ) as process:
+        assert process.stderr is not None
+        told = b""
+        while b"started" not in told:
+            told += await process.stderr.receive()
+        process.send_signal(signal.SIGINT)
+        await anyio.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        with anyio.fail_after(20):
+            told += b"".join([piece async for piece in process.stderr])
+            exit_code = await process.wait()
+
+    assert exit_code == 130
+    assert f"market run --resume {folder}".encode() in told
+    assert b"KeyboardInterrupt" not in told
+    assert b"Internal Server Error" not in told
+
+
+async def test_what_was_killed_is_partial_and_is_played_anew(tmp_path: Path) -> None:
+    folder = tmp_path / "runs" / "short-1"
+    path = tmp_path / "slow.toml"
+    path.write_text(SHORT.replace('"convert-units"\n', '"convert-units"\npace = "1s"\n'))
+
+    async with await anyio.open_process(
+        [COMMAND, "run", str(path), "--out", str(folder.parent)]
+    ) as process:
+        assert process.stderr is not None
+        told = b""
+        while b"started" not in told:
+            told += await process.stderr.receive()
+        beside = await market("run", "--resume", folder)
+        process.kill()
+
+    assert beside.returncode == 2
+    assert b"is being played by another process" in beside.stderr
+    assert was_killed(str(folder))
+    resumed = await market("run", "--resume", folder, "--json")
+    assert resumed.returncode == 0, resumed.stderr
+    assert json.loads(resumed.stdout)["journeys"][0]["outcome"] == "bought"
+    assert not was_killed(str(folder))

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from market import analytics
 from scenarios.engine import BadScenario, Scenario
@@ -50,6 +51,17 @@ KINDS = {
     ),
     "market-crash": 'restart_after = "5s"\nat = { agent = "bee-1", chunk = 1 }',
 }
+BEES = ["bee-1", "bee-2", "bee-3"]
+HIT = {
+    "latency": BEES,
+    "double-submit": BEES,
+    "clock-skew": ["bee-2"],
+    "slow-chunks": ["clerk-1", "clerk-2"],
+    "seller-crash": ["clerk-1", "clerk-2"],
+    "market-crash": ["the market"],
+}
+"""To whom each fault happens, where it is not the first buyer."""
+
 HARMLESS = "\n".join(f'[[faults]]\nkind = "{kind}"\n{text}' for kind, text in KINDS.items())
 
 
@@ -75,14 +87,23 @@ def rows(facts: analytics.Facts) -> Mapping[str, list[dict[str, Any]]]:
 async def test_the_same_seed_gives_the_same_facts_and_another_does_not(tmp_path: Path):
     file = story(tmp_path, more=HARMLESS)
 
-    _, one = await played(file, tmp_path / "one")
-    _, two = await played(file, tmp_path / "two")
+    first, one = await played(file, tmp_path / "one")
+    again, two = await played(file, tmp_path / "two")
     _, other = await played(file, tmp_path / "other", seed=12)
 
     assert rows(one) == rows(two)
+    assert first.faults == again.faults
+    assert {fault.kind for fault in first.faults} == KINDS.keys()
     events = [(tmp_path / name / "events.jsonl").read_bytes() for name in ("one", "two", "other")]
     assert events[0] == events[1] != events[2]
     assert rows(one)["orders"] != rows(other)["orders"]
+
+
+async def test_the_machines_clock_is_not_told_to_be_behind_a_simulated_one(tmp_path: Path):
+    with capture_logs() as logs:
+        await played(story(tmp_path), tmp_path / "run")
+
+    assert [line for line in logs if line["log_level"] == "warning"] == []
 
 
 async def test_who_else_comes_changes_nobodys_arrival(tmp_path: Path):
@@ -112,6 +133,10 @@ async def test_no_fault_of_line_or_program_loses_or_doubles_anything(tmp_path: P
     assert [one.outcome for one in result.journeys] == ["bought"] * 3
     orders = facts.orders.collect()
     assert orders["state"].to_list() == ["settled"] * 3
+    hit = HIT.get(kind, ["bee-1"])
+    assert [(one.kind, one.who, one.times) for one in result.faults] == [
+        (kind, who, 1) for who in hit
+    ]
     assert result.seconds < 60, "ten minutes pass as fast as their work is done"
 
 

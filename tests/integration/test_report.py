@@ -95,7 +95,7 @@ async def test_a_run_tells_its_name_its_expectations_and_its_proof(
 
     assert done.exit_code == 0, done.output
     text = page_at(tmp_path / "facts" / "report.html").text
-    for words in ("a-story", "the report is partial", "1 passed, 1 failed", "sold > 9: sold = 1"):
+    for words in ("a-story", "The report is partial", "1 passed, 1 failed", "sold > 9: sold = 1"):
         assert words in text
     assert "5 postings sum to zero" in text
 

@@ -2,6 +2,7 @@
 
 import ast
 import re
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -134,6 +135,17 @@ def test_only_the_clock_asks_what_time_it_is():
     others = [path for path in MARKET if name_of(path) != "market/base/clock.py"]
     asking = {"datetime.now", "datetime.utcnow", "time.time", "time.time_ns"}
     assert [name_of(path) for path in others if calls(tree_of(path)) & asking] == []
+
+
+def test_agents_and_services_are_kept_from_every_part_of_the_market_but_the_protocol():
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text("utf-8"))
+    [forbidden] = [
+        contract["forbidden_modules"]
+        for contract in project["tool"]["importlinter"]["contracts"]
+        if contract.get("source_modules") == ["buyer_agents", "seller_services"]
+    ]
+    inside = {path.relative_to(PROJECT / "market").parts[0].removesuffix(".py") for path in MARKET}
+    assert {f"market.{part}" for part in inside - {"__init__", "protocol"}} == set(forbidden)
 
 
 def test_every_module_says_what_it_is_for():

@@ -1,23 +1,27 @@
 """How the command line puts a journey, a run and a signature into words."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 import pytest
 
 from market.audit import Money, Summary
+from market.catalog.freezing import FROZEN
 from market.cli.progress import Progress, line_text
 from market.cli.report import print_report
 from market.cli.timeline import Line, Teller, ticks
+from market.cli.trust import FLAGS
 from market.protocol.commitments import RECEIPT, REVIEW, ReceiptClaims, ReviewClaims
 from market.protocol.events import KINDS, Event, Withheld
 from market.protocol.folded import Folded
 from market.protocol.folding import fold
 from market.protocol.signing import SigningKey
+from market.trust.scoring import Flag
 from scenarios.engine import BuyerPart, NeedPart, Scenario
 from scenarios.engine.result import (
     ExpectationResult,
+    FaultResult,
     FunnelRow,
     JourneyResult,
     OrderResult,
@@ -374,6 +378,31 @@ def test_devices_and_sub_agents_are_reported(capsys: pytest.CaptureFixture[str])
         "Sub-agents",
         "■ facts, written by checker: Check them",
         "    3 steps, 1 of them done again; cancelled: told to stop at #7",
+    ]
+
+
+def test_every_flag_of_a_trust_report_is_told_in_words() -> None:
+    assert list(FLAGS) == [*get_args(Flag), FROZEN]
+    assert all(" " in words for words in FLAGS.values())
+
+
+def test_faults_are_counted_by_their_kind(capsys: pytest.CaptureFixture[str]) -> None:
+    doubled = [
+        FaultResult(kind="double-submit", who=f"bee-{number}", times=1 + (number == 2))
+        for number in range(1, 7)
+    ]
+    crash = FaultResult(kind="market-crash", who="the market", times=1)
+
+    print_report(result(faults=[*doubled, crash]))
+
+    told = capsys.readouterr().out.splitlines()
+    first = told.index("Faults")
+    assert told[first : first + 5] == [
+        "Faults",
+        "Fault          Happened  To",
+        "double-submit         7  bee-1, bee-2 (2), bee-3, bee-4 and 2 more",
+        "market-crash          1  the market",
+        "",
     ]
 
 

@@ -18,6 +18,11 @@ from market.protocol.money import (
 AMOUNTS = st.integers(0, MAX_MINOR)
 
 
+def test_an_amount_of_unknown_decimals_is_told_in_minor_units() -> None:
+    assert str(Money(400_000, "XTS")) == "0.40 XTS"
+    assert str(Money(1_250, "CHF")) == "1250 CHF (minor units)"
+
+
 @given(AMOUNTS, st.integers(0, 10_000))
 def test_a_share_and_its_rest_are_both_whole_and_never_negative(
     amount_minor: int, basis_points: int

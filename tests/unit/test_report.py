@@ -15,7 +15,7 @@ from market.analytics import Facts
 from market.cli import bars, reporting
 from market.protocol.events import STAGES
 from market.report import Block, Report, compose, page, pictures_of, plots_of
-from market.report.forms import Column
+from market.report.forms import Column, Head
 from market.report.html import element
 from market.report.layout import spread
 from market.report.svg import embedded
@@ -409,14 +409,38 @@ def test_faults_tell_what_was_cut_and_that_nothing_is_gone(tmp_path: Path) -> No
         "name": "a-story", "seed": 7,
         "journeys": [{"buyer": "thrifty", "cut": 1, "resumed": 1}, {"buyer": "other", "cut": 0}],
         "watchers": [{"name": "phone", "cut": 2, "resumed": 2, "differences": 0}],
+        "faults": [
+            *({"kind": "disconnect", "who": who, "times": 1} for who in ("phone", "thrifty")),
+            *({"kind": "double-submit", "who": f"bee-{n}", "times": 2} for n in range(6)),
+        ],
     }  # fmt: skip
     (tmp_path / "run.json").write_bytes(msgspec.json.encode(run))
 
     faults = block(compose(little_market(), source=str(tmp_path)), "faults")
 
-    assert faults.says[0] == "Live streams broke 3 times and went on 3 times."
-    assert "none is missing and none is there twice" in faults.says[1]
-    assert [row["who"] for row in faults.tables[1].rows] == ["thrifty", "phone"]
+    assert faults.says[:2] == [
+        "What was broken on purpose: disconnect twice, double-submit 12 times.",
+        "Live streams broke 3 times and went on 3 times.",
+    ]
+    assert "none is missing and none is there twice" in faults.says[2]
+    assert faults.tables[1].rows == [
+        {"kind": "disconnect", "times": 2, "hit": 2, "who": "phone, thrifty"},
+        {
+            "kind": "double-submit",
+            "times": 12,
+            "hit": 6,
+            "who": "bee-0, bee-1, bee-2, bee-3 and 2 more",
+        },
+    ]
+    assert [row["who"] for row in faults.tables[2].rows] == ["thrifty", "phone"]
+
+
+def test_a_run_without_faults_says_so(tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_bytes(msgspec.json.encode({"name": "a-story", "seed": 7}))
+
+    faults = block(compose(little_market(), source=str(tmp_path)), "faults")
+
+    assert faults.says[:2] == ["No fault happened.", "No live stream was cut."]
 
 
 # Several runs
@@ -457,7 +481,7 @@ def test_replicas_tell_what_hangs_on_the_seed(
     assert made.head.note.endswith("about one of them, cell-1/replica-1.")
     replicas = made.blocks[0]
     assert replicas.says[:2] == [
-        "2 combinations of values, 4 runs, of which 3 were played to their end.",
+        "2 combinations of values, 4 runs, of which 3 were played to the end.",
         "1 expectation hangs on the seed: met in some runs and not in others.",
     ]
     [fees, other] = [row for row in replicas.rows if row["measure"] == "fees"]
@@ -469,6 +493,40 @@ def test_replicas_tell_what_hangs_on_the_seed(
     }  # fmt: skip
     assert [(row["passed"], row["runs"]) for row in replicas.tables[1].rows] == [(1, 2), (1, 1)]
     assert "replicas" in plots_of(made)
+
+
+def test_a_sweep_with_runs_left_is_partial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sweep_in(tmp_path)
+    monkeypatch.setattr("market.report.replicas.MAX_COMPARED", 0)
+    left = tmp_path / "cell-2" / "replica-2.json"
+
+    assert_partial(tmp_path, "1 of 4 runs of this sweep are left to be played. The report")
+    left.write_bytes(msgspec.json.encode({"state": "interrupted"}))
+    assert_partial(tmp_path, "1 of 4 runs of this sweep are left to be played. The report")
+    left.write_bytes(msgspec.json.encode({"state": "bad"}))
+    assert head_of(tmp_path).partial == ""
+
+
+def test_a_run_that_was_broken_off_is_partial(tmp_path: Path) -> None:
+    single, run = tmp_path / "played.json", tmp_path / "run.json"
+
+    single.write_bytes(b'{"is_over": false}')
+    assert_partial(tmp_path, "This run was killed, or is being played. The report")
+    run.write_bytes(b'{"name": "a-story", "seed": 7, "is_over": false, "is_interrupted": true}')
+    assert_partial(tmp_path, "This run was interrupted before its end. The report")
+    run.write_bytes(b'{"name": "a-story", "seed": 7}')
+    single.write_bytes(b'{"is_over": true}')
+    assert head_of(tmp_path).partial == ""
+
+
+def head_of(folder: Path) -> Head:
+    return compose(little_market(), source=str(folder)).head
+
+
+def assert_partial(folder: Path, words: str) -> None:
+    made = compose(little_market(), source=str(folder))
+    assert made.head.partial == f"{words} is partial."
+    assert made.head.partial in Page(page(made, {})).text
 
 
 def test_one_run_says_that_it_is_one() -> None:

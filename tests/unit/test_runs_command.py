@@ -88,6 +88,14 @@ def test_a_sweep_is_listed_once_with_all_its_runs(tmp_path: Path, done: int, sta
     assert (kept.passed, kept.expectations) == (2 * done, 2 * done)
 
 
+def test_a_sweep_whose_last_run_was_broken_off_is_interrupted(tmp_path: Path):
+    folder = sweep(tmp_path / "story-2", cells=1, replicas=2, done=1)
+    outcome = {"seed": 102, "state": "interrupted", "exit_code": 130}
+    wrote(folder / "cell-001" / "replica-2.json", outcome)
+
+    assert (the_only(tmp_path).done, the_only(tmp_path).state) == (1, "interrupted")
+
+
 def test_the_newest_is_first_and_what_is_no_run_is_left_out(tmp_path: Path):
     for name, moment in [("old-1", 1_000), ("new-1", 2_000), ("no-run", 3_000), ("bad-1", 4_000)]:
         folder = tmp_path / name

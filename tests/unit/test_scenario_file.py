@@ -1,6 +1,7 @@
 """Scenario files: every mistake is named by its line, and what can be read can be run."""
 
 import tomllib
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -110,6 +111,13 @@ def test_a_whole_file_is_read(file: Path) -> None:
         ('"1.00"', '"0.1234567"', "11: buyers[0].wallet may have at most 6 decimals"),
         ('"1.00"', '"-1.00"', "11: buyers[0].wallet must not be negative"),
         ('"convert units"', '"two\\nlines"', "12: buyers[0].need.query must be one line of"),
+        ("count = 2", 'vouched = "yes"', "10: buyers[0].vouched: expected `bool`, got `str`"),
+        ('currency = "XTS"', "reviews = 1", "4: market.reviews: expected `bool`, got `int`"),
+        (
+            '"convert-units"',
+            '"convert-units"\nrefund = "no"',
+            "8: sellers[0].refund cannot be 'no' ",
+        ),
         (
             "query =",
             "qery =",
@@ -119,6 +127,14 @@ def test_a_whole_file_is_read(file: Path) -> None:
         ("chunk = 3", "chunk = -1", "15: faults[0].at.chunk: expected `int` >= 0"),
         ('do = "cancel"', 'do = "cancle"', "17: overseer[0].do cannot be 'cancle' "),
         ("that =", "than =", "20: expect[0].than is not known here (did you mean 'that'?)"),
+        ("[[overseer]]", "[[overseers]]", "16: overseers is not known here (did you mean 'overse"),
+        ("[market]", "[markt.clock]", "3: markt is not known here (did you mean 'market'?)"),
+        ("[[expect]]", "[expect]", "19: expect: expected `array`, got `object` (write [[expect]])"),
+        (
+            'currency = "XTS"',
+            'clock = { speed = "fast" }',
+            "4: market.clock.speed cannot be 'fast' (known: 'max', a whole number from 1 to 1000",
+        ),
     ],
 )
 def test_a_mistake_of_form_is_named_by_its_line(
@@ -132,10 +148,15 @@ def test_a_mistake_of_form_is_named_by_its_line(
 @pytest.mark.parametrize(
     ("right", "wrong", "said"),
     [
-        ('"convert-units"', '"convert"', "7: no sample service is called 'convert'"),
+        (
+            '"convert-units"',
+            '"convert"',
+            "7: no sample service is called 'convert'; did you mean 'convert-units'?",
+        ),
         ('"convert-units"', '"no.such:thing"', "7: no service 'no.such:thing'"),
         ('"convert-units"', '"json:dumps"', "7: 'json:dumps' is no Seller"),
         ('name = "walker"\ncount = 2', 'name = "clerk"', "9: the name 'clerk' is taken"),
+        ('name = "clerk"', 'name = "second-overseer"', "6: the name 'second-overseer' is taken"),
         ('"XTS"', '"EUR"\napproval_over = "0.001"', "5: '0.001' has more than 2 decimals"),
         ('"XTS"', '"XTS"\nquote_ttl = "1.5s"', "5: market.quote_ttl is a whole number"),
         ("count = 2", 'count = 2\npolicy = "cheapst"', "11: no policy 'cheapst'"),
@@ -146,6 +167,26 @@ def test_a_mistake_of_form_is_named_by_its_line(
         ('"order.placed"', '"order.place"', "18: there is no kind of event 'order.place'"),
         ("orders.settled", "orders.setled", '20: "orders.setled == 2": there is no metric'),
         ("orders.settled", "wallet(agent='x')", "20: no agent here is called 'x'"),
+        (
+            "orders.settled == 2",
+            "outcome(agent='walker-1') != 'bougt'",
+            "20: outcome(agent='walker-1') is never 'bougt' (did you mean 'bought'?)",
+        ),
+        (
+            "orders.settled == 2",
+            "not 'clark' == seller(agent='walker-*')",
+            "20: seller(agent='walker-*') is never 'clark' (did you mean 'clerk'?)",
+        ),
+        (
+            "orders.settled == 2",
+            "stage(agent='walker-1') == 'use'",
+            "20: stage(agent='walker-1') is never 'use'",
+        ),
+        (
+            "orders.settled == 2",
+            "reason(agent='walker-1') == 'prise'",
+            "20: reason(agent='walker-1') is never 'prise' (did you mean 'price'?)",
+        ),
     ],
 )
 def test_what_is_named_must_exist(file: Path, right: str, wrong: str, said: str) -> None:
@@ -201,6 +242,11 @@ def test_a_mistake_in_what_happens_is_named_by_its_line(
         ('"disconnect"', '"disconnect"\nbytes = 9', "15: bytes is for cut, not for disconnect"),
         ("watcher='phone'", "watcher='fone'", "41: no watcher here is called 'fone'"),
         ("run='checker'", "run='chequer'", "41: no run here is called 'chequer'"),
+        (
+            "steps(run='checker') == 1",
+            "run_outcome(run='checker') == 'ready'",
+            "41: run_outcome(run='checker') is never 'ready' (known: done, failed, cancelled)",
+        ),
     ],
 )
 def test_what_happens_is_about_what_exists(file: Path, right: str, wrong: str, said: str) -> None:
@@ -264,6 +310,21 @@ def test_every_story_fits_the_published_schema(path: Path) -> None:
     validator = jsonschema_rs.validator_for(portable(schema()))
 
     assert validator.is_valid(tomllib.loads(path.read_text()))
+
+
+@pytest.mark.parametrize(
+    "that",
+    [
+        "outcome(agent='walker-1') == 'open'",
+        "seller(agent='walker-*') == 'clerk' and seller(agent='walker-1') != ''",
+        "reason(agent='walker-1') == reason(agent='walker-2')",
+        "stage(agent='walker-1') != 'using'",
+    ],
+)
+def test_a_text_that_can_be_found_may_be_asked_for(file: Path, that: str) -> None:
+    file.write_text(WHOLE.replace("orders.settled == 2", that))
+
+    assert load(file).scenario.expect[0].that == that
 
 
 def test_lines_are_found_in_every_kind_of_value() -> None:
@@ -501,7 +562,8 @@ def test_what_devices_and_sub_agents_did_is_told_from_the_log() -> None:
         name="phone", who="walker", buyer="walker", session_id="ses_1", over="sse", first=2,
         offsets=[2, 3, 5], differences=1, cuts=1, resumes=1,
     )  # fmt: skip
-    told = facts(events, watchers=[watcher], lost_answers=3)
+    lost = {("lost-acknowledgement", "walker"): 2, ("lost-acknowledgement", "phone"): 1}
+    told = facts(events, watchers=[watcher], faults={**lost, ("disconnect", "walker"): 4})
 
     assert asked("sessions.most_present == 2 and watchers.count == 1", told)
     assert asked("runs.count == 2 and runs.turns == 2 and acknowledgements.lost == 3", told)
@@ -537,6 +599,23 @@ def test_a_chunk_in_a_pause_shows() -> None:
 def test_a_question_about_nobody_has_no_answer(source: str) -> None:
     with pytest.raises(Untested):
         asked(source, facts(CANCELLED))
+
+
+@pytest.mark.parametrize(
+    "source", ["sessions.gaps == 0", "buyers.left == 0", "money.captured == 0", "streams.cuts == 0"]
+)
+def test_of_journeys_that_never_began_nothing_is_known(source: str) -> None:
+    with pytest.raises(Untested, match="no journey began") as caught:
+        asked(source, replace(facts(CANCELLED), journeys=[]))
+
+    assert "until" in caught.value.hint
+
+
+@pytest.mark.parametrize("source", ["sessions.count == 0", "ledger.imbalance == 0"])
+def test_that_nobody_came_can_be_expected(source: str) -> None:
+    empty = Facts(currency="XTS", names={}, journeys=[], wallets={}, minted_minor=0)
+
+    assert asked(source, empty)
 
 
 def test_every_metric_says_what_it_means() -> None:

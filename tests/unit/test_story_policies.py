@@ -1,9 +1,11 @@
 """Policies and behaviours in a scenario file: a mistake in one is named by its line, and mended."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from market.protocol.wire import CounterView
 from scenarios.engine import BadScenario
 from scenarios.engine.deciding import policy_for
 from scenarios.engine.form import BuyerPart, NeedPart, SellerPart
@@ -84,3 +86,26 @@ def test_what_the_story_says_of_a_service_is_what_its_pricing_begins_with() -> N
 
     assert (listing["id"], listing["price"]["amount"]) == ("clerk", "0.03")
     assert listing["limits"]["deliver_seconds"] == 30
+
+
+@pytest.mark.parametrize(
+    ("service", "behaviour", "offered"),
+    [
+        # It meets buyers down to 80 % of its price, whatever else it is in the story.
+        ("convert-units", "honest", 800),
+        ("convert-units", "flaky", 800),
+        ("convert-units", "bargainer", 700),
+        ("convert-units", "firm", None),
+        ("profile-csv", "honest", None),
+        ("profile-csv", "bargainer", 700),
+    ],
+)
+def test_a_sample_bargains_in_a_story_as_by_itself(
+    service: str, behaviour: str, offered: int | None
+) -> None:
+    params: dict[str, Any] = {"floor_percent": 70} if behaviour == "bargainer" else {}
+    part = SellerPart(name="clerk", service=service, behaviour=behaviour, params=params)
+    known: dict[str, Any] = dict.fromkeys(CounterView.__struct_fields__, 0)
+    counter = CounterView(**known | {"quoted_minor": 1_000, "amount_minor": 500, "round": 1})
+
+    assert seller_for(part, "clerk", 1)._bargain(counter) == offered

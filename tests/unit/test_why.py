@@ -504,6 +504,14 @@ def test_what_would_have_changed_it_is_said_in_words(lost: list[Loss], words: st
     assert remedy(lost) == words
 
 
+def test_a_currency_of_unknown_decimals_is_told_in_minor_units():
+    foreign = losing(350_000, "limit", currency="CHF")
+
+    found = remedy([foreign])
+
+    assert found == "price 400000 CHF (minor units); 1 would pay 350000 CHF (minor units) or less"
+
+
 def test_the_best_lower_price_weighs_how_many_come_back():
     best = best_offer([(40, 39), (40, 30), (40, 30), (40, 1)])
 
