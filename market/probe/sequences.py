@@ -64,6 +64,7 @@ def past_of(reference: Recording, other: Recording) -> int:
 def is_anew(reference: Recording, other: Recording) -> bool:
     """Return whether ``other`` got the past no faster than it had been made: made once more.
 
+    What is made once more stays as late as it began, so who gets anything live soon is only slow.
     False where the past is too short to tell.
     """
     found = match(reference.keys, other.keys)
@@ -72,6 +73,9 @@ def is_anew(reference: Recording, other: Recording) -> bool:
     count = min(past_of(reference, other), found.length)
     made, again = _gaps(reference, count), _gaps(other, count)
     if sum(made) < _MEASURABLE_MS or sum(again) < _SAME_PACE * sum(made):
+        return False
+    live = _lags(reference, other, found)
+    if live and median(live) < _SAME_PACE * sum(made):
         return False
     # A past that is stalled on its way comes late, too, but in few pieces.
     pause_ms = _PAUSE * sum(made) / len(made)
@@ -87,12 +91,16 @@ def _gaps(recording: Recording, count: int) -> list[float]:
 
 def lag_ms(reference: Recording, other: Recording, found: Match) -> float:
     """Return how far apart the two got what came while both read (the median)."""
-    lags = [
+    lags = _lags(reference, other, found)
+    return median(lags) if lags else 0.0
+
+
+def _lags(reference: Recording, other: Recording, found: Match) -> list[float]:
+    return [
         abs(other.events[place].at_ms - reference.events[found.start + place].at_ms)
         for place in range(found.length)
         if reference.events[found.start + place].at_ms > other.opened_ms
     ]
-    return median(lags) if lags else 0.0
 
 
 def longest_silence_ms(recording: Recording) -> float:

@@ -517,6 +517,18 @@ def test_a_past_that_is_stalled_is_not_made_anew() -> None:
     assert is_anew(uncut, anew(range(WHOLE), opened_ms=1_400))
 
 
+def test_a_past_that_trickles_in_is_not_made_anew_if_what_is_live_comes_at_once() -> None:
+    opened_ms, past = made_at(30) + 1.0, 31
+    uncut = reading(range(WHOLE))
+    slow = anew(range(WHOLE), opened_ms=opened_ms)
+    times = [opened_ms + made_at(number) * 0.8 for number in range(past)]
+    live = [max(made_at(number), times[-1]) + 1.0 for number in range(past, WHOLE)]
+    slow.events = seen_at(range(WHOLE), times + live)
+
+    assert not is_anew(uncut, slow)
+    assert is_anew(uncut, anew(range(WHOLE), opened_ms=opened_ms))
+
+
 def test_sequences_match_at_the_place_that_is_expected() -> None:
     same = keys([0, 1, 1, 1, 2])
 
