@@ -7,7 +7,6 @@ It ends when nobody is at the other end any more, also in the middle of a run.
 import asyncio
 import os
 import queue
-import shutil
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -20,7 +19,7 @@ import msgspec
 from market.cli.output import logged_in
 from market.cli.players import STOP, Task
 from scenarios.engine import BadScenario, Story, Trouble
-from scenarios.engine.keeping import read_result
+from scenarios.engine.keeping import clear, read_result
 from scenarios.engine.outcomes import Outcome, bad_outcome, outcome_of
 from scenarios.engine.play import run
 from scenarios.engine.reading import load
@@ -89,9 +88,8 @@ def _play(task: Task, desk: Desk) -> Outcome:
     """Play a run from its beginning, keep what it leaves and its outcome, and return that."""
     folder = task.place
     forget_outcome(folder)
-    if folder.exists():
-        shutil.rmtree(folder)
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    clear(folder)
     try:
         story = load(Path(task.scenario), task.overrides, task.scale)
         if story.digest != task.digest:

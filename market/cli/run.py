@@ -17,7 +17,7 @@ from market.cli.options import json_option
 from market.cli.output import emit, hint, say
 from market.cli.playing import stage_all
 from market.cli.report import print_report
-from market.cli.single import play_single, resume_single
+from market.cli.single import play_single, resume_single, resuming
 from market.cli.sweep import begin, play_sweep, story_of
 from market.cli.sweepoptions import sweep_options
 from market.cli.sweepreport import print_sweep
@@ -102,7 +102,7 @@ def _tell(result: RunResult, scenario: str, options: Options, *, is_kept: bool) 
     print_report(result)
     say()
     if result.is_interrupted and is_kept:
-        hint(shlex.join(["market", "run", "--resume", result.folder]))
+        hint(resuming(result.folder))
     sellers = sorted({order.seller for one in result.journeys for order in one.orders})
     if is_kept:
         receipts = [
@@ -169,17 +169,16 @@ def _told(
     """Play what is left of a sweep, and say what came of it."""
     if jobs is None:
         jobs = len(os.sched_getaffinity(0)) if is_simulated(story.scenario) else 1
-    again = shlex.join(["market", "run", "--resume", str(folder)])
     try:
         result = play_sweep(folder, scenario=story.place, jobs=jobs, is_quiet=is_quiet)
     except KeyboardInterrupt:
         if is_kept:
-            hint(again, carry=["--jobs"])
+            hint(resuming(folder), carry=["--jobs"])
         raise
     if not as_json:
         print_sweep(result)
     if result.is_partial and is_kept:
-        hint(again, carry=["--jobs"])
+        hint(resuming(folder), carry=["--jobs"])
     elif not as_json:
         hint(_one_of(result, story))
     return result

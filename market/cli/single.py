@@ -15,11 +15,11 @@ from market.cli.output import hint, logged_in
 from market.cli.playing import stage_all
 from market.cli.progress import Progress
 from scenarios.engine import Story
-from scenarios.engine.keeping import new_folder, read_result
+from scenarios.engine.keeping import clear, new_folder, read_result
 from scenarios.engine.play import run as play
 from scenarios.engine.reading import digest_of
 from scenarios.engine.result import RunResult
-from scenarios.engine.sweepfiles import clear_single, held, keep_single, read_single
+from scenarios.engine.sweepfiles import held, keep_single, read_single
 from scenarios.engine.sweeping import Options, Single, changes
 from scenarios.engine.worlds import run_in_world
 
@@ -53,8 +53,6 @@ def resume_single(
     with held(folder), _resumable(folder):
         single = read_single(folder)
         assert single is not None, "the folder holds a run"
-        if single.is_over and (result := read_result(folder)):
-            return result
         path = given or Path(single.scenario)
         if found := changes(single, options, digest_of(path)):
             raise Failure(
@@ -62,9 +60,16 @@ def resume_single(
                 code="run_changed",
                 hint="without --resume it is played anew",
             )
+        if single.is_over and (result := read_result(folder)):
+            return result
         [[story]] = stage_all((path,), single.options)
-        clear_single(folder)
+        clear(folder)
         return _play(folder, story, single, is_quiet=is_quiet)
+
+
+def resuming(folder: Path | str) -> str:
+    """Return the command that plays what was broken off in a folder."""
+    return shlex.join(["market", "run", "--resume", str(folder)])
 
 
 @contextmanager
@@ -73,13 +78,13 @@ def _resumable(folder: Path) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        hint(shlex.join(["market", "run", "--resume", str(folder)]))
+        hint(resuming(folder))
         raise
 
 
 def _play(folder: Path, story: Story, single: Single, *, is_quiet: bool) -> RunResult:
     """Play a story in a folder; a note says which, and, at the end, that it is over."""
-    keep_single(folder, single)
+    keep_single(folder, replace(single, is_over=False))
     with logged_in(folder), Progress(story.scenario, is_quiet=is_quiet) as progress:
         result = run_in_world(
             story.scenario, _until_interrupted, story, single.options.seed, folder, progress

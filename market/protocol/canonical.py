@@ -8,6 +8,7 @@ nesting deeper than 32.
 import base64
 import hashlib
 import math
+import re
 from collections.abc import Iterable
 from typing import Any, Final
 
@@ -20,6 +21,7 @@ MAX_INTEGER: Final = 2**53 - 1
 _EXPONENT_FROM: Final = 1e21
 """From here on a float is written with an exponent, and so is read as a float again."""
 
+_REFUSED: Final = re.compile("[\0\ud800-\udfff]").search
 _sorted = msgspec.json.Encoder(order="sorted").encode
 
 
@@ -111,5 +113,5 @@ def _check_text(text: str) -> None:
         if "\0" in text:
             raise NotCanonical("NUL is not allowed in text")
         return
-    if "\0" in text or any("\ud800" <= letter <= "\udfff" for letter in text):
+    if _REFUSED(text):
         raise NotCanonical("NUL and lone surrogates are not allowed in text")

@@ -1,6 +1,6 @@
 """Casting: keys, registration, mandates and money for everybody in a story."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -33,7 +33,7 @@ from scenarios.engine.services import seller_for
 from scenarios.engine.stalls import Stall
 from scenarios.engine.story import Story
 from scenarios.engine.telling import Resumed, Tell
-from scenarios.engine.vouching import OVERSEER, SECOND, overseers, vouch
+from scenarios.engine.vouching import OVERSEER, overseers, vouch
 from scenarios.engine.watchers import Watcher
 from scenarios.engine.worlds import Options, World, is_simulated
 
@@ -107,7 +107,8 @@ class Casting:
             for part in scenario.buyers
             for number, name in enumerate(names_of(part))
         ]
-        await self._vouch(buyers)
+        trusted = [buyer.client.agent_id for buyer in buyers if buyer.part.vouched]
+        await vouch(self._overseer, trusted, world=self._world, seed=self._seed)
         for watcher in scenario.watchers:
             await self._watcher(stack, watcher)
         for sub_agent in scenario.sub_agents:
@@ -171,17 +172,6 @@ class Casting:
             need=await self._need(part),
             mandate_id=mandate_id,
         )
-
-    async def _vouch(self, buyers: Sequence[Buyer]) -> None:
-        """Make anchors of the buyers that the story vouches for."""
-        trusted = [buyer.client.agent_id for buyer in buyers if buyer.part.vouched]
-        if not trusted:
-            return
-        key, nonce = key_of(self._seed, SECOND), nonces_of(self._seed, SECOND)
-        options = self._world.options()
-        async with MarketClient(self._world.url, key, nonce=nonce, **options) as second:
-            await second.register(SECOND, "overseer")
-            await vouch(self._overseer, second, trusted)
 
     async def _watcher(self, stack: AsyncExitStack, part: WatcherPart) -> None:
         """Give somebody another device: the same key, and a line of its own."""

@@ -165,7 +165,8 @@ class Director:
     ) -> None:
         def done(happened: bool, whose: str, detail: str) -> None:
             act.performed += happened
-            self.happened[fault.kind, whose] += int(happened)
+            if happened:
+                self.happened[fault.kind, whose] += 1
             self._note(act, fault.kind, happened, detail, log)
 
         def later(after: float, call: Callable[[], Awaitable[None] | None]) -> None:

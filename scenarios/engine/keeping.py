@@ -3,6 +3,7 @@
 ``market.db`` (the store), ``run.json`` (the result), ``keys.json`` (every public key: a JWK Set),
 ``receipts/`` (the market's signed receipts; ``market verify`` checks them offline),
 ``events.jsonl`` (the logs of all journeys) and ``cast.json`` (who everybody was, by the story).
+``clear`` takes all of it away again.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,6 +13,8 @@ from typing import Any, Final
 
 import msgspec
 
+from market.analytics.facts import FOLDER as FACTS_FOLDER
+from market.analytics.parts import NOTE
 from market.analytics.truths import CAST_FILE, Member
 from market.protocol.events import Event
 from scenarios.engine.result import RunResult
@@ -20,6 +23,14 @@ RUN_FILE: Final = "run.json"
 KEYS_FILE: Final = "keys.json"
 EVENTS_FILE: Final = "events.jsonl"
 RECEIPTS_FOLDER: Final = "receipts"
+
+_LEFT: Final = (
+    *(f"market.{end}" for end in ("db", "db-wal", "db-shm", "db-journal", "lock")),
+    *("market.key", "market.key.lock", "market.key.new", "merchant.key", "merchant.key.new"),
+    *("log.jsonl", RUN_FILE, KEYS_FILE, CAST_FILE, EVENTS_FILE, f"{RECEIPTS_FOLDER}/rcp_*.jws"),
+    *(f"{FACTS_FOLDER}/{name}" for name in ("*.parquet", NOTE)),
+)
+"""What a run leaves, and what is drawn from that when it is read."""
 
 
 def new_folder(parent: Path, name: str) -> Path:
@@ -65,3 +76,10 @@ def keep(
     (folder / RECEIPTS_FOLDER).mkdir(exist_ok=True)
     for receipt_id, token in receipts.items():
         (folder / RECEIPTS_FOLDER / f"{receipt_id}.jws").write_text(token + "\n", "utf-8")
+
+
+def clear(folder: Path) -> None:
+    """Take away what a run left in its folder; what anybody else put there stays."""
+    for pattern in _LEFT:
+        for path in folder.glob(pattern):
+            path.unlink()

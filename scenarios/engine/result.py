@@ -271,7 +271,6 @@ def faults_of(facts: Facts) -> list[FaultResult]:
     return [
         FaultResult(kind=FAULT_KINDS[kind], who=who, times=times)
         for kind, who, times in sorted(happened)
-        if times
     ]
 
 

@@ -8,7 +8,6 @@ whatever became of the program afterwards. Each file is written whole or not at 
 
 import fcntl
 import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -82,15 +81,6 @@ def read_single(folder: Path) -> Single | None:
         return None
     except (OSError, msgspec.DecodeError) as error:
         raise BadSweep(f"{file} cannot be read: {error}") from error
-
-
-def clear_single(folder: Path) -> None:
-    """Take away all that a run left in its folder, but what is noted to be played there."""
-    for path in folder.iterdir():
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-        elif path.name != SINGLE_FILE:
-            path.unlink()
 
 
 def keep_outcome(run: Path, outcome: Outcome) -> None:

@@ -126,9 +126,9 @@ class SimulatedWorld(World):
         self._seed = seed
         self._turn_seconds = until_seconds / TURNS
         self.calm = max(1.0, self._turn_seconds)
-        self._clock = self.clock = SimulatedClock(asyncio.get_running_loop())
+        self.clock: SimulatedClock = SimulatedClock(asyncio.get_running_loop())
         # One source for the whole run, however often its market comes back.
-        self._ids = Ids(lambda: to_micros(self._clock.now()) // 1_000, chance_of(seed, "ids"))
+        self._ids = Ids(lambda: to_micros(self.clock.now()) // 1_000, chance_of(seed, "ids"))
         super().__init__()
 
     def options(self, wrap: Wrap = lambda transport: transport) -> Options:
@@ -136,7 +136,7 @@ class SimulatedWorld(World):
 
         def http(url: str) -> httpx.AsyncClient:
             path = str(self._path(urlsplit(url).port))
-            transport = httpx.AsyncHTTPTransport(uds=path, limits=_LIMITS, verify=False)
+            transport = httpx.AsyncHTTPTransport(uds=path, limits=_TIMELESS, verify=False)
             client = open_http(url, wrap(transport))
             client.timeout = httpx.Timeout(client.timeout.connect, read=READ_SECONDS * self.calm)
             return client
@@ -149,7 +149,7 @@ class SimulatedWorld(World):
         if not key_file.exists():
             key_of(self._seed, MARKET).save(key_file)
         seams = Seams(
-            clock=self._clock,
+            clock=self.clock,
             ids=self._ids,
             pause=self._pause,
             seconds=asyncio.get_running_loop().time,
@@ -173,7 +173,7 @@ class SimulatedWorld(World):
         return self._folder / str(port)
 
     def _seconds(self) -> float:
-        return self._clock.now().timestamp()
+        return self.clock.now().timestamp()
 
     async def _pause(self, turn_seconds: float) -> None:
         """Wait for the next turn of chores: in a long run they are further apart."""
@@ -187,6 +187,10 @@ class SimulatedWorld(World):
 
 
 _LIMITS: Final = httpx.Limits(max_connections=200, max_keepalive_connections=50)
+_TIMELESS: Final = httpx.Limits(
+    max_connections=200, max_keepalive_connections=50, keepalive_expiry=None
+)
+"""By the machine's clock no connection grows old: a slow machine would open others than a fast."""
 
 
 def address(port: int) -> str:

@@ -1,7 +1,9 @@
 """Stories in virtual time: the same seed gives the same bytes, whatever goes wrong in them."""
 
 from collections.abc import Mapping
+from itertools import accumulate, count
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,6 +14,7 @@ from scenarios.engine import BadScenario, Scenario
 from scenarios.engine.play import run
 from scenarios.engine.reading import load
 from scenarios.engine.result import RunResult
+from scenarios.engine.seeds import chance_of
 
 TEXT = """\
 scenario = 1
@@ -37,6 +40,14 @@ need = {{ query = "convert units", input = {{ items = [
 {more}
 [[expect]]
 that = "sessions.gaps == 0 and sessions.repeats == 0 and ledger.imbalance == 0"
+"""
+CROWD = """\
+[[buyers]]
+name = "wasp"
+count = 6
+wallet = "1.00"
+arrive = {{ at = "{at}" }}
+need = {{ query = "convert units", input = {{ items = [{{ value = "1", from = "km", to = "mi" }}] }} }}
 """
 KINDS = {
     "disconnect": 'at = { agent = "bee-1", chunk = 1 }\nreconnect_after = "3s"',
@@ -97,6 +108,22 @@ async def test_the_same_seed_gives_the_same_facts_and_another_does_not(tmp_path:
     events = [(tmp_path / name / "events.jsonl").read_bytes() for name in ("one", "two", "other")]
     assert events[0] == events[1] != events[2]
     assert rows(one)["orders"] != rows(other)["orders"]
+
+
+async def test_how_fast_the_machine_is_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    crowd = CROWD.format(at="5m")
+    file = story(tmp_path, more=crowd)
+    leaps = chance_of(1, "leaps")
+    moments = accumulate(leaps.choice((0, 60)) for _ in count())
+
+    await played(file, tmp_path / "fast")
+    monkeypatch.setattr("httpcore._async.http11.time", SimpleNamespace(monotonic=moments.__next__))
+    await played(file, tmp_path / "slow")
+
+    events = [(tmp_path / name / "events.jsonl").read_bytes() for name in ("fast", "slow")]
+    assert events[0] == events[1]
 
 
 async def test_the_machines_clock_is_not_told_to_be_behind_a_simulated_one(tmp_path: Path):
