@@ -12,7 +12,7 @@ from tests.crash.driver import Figures, crash
 from tests.crash.flawed import command
 from tests.crash.places import sites
 
-KILLS = 3
+KILLS = 2
 SEED = 2026
 
 
@@ -37,12 +37,12 @@ async def test_what_was_acknowledged_survives_kills_at_random_moments(store: str
 
 @pytest.mark.parametrize("store", ["sqlite", "postgresql"])
 async def test_a_market_that_answers_before_its_commit_is_caught(store: str):
-    figures = await kills(store, command("answer-before-commit"), 2 * KILLS)
+    figures = await kills(store, command("answer-before-commit"), 3 * KILLS)
 
     assert {"lost", "broken", "doubled", "gap"} & figures.faults.keys()
 
 
 async def test_a_market_that_commits_without_a_sync_is_caught_when_its_database_dies():
-    figures = await kills("postgresql", command("commit-without-sync"), 4 * KILLS)
+    figures = await kills("postgresql", command("commit-without-sync"), 6 * KILLS)
 
     assert {"lost", "broken", "doubled", "gap"} & figures.faults.keys()

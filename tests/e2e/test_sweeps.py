@@ -126,9 +126,8 @@ def test_a_matrix_is_played_the_same_whatever_the_jobs(tiny: Path, tmp_path: Pat
         assert (first / "market.db").exists()
         events.add((first / "events.jsonl").read_bytes())
         assert (first / "events.jsonl").read_bytes() == (second / "events.jsonl").read_bytes()
-        name = run.replace("/", "-")
-        found = frames(first, tmp_path / "facts-1" / name)
-        assert found == frames(second, tmp_path / "facts-2" / name)
+    last = [tmp_path / jobs / "tiny-1" / runs[-1] for jobs in ("1", "2")]
+    assert frames(last[0], tmp_path / "facts-1") == frames(last[1], tmp_path / "facts-2")
     assert len(events) == 8, "another seed, or another value, is another history"
     told = json.loads(one.stdout)
     assert [list(cell["overrides"].values()) for cell in told["cells"]] == [
@@ -223,8 +222,11 @@ def test_a_process_that_is_killed_takes_its_run_alone(tiny: Path, tmp_path: Path
     assert code == 130, err
     assert Counter(noted(folder).values()) == {"done": 2, "died": 1}
     assert "lost: its process was killed by SIGKILL" in out
+    [died] = [folder / run for run, state in noted(folder).items() if state == "died"]
+    (died / "note.txt").write_text("mine")
     again = market("run", tiny, "--resume", folder)
     assert again.returncode == 0, again.stderr
+    assert (died / "note.txt").read_text() == "mine"
     assert set(noted(folder).values()) == {"done"}
 
 
