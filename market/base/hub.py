@@ -169,7 +169,8 @@ class Hub:
     """All waiting readers of this process, by stream."""
 
     def __init__(self) -> None:
-        self._ears: dict[str, set[Listener]] = {}
+        # Those of one stream in the order in which they came: they are told in that.
+        self._ears: dict[str, dict[Listener, None]] = {}
         self._loops: dict[asyncio.AbstractEventLoop, int] = {}
         self._turns: dict[asyncio.AbstractEventLoop, asyncio.Semaphore] = {}
         self.shelf = Shelf()
@@ -190,13 +191,13 @@ class Hub:
 
     def join(self, stream_id: str, listener: Listener) -> None:
         """Let a listener hear of ``stream_id`` until it leaves."""
-        self._ears.setdefault(stream_id, set()).add(listener)
+        self._ears.setdefault(stream_id, {})[listener] = None
         self._loops[listener.loop] = self._loops.get(listener.loop, 0) + 1
 
     def leave(self, stream_id: str, listener: Listener) -> None:
         """Let a listener that has joined hear no more."""
         ears = self._ears[stream_id]
-        ears.discard(listener)
+        ears.pop(listener, None)
         if not ears:
             del self._ears[stream_id]
         self._loops[listener.loop] -= 1

@@ -14,6 +14,7 @@ from msgspec import Meta
 
 from market.protocol.addresses import MAX_URL, AddressRefused, target_of
 from market.protocol.canonical import NotCanonical, canonical, sha256_text
+from market.protocol.misfits import MASK, explain
 from market.protocol.money import NotMoney
 from market.protocol.pricing import (
     BadPrice,
@@ -262,18 +263,10 @@ def compile_schema(schema: dict[str, Any], name: str) -> jsonschema_rs.Validator
     if _has_outside_reference(schema):
         raise BadManifest(f"{name}: $ref may only point inside the schema ('#/...')")
     try:
-        return jsonschema_rs.validator_for(schema, pattern_options=_LINEAR)
+        return jsonschema_rs.validator_for(schema, pattern_options=_LINEAR, mask=MASK)
     except (ValueError, jsonschema_rs.ValidationError) as error:
         message = str(error).partition("\n")[0]
         raise BadManifest(f"{name} is not a JSON Schema: {message}") from error
-
-
-def explain(checker: jsonschema_rs.Validator, value: Any) -> str:
-    """Return one line on the first way in which ``value`` breaks the schema, or ``""``."""
-    for error in checker.iter_errors(value):
-        place = "/".join(str(step) for step in error.instance_path) or "the whole"
-        return f"{place}: {error.message[:300]}"
-    return ""
 
 
 def manifest_digest(tree: Any) -> str:

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Executor
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from typing import Any, Final
 
 BEGIN: Final = datetime(2030, 1, 1, tzinfo=UTC)
@@ -65,17 +66,29 @@ class SimulatedClock:
 
 
 class _Selector(selectors.DefaultSelector):
-    """Finds what can be read or written; instead of waiting for it, lets time pass."""
+    """Finds what can be read or written; instead of waiting for it, lets time pass.
+
+    Of several it names first what was registered first: the kernel's order depends on who wrote
+    first, and among those that are told of one thing together nothing says who that is.
+    """
 
     def __init__(self, skip: Callable[[float], None]) -> None:
         super().__init__()
         self._skip = skip
+        self._ranks: dict[int, int] = {}
+        self._registered = count()
+
+    def register(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
+        """Watch a file, behind all that are watched already."""
+        key = super().register(fileobj, events, data)
+        self._ranks[key.fd] = next(self._registered)
+        return key
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         """Return what is ready. If nothing is, and somebody waits for a moment, it is come."""
         found = super().select(0)
         if found or timeout == 0:
-            return found
+            return sorted(found, key=lambda one: self._ranks[one[0].fd])
         if timeout is None:
             # Nobody waits for a moment: nothing but a signal can happen.
             return super().select(_LISTEN_SECONDS)

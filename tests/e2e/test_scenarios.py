@@ -11,8 +11,10 @@ import anyio
 import msgspec
 import pytest
 
+from market.analytics.parts import LOCK
 from market.report.runs import run_in, was_killed
 from scenarios.engine import BadScenario, Story
+from scenarios.engine.keeping import clear
 from scenarios.engine.overriding import Override
 from scenarios.engine.play import run
 from scenarios.engine.reading import load
@@ -411,6 +413,20 @@ async def test_what_a_run_leaves_behind_can_be_read_and_proven(tmp_path: Path) -
     assert audited.returncode == 0
 
 
+async def test_all_that_a_run_leaves_and_nothing_else_is_taken_away(tmp_path: Path) -> None:
+    path = tmp_path / "short.toml"
+    path.write_text(SHORT)
+    await market("run", path, "--out", tmp_path / "runs")
+    folder = tmp_path / "runs" / "short-1"
+    await market("report", folder)
+    notes = annotate(folder)
+
+    clear(folder)
+
+    stays = {folder / "played.json", folder / "facts" / LOCK, *notes}
+    assert {one for one in folder.rglob("*") if one.is_file()} == stays
+
+
 @pytest.mark.parametrize(
     "time", ["", '[market]\nclock = { mode = "virtual", speed = 1 }'], ids=["real", "virtual"]
 )
@@ -447,14 +463,18 @@ async def test_an_interrupt_ends_the_command_with_130_and_a_report(
     )
 
     # What is refused leaves it as it is; then it is played anew, as it was to be.
+    notes = annotate(folder)
     refused = await market("run", "--resume", folder, "--seed", 6)
     path.write_text(slow + expect.replace("1", "2") + time)
     changed = await market("run", "--resume", folder)
     path.write_text(slow + expect + time)
     resumed = await market("run", "--resume", folder, "--quiet")
     again = await market("run", "--resume", folder, "--quiet")
+    other = await market("run", "--resume", folder, "--seed", 6)
 
-    assert (refused.returncode, changed.returncode) == (2, 2)
+    assert (refused.returncode, changed.returncode, other.returncode) == (2, 2, 2)
+    assert b"--seed 6 was --seed 5" in other.stderr, "what is over was not played so"
+    assert [note.read_text() for note in notes] == ["mine"] * 3
     assert b"--seed 6 was --seed 5" in refused.stderr
     assert b"slow.toml has changed since" in changed.stderr
     assert (resumed.returncode, again.returncode) == (0, 0), resumed.stderr
@@ -463,6 +483,15 @@ async def test_an_interrupt_ends_the_command_with_130_and_a_report(
     assert again.stdout == resumed.stdout, "what is over is told, and not played again"
     audited = await market("audit", folder)
     assert audited.returncode == 0
+
+
+def annotate(folder: Path) -> list[Path]:
+    """Put files of one's own among those of a run, and return them."""
+    notes = [folder / name for name in ("report.html", "receipts/mine.txt", "old/run.json")]
+    for note in notes:
+        note.parent.mkdir(exist_ok=True)
+        note.write_text("mine")
+    return notes
 
 
 async def market(*args: object) -> CompletedProcess[bytes]:

@@ -223,6 +223,7 @@ def test_a_process_that_is_killed_takes_its_run_alone(tiny: Path, tmp_path: Path
     assert Counter(noted(folder).values()) == {"done": 2, "died": 1}
     assert "lost: its process was killed by SIGKILL" in out
     [died] = [folder / run for run, state in noted(folder).items() if state == "died"]
+    died.mkdir(exist_ok=True)  # it may have been killed before it began
     (died / "note.txt").write_text("mine")
     again = market("run", tiny, "--resume", folder)
     assert again.returncode == 0, again.stderr

@@ -46,9 +46,13 @@ CROWD = """\
 name = "wasp"
 count = 6
 wallet = "1.00"
-arrive = {{ at = "{at}" }}
-need = {{ query = "convert units", input = {{ items = [{{ value = "1", from = "km", to = "mi" }}] }} }}
+arrive = { at = "5m" }
+[buyers.need]
+query = "convert units"
+input = { items = [{ value = "1", from = "km", to = "mi" }] }
 """
+"""Six who come at the same moment."""
+
 KINDS = {
     "disconnect": 'at = { agent = "bee-1", chunk = 1 }\nreconnect_after = "3s"',
     "cut": 'bytes = 700\nat = { agent = "bee-1", event = "order.placed" }',
@@ -113,8 +117,7 @@ async def test_the_same_seed_gives_the_same_facts_and_another_does_not(tmp_path:
 async def test_how_fast_the_machine_is_changes_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    crowd = CROWD.format(at="5m")
-    file = story(tmp_path, more=crowd)
+    file = story(tmp_path, more=CROWD)
     leaps = chance_of(1, "leaps")
     moments = accumulate(leaps.choice((0, 60)) for _ in count())
 

@@ -69,6 +69,25 @@ def test_time_stands_while_bytes_are_on_their_way():
     assert simulate(talk()) == 0.0
 
 
+def test_what_can_be_read_is_found_in_the_order_of_who_waited_first():
+    async def read_all() -> list[int]:
+        loop, found = asyncio.get_running_loop(), list[int]()
+        pairs = [socket.socketpair() for _ in range(5)]
+        for number in (3, 0, 4, 1, 2):
+            loop.add_reader(pairs[number][0], found.append, number)
+        for _, there in pairs:
+            there.send(b"x")
+        for _ in range(2):  # they are found in the first turn, and called in the next
+            await asyncio.sleep(0)
+        for here, there in pairs:
+            loop.remove_reader(here)
+            here.close()
+            there.close()
+        return found
+
+    assert simulate(read_all())[:5] == [3, 0, 4, 1, 2]
+
+
 def test_what_would_compute_in_a_thread_is_called_and_takes_no_time():
     async def compute() -> tuple[int, float]:
         ident = await asyncio.to_thread(threading.get_ident)
