@@ -62,9 +62,10 @@ run: .venv/.base ## serve a market on this machine
 migrate: .venv/.base ## bring the tables of a store to their present form (MARKET_HOME, MARKET_STORE)
 	$(BIN)/market migrate
 
-reference: .venv/.base ## write docs/reference.md and the tables of docs/limits.md anew
+reference: .venv/.base ## write docs/reference.md, docs/samples.md and the tables of docs/limits.md anew
 	$(BIN)/python docs/make_reference.py
 	$(BIN)/python docs/make_limits.py
+	$(BIN)/python docs/make_samples.py
 
 sbom: ## write the bill of materials of both locks to dist/ (CycloneDX; installs nothing)
 	$(PYTHON) docs/make_sbom.py

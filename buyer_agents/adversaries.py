@@ -16,6 +16,8 @@ from market.protocol.wire import TrustView
 class OneSeller(Weighing):
     """Buys from ``target`` alone, whatever it costs and whatever is said of it."""
 
+    is_honest: Final = False
+
     def __init__(self, target: str) -> None:
         self.target: Final = target
 

@@ -7,7 +7,8 @@ from buyer_agents.errors import Refused
 from buyer_agents.needs import Candidate, Need, Offer
 from market.protocol.canonical import digest
 from market.protocol.events import Reason
-from market.protocol.manifest import BadManifest, check_manifest, compile_schema, explain
+from market.protocol.manifest import BadManifest, check_manifest, compile_schema
+from market.protocol.misfits import explain
 from market.protocol.money import Money
 from market.protocol.signing import BadSignature
 from market.protocol.wire import QuoteView, ServiceView

@@ -8,15 +8,17 @@ from buyer_agents.appraisal import Unfit
 from buyer_agents.checking import checkers_at_work
 from buyer_agents.choosing import Chosen, Trip, ask_offer
 from buyer_agents.connection import Connection
+from buyer_agents.deciding import judged_by
 from buyer_agents.errors import BadAnswer, Refused
 from buyer_agents.experience import remember
 from buyer_agents.journey import Left
 from buyer_agents.watching import Delivery, OrderWatch, TimedOut
-from buyer_agents.weighing import Judgement, decided
+from buyer_agents.weighing import Judgement
 from market.protocol.chain import Entry
 from market.protocol.commitments import Verdict
 from market.protocol.events import Reason
-from market.protocol.manifest import compile_schema, explain
+from market.protocol.manifest import compile_schema
+from market.protocol.misfits import explain
 from market.protocol.signing import BadSignature
 from market.protocol.text import one_line
 from market.protocol.wire import OrderView, QuoteView, ReceiptView, ServiceView
@@ -155,7 +157,7 @@ async def _judge(trip: Trip, service: ServiceView, delivery: Delivery) -> Judgem
             judgement = Judgement("bad", f"Chunk {number}: {explain(checker, output)}")
             break
     else:
-        judgement = await decided(trip.policy.judge(delivery.outputs, trip.need))
+        judgement = await judged_by(trip.policy, delivery.outputs, trip.need)
     return judgement._replace(comment=one_line(judgement.comment, MAX_COMMENT))
 
 

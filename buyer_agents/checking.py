@@ -14,6 +14,7 @@ import anyio
 from msgspec import Meta
 
 from buyer_agents.choosing import Trip
+from buyer_agents.deciding import checkers_of, complaint_of
 from buyer_agents.delegating import SubAgent
 from buyer_agents.errors import MarketTrouble
 from buyer_agents.needs import Need
@@ -85,7 +86,7 @@ async def checkers_at_work(trip: Trip, order: OrderView) -> AsyncGenerator[Check
     if not isinstance(trip.policy, Checking):
         yield checks
         return
-    keys = trip.policy.checkers()
+    keys = checkers_of(trip.policy)
     checks.begin(len(keys))
     try:
         async with anyio.create_task_group() as group:
@@ -160,6 +161,6 @@ class _Worker:
         self, index: int, output: Mapping[str, object], run: Run, checks: Checks
     ) -> None:
         if index % len(self._keys) == self._number:
-            complaint = self._policy.complaint(index, output, self._trip.need)
+            complaint = complaint_of(self._policy, index, output, self._trip.need)
             await run.step(f"chunk-{index}", complaint or "as ordered")
             checks.complaints += [complaint] if complaint else []

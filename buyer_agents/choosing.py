@@ -6,10 +6,11 @@ from typing import Final
 
 from buyer_agents.appraisal import Unfit, appraise
 from buyer_agents.client import MarketClient
+from buyer_agents.deciding import is_enough_for, ranked_by, trusted_by
 from buyer_agents.haggling import haggle
 from buyer_agents.journey import Diary, Left
 from buyer_agents.needs import Candidate, Memory, Need, Offer, Ranked
-from buyer_agents.weighing import Bargaining, Policy, Sequential, decided
+from buyer_agents.weighing import Bargaining, Policy
 from market.protocol.events import Reason
 from market.protocol.signing import BadSignature
 from market.protocol.wire import QuoteView, TrustView
@@ -81,7 +82,7 @@ async def find(trip: Trip) -> list[Ranked]:
     if not found:
         raise Left("no_result", f"Nothing is listed for '{need.query}' in {need.currency}.")
     candidates = [Candidate(found=item, amount_minor=item.amount_minor) for item in found]
-    ranked = await decided(trip.policy.rank(candidates, need, trip.memory))
+    ranked = await ranked_by(trip.policy, candidates, need, trip.memory)
     if not ranked:
         raise Left("no_result", f"None of {len(candidates)} listed is one to look at.")
     await trip.diary.advance(f"{_count(len(ranked), 'service', 'is', 'are')} listed.", ranked)
@@ -104,9 +105,9 @@ async def evaluate(trip: Trip, shortlist: list[Ranked]) -> list[Chosen]:
             unfit.append((_ruled_out(ranked, misfit, trip.need), misfit))
         else:
             offers[offer.service_id] = offer
-            if isinstance(trip.policy, Sequential) and trip.policy.is_enough(offer, trip.need):
+            if is_enough_for(trip.policy, offer, trip.need):
                 break
-    order = await decided(trip.policy.rank(list(offers.values()), trip.need, trip.memory))
+    order = await ranked_by(trip.policy, list(offers.values()), trip.need, trip.memory)
     limit_minor = trip.need.max_price_minor
     fit = [replace(ranked, limit_minor=limit_minor) for ranked in order]
     alternatives = [*fit, *[ranked for ranked, _ in unfit]]
@@ -170,7 +171,7 @@ async def _doubt(trip: Trip, offer: Offer) -> tuple[Reason, str] | None:
         await trip.market.read_manifest(offer.service)
     except BadSignature as error:
         return "identity", f"{offer.slug}: {error}."
-    answer = await decided(trip.policy.trusts(report, trip.need))
+    answer = await trusted_by(trip.policy, report, trip.need)
     if answer == "allow" or (answer == "ask" and await trip.ask_human(report)):
         return None
     reason: Reason = "sybil_risk" if "closed_ring" in report.flags else "reputation"

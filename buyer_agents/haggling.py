@@ -12,6 +12,7 @@ import anyio
 from msgspec import Meta
 
 from buyer_agents.client import MarketClient
+from buyer_agents.deciding import countered_by
 from buyer_agents.errors import Refused
 from buyer_agents.streams import follow_session
 from buyer_agents.weighing import Bargaining, BestValue, Share
@@ -60,7 +61,7 @@ async def haggle(
     """Bargain over a quote as the policy will, and return the best: a new one, or the same."""
     best, named = quote, list[int]()
     while True:
-        amount_minor = policy.counter(quote.amount_minor, best.amount_minor, named)
+        amount_minor = countered_by(policy, quote.amount_minor, best.amount_minor, named)
         if amount_minor is None or not 0 < amount_minor < best.amount_minor:
             return best
         named.append(amount_minor)

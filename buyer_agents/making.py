@@ -87,8 +87,28 @@ def made(cls: Any, name: str, params: Mapping[str, Any], handed: Mapping[str, An
         raise BadParams(f"{name} needs the param {', '.join(missing)}")
     try:
         return cls(**given)
+    except BadParams:
+        raise
     except (TypeError, ValueError) as error:
         raise BadParams(f"{name}: {error}") from error
+
+
+def is_honest(cls: Any) -> bool:
+    """Return whether a policy or a behaviour means well, by its class attribute ``is_honest``.
+
+    Who does not say is taken to mean well. It decides nothing in a market: a run's ``cast.json``
+    keeps it, to measure by it who was found out.
+
+    Raises:
+        BadParams: it is neither True nor False.
+    """
+    said = getattr(cls, "is_honest", True)
+    if not isinstance(said, bool):
+        raise BadParams(
+            f"is_honest of {getattr(cls, '__name__', cls)} is neither True nor False: write"
+            " 'is_honest = False' in the class, without an annotation"
+        )
+    return said
 
 
 def suggestion(name: str, known: Iterable[str], *, otherwise: str = "") -> str:

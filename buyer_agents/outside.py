@@ -15,12 +15,14 @@ import anyio
 import msgspec
 from msgspec import Meta
 
+from buyer_agents import making
 from buyer_agents.needs import Candidate, Memory, Need, Outputs, Ranked
 from buyer_agents.outside_lines import (
     Ask,
     Entry,
     NoAnswer,
     Transcript,
+    TranscriptExists,
     endpoint,
     function_named,
     recorded,
@@ -54,9 +56,9 @@ class Outside(Judging):
     """Asks ``ask``, a function ``package.module:function``, or ``url``, an HTTP endpoint.
 
     ``replay`` is a folder with a transcript to be played instead; ``record`` one to write it to,
-    as ``<agent>.jsonl``. An answer that does not fit is asked for again, with what is wrong, up to
-    ``tries`` in all; one takes at most ``timeout_seconds``. Who gets no answer leaves the market;
-    a delivery is then judged as other policies do.
+    as ``<agent>.jsonl``, which must not be there yet. An answer that does not fit is asked for
+    again, with what is wrong, up to ``tries`` in all; one takes at most ``timeout_seconds``. Who
+    gets no answer leaves the market; a delivery is then judged as other policies do.
     """
 
     def __init__(
@@ -77,7 +79,7 @@ class Outside(Judging):
         elif url is not None:
             self._ask = endpoint(url, timeout_seconds)
         self._recorded = None if replay is None else recorded(Path(replay), agent)
-        self._transcript = None if record is None else Transcript(Path(record), agent)
+        self._transcript = None if record is None else _begun(record, agent)
         self._timeout_seconds = timeout_seconds
         self._tries = tries
 
@@ -159,6 +161,13 @@ class Outside(Judging):
         except Exception as error:
             # The edge to somebody else's code: whatever it raises, the buyer has no answer.
             raise NoAnswer(f"{type(error).__name__}: {error}") from error
+
+
+def _begun(record: str, agent: str) -> Transcript:
+    try:
+        return Transcript(Path(record), agent)
+    except TranscriptExists as error:
+        raise making.BadParams(f"record of outside: {error}", "record") from error
 
 
 def _entry(

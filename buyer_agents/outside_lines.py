@@ -85,18 +85,42 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     refused: list[dict[str, Any]] = []
 
 
+class TranscriptExists(ValueError):
+    """Another one would be written over; the message says what to do."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(
+            f"{path} is a transcript already, and none is written over: name another folder, or"
+            f" move it away; to play it, write replay = {str(path.parent)!r} in place of who is"
+            " asked"
+        )
+
+
 class Transcript:
-    """Writes what was asked and answered, as JSON lines; the first one begins the file anew."""
+    """Writes what was asked and answered, as JSON lines, to a file that was not there before.
+
+    Raises:
+        TranscriptExists: it is there.
+    """
 
     def __init__(self, folder: Path, agent: str) -> None:
         self._path = file_of(folder, agent)
         self._has_begun = False
+        if self._path.exists():
+            raise TranscriptExists(self._path)
 
     def add(self, entry: Entry) -> None:
-        """Write one entry."""
+        """Write one entry.
+
+        Raises:
+            TranscriptExists: somebody else has begun one there meanwhile.
+        """
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        with self._path.open("ab" if self._has_begun else "wb") as file:
-            file.write(msgspec.json.encode(entry) + b"\n")
+        try:
+            with self._path.open("ab" if self._has_begun else "xb") as file:
+                file.write(msgspec.json.encode(entry) + b"\n")
+        except FileExistsError as error:
+            raise TranscriptExists(self._path) from error
         self._has_begun = True
 
 

@@ -64,6 +64,7 @@ def policy_of(name: str, params: Mapping[str, Any], handed: Mapping[str, Any]) -
         cls = making.class_named(name, {**POLICIES, **ADVERSARIES}, "policy")
     except making.UnknownClass as error:
         raise UnknownPolicy(str(error)) from error
+    making.is_honest(cls)
     policy = making.made(cls, name, params, handed)
     if not isinstance(policy, Policy):
         raise UnknownPolicy(f"{name} is no policy: it needs the methods rank, trusts and judge")

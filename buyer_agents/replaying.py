@@ -11,10 +11,10 @@ import msgspec
 
 from buyer_agents.choosing import Chosen, Trip, check_trust, evaluate, find
 from buyer_agents.client import MarketClient
+from buyer_agents.deciding import ranked_by
 from buyer_agents.journey import Left
 from buyer_agents.needs import Candidate, Ranked
 from buyer_agents.resuming import decisions_in, events_of, listed
-from buyer_agents.weighing import decided
 from market.protocol.events import Event, Stage
 from market.protocol.wire import Decision, SessionView
 
@@ -94,7 +94,7 @@ async def _candidates(trip: Trip, history: History, service_ids: Sequence[str]) 
         )
         if found.currency == trip.need.currency:
             candidates.append(Candidate(found=found, amount_minor=found.amount_minor))
-    return await decided(trip.policy.rank(candidates, trip.need, trip.memory))
+    return await ranked_by(trip.policy, candidates, trip.need, trip.memory)
 
 
 def _last_listing(events: Sequence[Event]) -> Sequence[Mapping[str, Any]]:

@@ -18,6 +18,7 @@ from buyer_agents.buying import (
 )
 from buyer_agents.choosing import AskHuman, Choose, Trip, choose, nobody
 from buyer_agents.client import MarketClient
+from buyer_agents.deciding import policy_for_journey
 from buyer_agents.errors import Refused
 from buyer_agents.experience import recall
 from buyer_agents.journey import Diary, Journey, Left
@@ -25,7 +26,7 @@ from buyer_agents.needs import Need
 from buyer_agents.replaying import choose_again, read_history
 from buyer_agents.resuming import Past, take_up, unfinished
 from buyer_agents.streams import follow_session
-from buyer_agents.weighing import NoChoice, PerJourney, Policy
+from buyer_agents.weighing import NoChoice, Policy
 from market.protocol.wire import SessionView
 
 SHORTLIST: Final = 5
@@ -129,9 +130,7 @@ class Shopper:
         return diary.journey()
 
     async def _walk(self, diary: Diary, need: Need, past: Past | None, choose: Choose) -> None:
-        policy = self._policy
-        if isinstance(policy, PerJourney):
-            policy = policy.for_journey()
+        policy = policy_for_journey(self._policy)
         trip = Trip(
             market=self._market,
             policy=policy,

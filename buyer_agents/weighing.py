@@ -5,13 +5,15 @@ by having one of the methods of ``Sequential``, ``Bargaining``, ``Checking`` or 
 that has to ask somebody else declares its methods ``async``.
 """
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Mapping, Sequence
-from typing import Annotated, Final, Literal, NamedTuple, Protocol, TypeVar, runtime_checkable
+from typing import Annotated, Any, Final, Literal, NamedTuple, Protocol, runtime_checkable
 
 from msgspec import Meta
 
 from buyer_agents.needs import Candidate, Experience, Memory, Need, Offer, Outputs, Ranked
+from buyer_agents.returning import WrongReturn
 from market.protocol.commitments import Verdict
 from market.protocol.signing import SigningKey
 from market.protocol.wire import TrustView
@@ -22,7 +24,7 @@ WARNINGS: Final = frozenset({"low_score", "price_rising", "closed_ring", "frozen
 Answer = Literal["allow", "ask", "leave"]
 Parts = Mapping[str, float]
 Share = Annotated[float, Meta(ge=0, le=1)]
-Choice = TypeVar("Choice")
+PARTS: Final = "finite numbers by the names of a score's parts"
 
 
 class NoChoice(Exception):
@@ -95,11 +97,6 @@ class PerJourney(Protocol):
         """Return the policy for one journey."""
 
 
-async def decided(choice: Choice | Awaitable[Choice]) -> Choice:
-    """Return a policy's choice, waiting for it if it had to ask somebody."""
-    return await choice if isinstance(choice, Awaitable) else choice
-
-
 class Judging:
     """What the built-in policies share: whom they trust, and how they judge."""
 
@@ -132,11 +129,28 @@ class Weighing(Judging, ABC):
         ranked = [
             Ranked(
                 candidate,
-                self.parts(candidate, lowest_minor, memory.get(candidate.seller_id, Experience())),
+                self._parts(candidate, lowest_minor, memory.get(candidate.seller_id, Experience())),
             )
             for candidate in candidates
         ]
         return sorted(ranked, key=lambda one: one.score, reverse=True)
+
+    def _parts(self, candidate: Candidate, lowest_minor: int, experience: Experience) -> Parts:
+        parts = self.parts(candidate, lowest_minor, experience)
+        if not are_parts(parts):
+            raise WrongReturn(self.parts, parts, PARTS)
+        return parts
+
+
+def are_parts(value: Any) -> bool:
+    """Whether these are the parts of a score: finite numbers by name."""
+    return isinstance(value, Mapping) and all(
+        isinstance(name, str)
+        and isinstance(part, int | float)
+        and not isinstance(part, bool)
+        and math.isfinite(part)
+        for name, part in value.items()
+    )
 
 
 def lacking(index: int, output: Mapping[str, object], need: Need) -> str:

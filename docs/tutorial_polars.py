@@ -4,7 +4,7 @@
 # # A run, by polars alone
 #
 # The second half of docs/tutorial.md, as cells: an editor that knows `# %%` runs them one by one,
-# and `python docs/tutorial_polars.py RUN` all of them. RUN is a run's folder; of one seller,
+# and `python tutorial_polars.py RUN` all of them. RUN is a run's folder; of one seller,
 # `cheap`, we want to know what its failures cost it.
 
 # %%
@@ -14,7 +14,7 @@ import polars as pl
 
 from market import analytics
 
-run = sys.argv[1] if len(sys.argv) > 1 else "runs/survivors-1"
+run = sys.argv[1] if len(sys.argv) > 1 else "runs/survivors-2/cell-002/replica-1"
 facts = analytics.open(run)
 print(facts.orders.collect_schema().names())
 
@@ -43,9 +43,8 @@ trust = (
     .select("seen_at", "slug", pl.col("trust").round(3))
     .collect()
 )
-print(
-    trust.group_by("slug", maintain_order=True).agg(first=pl.first("trust"), last=pl.last("trust"))
-)
+scores = trust.group_by("slug", maintain_order=True)
+print(scores.agg(first=pl.first("trust"), highest=pl.max("trust"), last=pl.last("trust")))
 
 # %% [markdown]
 # ## How did they weigh what they saw?
@@ -67,15 +66,24 @@ print(weighed.pivot("part", index="slug", values="value", aggregate_function="me
 
 # %% [markdown]
 # ## What did a failure cost?
-# Money that was in escrow went back: nobody lost any, but the seller did not get it.
+# Money that was in escrow went back: nobody lost any, but the seller did not get it. What it lost
+# besides are the orders that went to the other from then on.
 
 # %%
-failed = facts.orders.filter(pl.col("state") == "failed").select(
-    failures=pl.len(),
-    not_earned=pl.col("amount_minor").sum() / 1e6,
-    back_in_wallets=pl.col("returned_minor").sum() / 1e6,
+has_failed = pl.col("state") == "failed"
+cost = (
+    facts.orders.group_by("slug")
+    .agg(
+        orders=pl.len(),
+        failures=has_failed.sum(),
+        earned=pl.col("captured_minor").sum() / 1e6,
+        not_earned=pl.col("amount_minor").filter(has_failed).sum() / 1e6,
+        back_in_wallets=pl.col("returned_minor").filter(has_failed).sum() / 1e6,
+    )
+    .sort("slug")
+    .collect()
 )
-print(failed.collect())
+print(cost)
 
 # %% [markdown]
 # ## The books

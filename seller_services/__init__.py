@@ -26,7 +26,7 @@ Who may pay less says so with ``@seller.bargain``; without it a counter-offer is
 from seller_services.bargaining import Bargain, down_to
 from seller_services.calls import BadCall, CallClaims, check_call
 from seller_services.gateway import Gateway
-from seller_services.handling import CannotDeliver, Chunk, Handler, Order, Steering
+from seller_services.handling import CannotDeliver, Chunk, Handler, Order, Steering, outputs_of
 from seller_services.keys import handle_of, load_or_make
 from seller_services.measure import share_of
 from seller_services.seller import Seller, log_to_stderr
@@ -47,5 +47,6 @@ __all__ = [
     "handle_of",
     "load_or_make",
     "log_to_stderr",
+    "outputs_of",
     "share_of",
 ]

@@ -11,6 +11,7 @@ from typing import Final
 import structlog
 
 from buyer_agents import MarketClient, Refused, every
+from buyer_agents.returning import WrongReturn
 from market.protocol.wire import CounterView, Page
 
 Bargain = Callable[[CounterView], int | None]
@@ -68,6 +69,9 @@ class Counter:
         if one.slug != self._slug or one.seller_id != self._market.agent_id:
             return
         amount_minor = self._decide(one)
+        if amount_minor is not None and type(amount_minor) is not int:
+            expected = "a whole number of minor units, or None to decline"
+            raise WrongReturn(self._decide, amount_minor, expected)
         try:
             if amount_minor is None:
                 await self._market.decline_counter(one.id, NOT_FOR_THIS)

@@ -11,13 +11,15 @@ import random
 from abc import abstractmethod
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import anyio
 
 from buyer_agents import making
+from buyer_agents.returning import WrongReturn
 from buyer_agents.weighing import Share
-from seller_services.handling import CannotDeliver, Chunk, Handler, Order, Yielded, outputs_of
+from seller_services.handling import CannotDeliver, Handler, Order, Yielded, outputs_of
+from seller_services.outputs import like, members_of, output_of
 from seller_services.pricing import (
     Bargainer,
     Conduct,
@@ -35,6 +37,8 @@ HONEST: Final = "honest"
 
 class Behaviour(Conduct, frozen=True, kw_only=True):
     """How a seller that means harm goes about an order."""
+
+    is_honest: ClassVar[bool] = False
 
     honest: int = 0
     """How many orders it works on as it should, before it begins."""
@@ -103,15 +107,32 @@ class BaitAndSwitch(Behaviour, frozen=True, kw_only=True):
 
     drops: tuple[str, ...]
 
+    def joins(self, seller: Seller) -> Seller:
+        """Return the seller that leaves them out.
+
+        Raises:
+            BadParams: its output has no such member, so that nothing would be left out.
+        """
+        known = members_of(seller.manifest.output)
+        for name in self.drops:
+            if known and name not in known:
+                near = making.suggestion(name, known, otherwise=f"; it has {', '.join(known)}")
+                raise making.BadParams(
+                    f"drops of bait-and-switch: the output of {seller.manifest.id} has no"
+                    f" {name!r}{near}",
+                    "drops",
+                )
+        return super().joins(seller)
+
     async def spoil(self, handler: Handler, order: Order) -> AsyncGenerator[Yielded, None]:
         async with aclosing(outputs_of(handler, order)) as outputs:
             async for yielded in outputs:
                 kept = {
                     name: value
-                    for name, value in _output_of(yielded).items()
+                    for name, value in output_of(yielded).items()
                     if name not in self.drops
                 }
-                yield _like(yielded, kept)
+                yield like(yielded, kept)
 
 
 class SchemaBreaker(Behaviour, frozen=True, kw_only=True):
@@ -120,8 +141,8 @@ class SchemaBreaker(Behaviour, frozen=True, kw_only=True):
     async def spoil(self, handler: Handler, order: Order) -> AsyncGenerator[Yielded, None]:
         async with aclosing(outputs_of(handler, order)) as outputs:
             async for yielded in outputs:
-                broken = {name: [value] for name, value in _output_of(yielded).items()}
-                yield _like(yielded, broken)
+                broken = {name: [value] for name, value in output_of(yielded).items()}
+                yield like(yielded, broken)
 
 
 class SlowLoris(Behaviour, frozen=True, kw_only=True):
@@ -208,15 +229,21 @@ def behaviour_named(name: str, params: Mapping[str, Any], **handed: Any) -> Cond
         cls = making.class_named(name, BEHAVIOURS, "behaviour")
     except making.UnknownClass as error:
         raise UnknownBehaviour(str(error)) from error
+    making.is_honest(cls)
     conduct = making.made(cls, name, params, handed)
     if not isinstance(conduct, Conduct):
         raise UnknownBehaviour(f"{name} is no behaviour: it is no kind of Conduct")
     return conduct
 
 
-def _output_of(yielded: Yielded) -> dict[str, Any]:
-    return yielded.output if isinstance(yielded, Chunk) else yielded
+def joined(conduct: Conduct, seller: Seller) -> Seller:
+    """Return the seller that a behaviour makes of ``seller``.
 
-
-def _like(yielded: Yielded, output: dict[str, Any]) -> Yielded:
-    return yielded._replace(output=output) if isinstance(yielded, Chunk) else output
+    Raises:
+        WrongReturn: it makes none.
+        BadParams: its params do not fit what this one sells.
+    """
+    made: Any = conduct.joins(seller)
+    if not isinstance(made, Seller):
+        raise WrongReturn(conduct.joins, made, "a Seller")
+    return made

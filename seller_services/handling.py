@@ -106,16 +106,35 @@ async def outputs_of(handler: Handler, order: Order) -> AsyncGenerator[Yielded, 
         CannotDeliver: the handler gave up.
         HandlerFailed: it raised anything else.
     """
-    made = handler(order)
+    made = _begun(handler, order)
     try:
         while (yielded := await _step(made)) is not _END:
-            if not isinstance(yielded, Chunk | dict):
-                kind = type(yielded).__name__
-                raise HandlerFailed(f"the handler yields a {kind}, not a dict or a Chunk")
+            _check(yielded)
             yield yielded
     finally:
         if isinstance(made, AsyncGenerator):
             await made.aclose()
+
+
+def _begun(handler: Handler, order: Order) -> Iterator[Yielded] | AsyncIterator[Yielded]:
+    try:
+        return handler(order)
+    except Exception as error:
+        # The same edge as below: a handler that takes no order, for instance.
+        raise HandlerFailed(f"the handler failed with {type(error).__name__}") from error
+
+
+def _check(yielded: Any) -> None:
+    if not isinstance(yielded, Chunk | dict):
+        kind = type(yielded).__name__
+        raise HandlerFailed(f"the handler yields a {kind}, not a dict or a Chunk")
+    if isinstance(yielded, Chunk):
+        if not isinstance(yielded.output, dict):
+            kind = type(yielded.output).__name__
+            raise HandlerFailed(f"the handler yields a Chunk of a {kind}, not of a dict")
+        if type(yielded.units) is not int:
+            kind = type(yielded.units).__name__
+            raise HandlerFailed(f"the handler yields a Chunk with a {kind} for its units")
 
 
 async def _step(made: Iterator[Yielded] | AsyncIterator[Yielded]) -> Any:
@@ -136,5 +155,10 @@ def check_handler(handler: Handler) -> None:
     Raises:
         TypeError: it is no generator function.
     """
-    if not (inspect.isgeneratorfunction(handler) or inspect.isasyncgenfunction(handler)):
+    if not is_handler(handler):
         raise TypeError("a handler yields its chunks: make it a generator function")
+
+
+def is_handler(value: Any) -> bool:
+    """Whether a value is a generator function, plain or async."""
+    return inspect.isgeneratorfunction(value) or inspect.isasyncgenfunction(value)

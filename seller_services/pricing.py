@@ -5,7 +5,7 @@ are of the price that the seller began with: its manifest's, or the story's.
 """
 
 from abc import abstractmethod
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import msgspec
 from msgspec import Meta
@@ -20,7 +20,12 @@ Seconds = Annotated[float, Meta(gt=0, le=31_536_000)]
 
 
 class Conduct(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a seller does differently from its manifest and handler."""
+    """What a seller does differently from its manifest and handler.
+
+    One that means harm says ``is_honest = False`` in its class.
+    """
+
+    is_honest: ClassVar[bool] = True
 
     @abstractmethod
     def joins(self, seller: Seller) -> Seller:

@@ -12,6 +12,7 @@ import anyio
 import structlog
 
 from buyer_agents import MarketClient, Refused
+from buyer_agents.returning import WrongReturn
 from market.protocol.money import decimal_text, parse_amount
 from market.protocol.wire import ServiceView
 
@@ -47,11 +48,15 @@ class Repricer:
         self._every_seconds = every_seconds
 
     async def run(self, market: MarketClient, service: ServiceView) -> None:
-        """Reprice a service that has just been listed, until cancelled."""
+        """Reprice a service that has just been listed, until cancelled.
+
+        Raises:
+            WrongReturn: the decision is no whole number of percent.
+        """
         tree, version, percent = service.manifest, service.version, FULL
         while True:
             await anyio.sleep(self._every_seconds)
-            wanted = self._decide(Sales(self.sold, percent))
+            wanted = _wanted(self._decide, Sales(self.sold, percent))
             self.sold = 0
             if wanted == percent:
                 continue
@@ -64,6 +69,13 @@ class Repricer:
             else:
                 log.info("price.changed", slug=service.slug, version=version, percent=wanted)
                 percent = wanted
+
+
+def _wanted(decide: Reprice, sales: Sales) -> int:
+    percent: Any = decide(sales)
+    if type(percent) is not int or percent < 1:
+        raise WrongReturn(decide, percent, "a whole number of percent, at least 1")
+    return percent
 
 
 def priced(tree: Mapping[str, Any], percent: int) -> dict[str, Any]:

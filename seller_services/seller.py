@@ -16,13 +16,14 @@ import structlog
 from anyio.abc import TaskGroup, TaskStatus
 
 from buyer_agents import MarketClient, MarketUnreachable, Refused, every, follow_inbox
+from buyer_agents.returning import WrongReturn
 from market.protocol.manifest import check_manifest, load_manifest
 from market.protocol.signing import SigningKey
 from market.protocol.toml import load_text, read_toml
 from market.protocol.wire import OrderState, OrderView, Page, ServiceView
 from seller_services.bargaining import Bargain, Counter, stand_firm
 from seller_services.gateway import Gateway
-from seller_services.handling import Handler, check_handler
+from seller_services.handling import Handler, check_handler, is_handler
 from seller_services.keys import handle_of, load_or_make
 from seller_services.repricing import Reprice, Repricer, version_above
 from seller_services.work import work_on
@@ -81,11 +82,19 @@ class Seller:
         return handler
 
     def with_handler(self, change: Callable[[Handler], Handler]) -> "Seller":
-        """Return a seller like this one whose handler is what ``change`` makes of its own."""
+        """Return a seller like this one whose handler is what ``change`` makes of its own.
+
+        Raises:
+            WrongReturn: it makes no handler of it.
+            TypeError: this seller has none.
+        """
         if self._handler is None:
             raise TypeError("declare a handler first, with @seller.handle")
+        made = change(self._handler)
+        if not is_handler(made):
+            raise WrongReturn(change, made, "a handler: a generator function of one order")
         changed = copy(self)
-        changed.handle(change(self._handler))
+        changed.handle(made)
         return changed
 
     def bargain(self, decide: DeclaredBargain) -> DeclaredBargain:

@@ -6,6 +6,7 @@ must agree), and goes on with the next. What was said to steer the order reaches
 between two chunks, and again at the same place when it is repeated.
 """
 
+import traceback
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing, suppress
 from functools import partial
@@ -20,7 +21,14 @@ from market.protocol.chain import BrokenChain
 from market.protocol.delivery import chain
 from market.protocol.events import Event
 from market.protocol.text import one_line
-from seller_services.handling import CannotDeliver, Handler, Order, Yielded, outputs_of
+from seller_services.handling import (
+    CannotDeliver,
+    Handler,
+    HandlerFailed,
+    Order,
+    Yielded,
+    outputs_of,
+)
 from seller_services.history import History, delivered
 from seller_services.measure import metered
 
@@ -116,6 +124,9 @@ class Work:
     async def _deliver_or_fail(self) -> None:
         try:
             await self._deliver()
+        except HandlerFailed as failure:
+            log.error("handler.failed", order_id=self._order.id, **_told(failure))
+            await self._fail(str(failure))
         except CannotDeliver as why:
             log.warning("order.given_up", order_id=self._order.id, exc_info=why)
             await self._fail(str(why))
@@ -238,6 +249,20 @@ def _chain(digest: str, output: dict[str, Any], index: int) -> str:
         return chain(digest, output)
     except NotCanonical as error:
         raise CannotDeliver(f"chunk {index} has no JSON form: {error}") from error
+
+
+def _told(failure: HandlerFailed) -> dict[str, Any]:
+    """Return what the seller's own log has of a failed handler: all, where the buyer has a type."""
+    raised = failure.__cause__
+    if raised is None:
+        return {"detail": f"{failure}. The buyer was told so, and has everything back."}
+    told = f"{type(raised).__name__}: {raised}"
+    place = traceback.extract_tb(raised.__traceback__)[-1]
+    return {
+        "detail": f"{told}, at {place.filename}:{place.lineno} in {place.name}. The buyer was told"
+        f" '{failure}', and has everything back.",
+        "exc_info": raised,
+    }
 
 
 def _texts(group: BaseExceptionGroup[Exception]) -> list[str]:

@@ -26,6 +26,7 @@ from market.analytics.lost_sales import LOSSES, UnknownSeller, losses
 from market.analytics.measuring import metrics_of
 from market.analytics.moneys import budgets, money
 from market.analytics.most_lost import most_lost
+from market.analytics.over_time import sales_over_time, trust_over_time
 from market.analytics.overview import overview
 from market.analytics.parts import Exported, Part
 from market.analytics.proposals import first_proposal
@@ -33,6 +34,7 @@ from market.analytics.recommending import recommendation_degrees, recommendation
 from market.analytics.ring_measures import ring_accuracy
 from market.analytics.rings import rings
 from market.analytics.schema import FRAMES, Column, Frame
+from market.analytics.selling import sellers
 from market.analytics.source import NoFacts
 from market.analytics.timing import latency
 from market.analytics.truths import truth
@@ -71,8 +73,11 @@ __all__ = [
     "recommendation_graph",
     "ring_accuracy",
     "rings",
+    "sales_over_time",
+    "sellers",
     "surplus",
     "trust_conversion",
+    "trust_over_time",
     "truth",
     "welfare",
     "why",

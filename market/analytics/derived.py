@@ -17,7 +17,12 @@ _SERVICE: Final = {
     "amount_minor": pl.Int64(),
     "score": pl.Float64(),
 }
-_EVIDENCE: Final = {"confidence": pl.Float64(), "good": pl.Float64(), "bad": pl.Float64()}
+_EVIDENCE: Final = {
+    "confidence": pl.Float64(),
+    "good": pl.Float64(),
+    "bad": pl.Float64(),
+    "flags": pl.List(pl.String()),
+}
 _SHOWN: Final = pl.Struct(
     {**_SERVICE, **_EVIDENCE, "services": pl.List(pl.Struct(_SERVICE))}
 )  # fmt: skip

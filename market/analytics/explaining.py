@@ -1,7 +1,8 @@
 """Why a seller's sales were lost: at which stage, to whom, and what would have changed it."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from textwrap import wrap
 from typing import Final
 
 import msgspec
@@ -16,6 +17,8 @@ from market.protocol.money import Money
 
 _CAUSES: Final = ("lost for", "journeys", "at stake", "what would have changed it")
 _STAGES: Final = ("lost at", "journeys", "to whom", "what would have changed it")
+_WORDS: Final = 104
+"""Letters of the last column in one line."""
 
 
 class Rival(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,15 +46,25 @@ class LostAt(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Cause(msgspec.Struct, frozen=True, kw_only=True):
-    """What lost sales, whatever the stage: a reason of the closed list, or a part of the scores.
+    """What lost sales, whatever the stage.
 
-    ``at_stake_minor`` is what these sales were worth, by currency.
+    ``cause`` is a reason of the closed list, a part of the scores, or a gate of the market.
+    ``at_stake_minor`` is what these sales would have brought, by currency; ``paid_minor`` is what
+    was paid all the same, by buyers that were not content, and at stake no more.
     """
 
     cause: str
     journeys: int
     at_stake_minor: dict[str, int]
+    paid_minor: dict[str, int]
     change: str
+
+    @property
+    def stake(self) -> str:
+        """What these sales were worth, in words."""
+        lost = [str(Money(amount, code)) for code, amount in self.at_stake_minor.items()]
+        paid = [f"paid {Money(amount, code)}" for code, amount in self.paid_minor.items()]
+        return ", ".join([*lost, *paid])
 
 
 class Why(msgspec.Struct, frozen=True, kw_only=True):
@@ -130,31 +143,39 @@ def _causes(every: Sequence[Loss]) -> list[Cause]:
         by_cause.setdefault(one.cause or UNSAID, []).append(one)
     ranked = sorted(by_cause.items(), key=lambda one: -len(one[1]))
     return [
-        Cause(cause=cause, journeys=len(lost), at_stake_minor=_at_stake(lost), change=remedy(lost))
+        Cause(
+            cause=cause,
+            journeys=len(lost),
+            at_stake_minor=_sums((one, (one.amount_minor or 0) - one.paid_minor) for one in lost),
+            paid_minor=_sums((one, one.paid_minor) for one in lost),
+            change=remedy(lost),
+        )
         for cause, lost in ranked
     ]
 
 
-def _at_stake(lost: Sequence[Loss]) -> dict[str, int]:
+def _sums(amounts: Iterable[tuple[Loss, int]]) -> dict[str, int]:
+    """Return amounts of losses summed by currency, without those that come to nothing."""
     sums: Counter[str] = Counter()
-    for one in lost:
-        if one.currency and one.amount_minor:
-            sums[one.currency] += one.amount_minor
+    for one, amount_minor in amounts:
+        if one.currency and amount_minor > 0:
+            sums[one.currency] += amount_minor
     return dict(sorted(sums.items()))
 
 
 def _table(rows: Sequence[tuple[str, str, str, str]]) -> list[str]:
+    """Return rows as lines; the last column goes on below itself where it is long."""
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
-    return [
-        f"  {at:{widths[0]}}  {journeys:>{widths[1]}}  {to:{widths[2]}}  {change}"
-        for at, journeys, to, change in rows
-    ]
+    lines = []
+    for at, journeys, to, change in rows:
+        first, *more = wrap(change, _WORDS, break_on_hyphens=False) or [""]
+        start = f"  {at:{widths[0]}}  {journeys:>{widths[1]}}  {to:{widths[2]}}  "
+        lines += [start + first, *[" " * len(start) + line for line in more]]
+    return lines
 
 
 def _row_of_cause(cause: Cause) -> tuple[str, str, str, str]:
-    amounts = cause.at_stake_minor.items()
-    money = ", ".join(str(Money(amount, code)) for code, amount in amounts)
-    return cause.cause, str(cause.journeys), money or "-", cause.change
+    return cause.cause, str(cause.journeys), cause.stake or "-", cause.change
 
 
 def _row_of_stage(lost: LostAt) -> tuple[str, str, str, str]:

@@ -12,6 +12,7 @@ import msgspec
 
 from market.analytics.causes import UNSAID, cause_of
 from market.analytics.journeys import Decided, Journey, Ordered
+from market.analytics.refusals import gate_in
 from market.analytics.winning import Basis, winning_of
 from market.orders import ENDED
 from market.protocol.events import STAGES, Stage
@@ -45,6 +46,7 @@ class Loss(msgspec.Struct, frozen=True, kw_only=True):
     to_trust: float | None
     detail: str
     cause: str | None = None
+    paid_minor: int = 0
 
 
 class _Rival(NamedTuple):
@@ -69,6 +71,7 @@ def fate_of(journey: Journey, mine: Set[str]) -> Fate:
     rival_id = rival.service_id if rival else None
     winning_minor, basis = winning_of(journey, stage, mine, rival_id)
     reason = _reason(decision, mine, rival)
+    words = _words(decision, mine) if decision and reason else ""
     return Loss(
         session_id=journey.session_id,
         buyer_id=journey.buyer_id,
@@ -78,8 +81,8 @@ def fate_of(journey: Journey, mine: Set[str]) -> Fate:
         currency=currency,
         winning_minor=winning_minor,
         basis=basis,
-        detail=_words(decision, mine) if decision and reason else "",
-        cause=reason or cause_of(journey, stage, mine, rival_id),
+        detail=words,
+        cause=_gate(reason, words) or reason or cause_of(journey, stage, mine, rival_id),
         **_compared(journey, mine, rival),
     )
 
@@ -103,8 +106,14 @@ def _fate_of_order(journey: Journey, order: Ordered, mine: Set[str]) -> Fate:
         basis=None,
         detail=decision.detail if decision else "",
         cause=reason or UNSAID,
+        paid_minor=order.captured_minor - order.refunded_minor,
         **_compared(journey, mine, _rival(journey, "using", mine)),
     )
+
+
+def _gate(reason: str | None, words: str) -> str | None:
+    """Return the gate of the market that stood in the way, where the buyer's words tell of one."""
+    return gate_in(words) if reason == "other" else None
 
 
 def _words(decision: Decided, mine: Set[str]) -> str:

@@ -64,6 +64,8 @@ class Ordered(msgspec.Struct, frozen=True, kw_only=True):
     state: str
     amount_minor: int
     currency: str
+    captured_minor: int = 0
+    refunded_minor: int = 0
 
 
 class Journey(msgspec.Struct, frozen=True, kw_only=True):

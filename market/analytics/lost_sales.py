@@ -28,6 +28,7 @@ LOSSES: Final = pl.Schema(
         "to_trust": pl.Float64(),
         "detail": pl.String(),
         "cause": pl.String(),
+        "paid_minor": pl.Int64(),
     }
 )
 """The columns of ``losses``."""
@@ -61,7 +62,10 @@ def losses(facts: Facts, seller: str) -> pl.DataFrame:
     that was taken), null where price is not what lost it; trust, to_trust f64: scores reported to
     the buyer of it and of what was taken; detail str: the buyer's words; cause str: the reason, or
     what put the others ahead, which is the part of the scores by which it fell behind most
-    (``reputation`` for the part ``trust``), ``unsaid`` where nothing tells.
+    (``reputation`` for the part ``trust``), ``unsaid`` where nothing tells; of the reason ``other``
+    the gate of the market that let it have no such order (``order_cap_exceeded``,
+    ``seller_frozen``), where the words tell of one; paid_minor i64: what was paid for its order all
+    the same, less refunds: a buyer that paid and was not content.
 
     Raises:
         UnknownSeller: nobody goes by this handle, agent id, slug or service id.

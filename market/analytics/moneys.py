@@ -30,7 +30,17 @@ _HELD: Final = pl.when(~pl.col("state").is_in(sorted(ENDED))).then(
         "fees_minor": whole("part of the revenue that the market took"),
         "referrals_minor": whole("part of it that went to those who had recommended the seller"),
         "refunds_minor": whole("part of it that buyers got back later, fees included"),
-        "kept_minor": whole("what the seller itself kept in the end, by the ledger"),
+        "drawn_minor": whole(
+            "part of it that came out of the seller's bond, as its wallet did not hold enough"
+        ),
+        "forfeited_minor": whole(
+            "what its bond lost to the market because its orders failed: no fee, and no buyer"
+            " gets any of it"
+        ),
+        "kept_minor": whole(
+            "what these orders left it in the end, in wallet and bond, by the ledger: below 0"
+            " where it forfeited more than it earned"
+        ),
         "held_minor": whole("still in escrow for its open orders"),
         "returned_minor": whole("given back out of escrow when orders ended"),
         "expired_minor": whole(
@@ -61,6 +71,8 @@ def money(facts: Facts) -> pl.DataFrame:
             pl.col("fee_minor").sum().alias("fees_minor"),
             pl.col("referral_minor").sum().alias("referrals_minor"),
             pl.col("refunded_minor").sum().alias("refunds_minor"),
+            pl.col("posted_drawn_minor").sum().alias("drawn_minor"),
+            pl.col("posted_forfeited_minor").sum().alias("forfeited_minor"),
             pl.col("posted_kept_minor").sum().alias("kept_minor"),
             pl.col("held_minor", "returned_minor", "difference_minor").sum(),
             pl.col("returned_minor").filter(pl.col("is_expired")).sum().alias("expired_minor"),
@@ -138,8 +150,9 @@ def budgets(facts: Facts) -> pl.DataFrame:
 def _posted(facts: Facts) -> pl.LazyFrame:
     """One row per order, what the ledger says of it in minor units.
 
-    posted_captured, posted_fee, posted_returned, posted_refunded, posted_held, posted_kept: the
-    sums of the postings; posted_unbalanced: how far its transactions are from zero.
+    posted_captured, posted_fee, posted_returned, posted_refunded, posted_held, posted_drawn,
+    posted_forfeited, posted_kept: the sums of the postings; posted_unbalanced: how far its
+    transactions are from zero.
     """
     posted = facts.postings.filter(pl.col("order_id").is_not_null()).join(
         facts.orders.select("order_id", "seller_id"), "order_id"
@@ -152,11 +165,13 @@ def _posted(facts: Facts) -> pl.LazyFrame:
         "returned": -amount.filter(is_escrow & (reason == "escrow.void")).sum(),
         "refunded": amount.filter((reason == "order.refund") & (amount > 0)).sum(),
         "held": amount.filter(is_escrow).sum(),
-        # A bond's money is the seller's own: what moves between it and the wallet is no earning.
+        "drawn": -amount.filter((kind == "bond") & (reason == "bond.draw")).sum(),
+        "forfeited": -amount.filter((kind == "bond") & (reason == "bond.forfeit")).sum(),
+        # Wallet and bond are both the seller's own: what moves between them is no earning.
         "kept": amount.filter(
-            (kind == "wallet")
+            kind.is_in(["wallet", "bond"])
             & (pl.col("owner_id") == pl.col("seller_id"))
-            & reason.is_in(["escrow.capture", "order.refund"])
+            & reason.is_in(["escrow.capture", "order.refund", "bond.forfeit"])
         ).sum(),
     }
     off = posted.group_by("order_id", "transaction_id").agg(amount.sum().abs().alias("off"))

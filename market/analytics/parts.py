@@ -17,7 +17,7 @@ import polars as pl
 
 from market.analytics.schema import FRAMES, Frame
 
-FORMAT: Final = 5
+FORMAT: Final = 6
 """The version of the files; an export of another version is made anew."""
 
 NOTE: Final = "export.json"

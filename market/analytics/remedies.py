@@ -8,6 +8,7 @@ from typing import Final, Literal, NamedTuple
 
 from market.analytics.causes import UNSAID
 from market.analytics.fates import Loss
+from market.analytics.refusals import GATES, told_gate
 from market.analytics.winning import Basis
 from market.protocol.events import REASONS
 from market.protocol.money import EXPONENTS, Money, decimal_text
@@ -117,17 +118,25 @@ def _unpriced(lost: Sequence[Loss]) -> str:
     """The two most frequent reasons, each with the most frequent words for it."""
     said = []
     for (reason, cause), count in Counter((one.reason, one.cause) for one in lost).most_common(2):
+        alike = [one for one in lost if (one.reason, one.cause) == (reason, cause)]
         if reason is None:
-            said.append(
-                _outranked([one for one in lost if (one.reason, one.cause) == (None, cause)])
-            )
+            said.append(_outranked(alike))
             continue
-        details = Counter(one.detail for one in lost if one.reason == reason and one.detail)
+        if cause in GATES:
+            said.append(told_gate(cause, [one.detail for one in alike]))
+            continue
+        details = Counter(one.detail for one in alike if one.detail)
         words = details.most_common(1)[0][0] if details else _meaning(reason)
         if len(words) > MAX_DETAIL:
             words = words[: MAX_DETAIL - 1].rstrip() + "…"
-        said.append(f"{reason} ({count}): {words}")
+        said.append(f"{reason} ({count}{_paid(alike)}): {words}")
     return "; ".join(said)
+
+
+def _paid(lost: Sequence[Loss]) -> str:
+    """Tell of how many losses the order was paid: its buyer was not content with what came."""
+    count = sum(one.paid_minor > 0 for one in lost)
+    return "" if not count else ", paid" if count == len(lost) else f", {count} of them paid"
 
 
 def _outranked(lost: Sequence[Loss]) -> str:

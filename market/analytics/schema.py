@@ -175,6 +175,9 @@ SIGHTINGS: Final = Frame(
         "confidence": _real("trust.reported: how much evidence it rests on, 0 to 1"),
         "good": _real("trust.reported: weighed good voices"),
         "bad": _real("trust.reported: weighed bad voices"),
+        "flags": Column(
+            pl.List(pl.String()), "trust.reported: what it warns of, such as frozen; else null"
+        ),
     },
 )
 ORDERS: Final = Frame(

@@ -31,7 +31,8 @@ from market.catalog.errors import (
 from market.catalog.tables import quotes, services
 from market.protocol.canonical import NotCanonical, canonical, digest, sha256_text
 from market.protocol.commitments import QUOTE, QuoteClaims
-from market.protocol.manifest import Manifest, explain
+from market.protocol.manifest import Manifest
+from market.protocol.misfits import explain
 from market.protocol.money import MAX_MINOR
 from market.protocol.pricing import Terms, affordable_units, plain_terms
 from market.protocol.wire import AskQuote, QuoteView

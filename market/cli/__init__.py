@@ -5,7 +5,7 @@
 
 0 done · 1 an expectation failed · 2 usage, or an invalid file · 3 identity, signature or mandate
 refused · 4 the market cannot be reached · 5 an invariant is broken · 6 not allowed in this state ·
-130 interrupted.
+70 a bug of this program · 130 interrupted.
 """
 
 from market.cli.tree import main

@@ -9,7 +9,7 @@ import msgspec
 import rich_click as click
 
 from market import analytics
-from market.cli.facts import place_of
+from market.cli.facts import run_at
 from market.cli.failures import reported
 from market.cli.options import json_option
 from market.cli.output import emit, hint, say, table
@@ -28,7 +28,7 @@ def export(run: str, out: Path, as_json: bool) -> None:
     earlier export to DIR has of the logs is not read again: repeat it to keep DIR up to date.
     """
     with Rows(f"Exporting to {out}") as progress:
-        exported = analytics.export(place_of(run), out, told=progress)
+        exported = analytics.export(run_at(run), out, told=progress)
     if as_json:
         emit(exported)
         return

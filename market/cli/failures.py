@@ -216,7 +216,7 @@ def reported(command: Callable[P, T]) -> Callable[P, T]:
             explained = explain(cause)
             if explained is None:
                 raise
-            _say(explained.reports, as_json=bool(kwargs.get("as_json")))
+            say_reports(explained.reports, as_json=bool(kwargs.get("as_json")))
             sys.exit(explained.exit_code)
 
     return run
@@ -235,7 +235,8 @@ def _leave_quietly() -> NoReturn:
     sys.exit(PIPE_CLOSED)
 
 
-def _say(reports: list[Report], *, as_json: bool) -> None:
+def say_reports(reports: list[Report], *, as_json: bool) -> None:
+    """Write what is wrong to stderr: a line for each, or one JSON object."""
     if not as_json:
         for report in reports:
             click.echo(f"market: {report}", err=True)

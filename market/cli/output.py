@@ -23,6 +23,7 @@ _WIDE: Final = 200
 _GAP: Final = 2
 _FOLDED: Final = 24
 _NAME: Final = "market"
+LOG_FILE: Final = "log.jsonl"
 CLIENT: Final = ("--key", "--url")
 """The options by which a command reaches a market; a hint carries them on."""
 STYLES: Final = {"✓": "green", "✗": "red", "●": "yellow", "■": "yellow", "!": "yellow"}
@@ -55,7 +56,7 @@ def silence() -> None:
 @contextmanager
 def logged_in(folder: Path) -> Iterator[None]:
     """Write the libraries' log to ``log.jsonl`` in a folder, within the block."""
-    with (folder / "log.jsonl").open("w", encoding="utf-8") as file:
+    with (folder / LOG_FILE).open("w", encoding="utf-8") as file:
         structlog.configure(
             processors=[
                 structlog.processors.add_log_level,

@@ -12,20 +12,27 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 import anyio
 import msgspec
+import structlog
 
-from market.cli.output import logged_in
+from market.cli.output import LOG_FILE, logged_in
 from market.cli.players import STOP, Task
 from scenarios.engine import BadScenario, Story, Trouble
+from scenarios.engine.breaks import told
 from scenarios.engine.keeping import clear, read_result
-from scenarios.engine.outcomes import Outcome, bad_outcome, outcome_of
+from scenarios.engine.outcomes import Outcome, bad_outcome, broken_outcome, outcome_of
 from scenarios.engine.play import run
 from scenarios.engine.reading import load
 from scenarios.engine.result import RunResult
 from scenarios.engine.sweepfiles import forget_outcome, keep_outcome
 from scenarios.engine.worlds import run_in_world
+
+BUG: Final = "a bug of this program"
+
+log: Final = structlog.get_logger(__name__)
 
 
 class Desk:
@@ -97,13 +104,22 @@ def _play(task: Task, desk: Desk) -> Outcome:
         outcome = outcome_of(_run(story, task, desk))
     except BadScenario as error:
         outcome = bad_outcome(error, task.seed, read_result(folder))
+    except Exception as error:
+        # The edge of the process: the others go on, and none of them has to play this run again.
+        outcome = broken_outcome(f"{BUG}: {told(error)} ({LOG_FILE} has all of it)", task.seed)
     keep_outcome(folder, outcome)
     return outcome
 
 
 def _run(story: Story, task: Task, desk: Desk) -> RunResult:
     with logged_in(task.place):
-        return run_in_world(story.scenario, _until_stopped, story, task, desk)
+        try:
+            return run_in_world(story.scenario, _until_stopped, story, task, desk)
+        except BadScenario:
+            raise
+        except Exception as error:
+            log.error("run.broke", exc_info=error)
+            raise
 
 
 async def _until_stopped(story: Story, task: Task, desk: Desk) -> RunResult:

@@ -19,6 +19,7 @@ import msgspec
 from anyio.abc import Process
 from anyio.streams.buffered import BufferedByteReceiveStream
 
+from scenarios.engine.deciding import installed_paths
 from scenarios.engine.outcomes import Outcome
 from scenarios.engine.overriding import Override
 
@@ -80,9 +81,8 @@ class Player:
 
     @classmethod
     async def start(cls) -> Self:
-        """Start a process that imports from where this one does."""
-        here = str(Path.cwd())
-        paths = os.pathsep.join(path or here for path in sys.path)
+        """Start a process that imports from where this one does, but for the story's folder."""
+        paths = os.pathsep.join(installed_paths())
         process = await anyio.open_process(
             [sys.executable, "-P", "-m", _PROGRAM],
             stdin=subprocess.PIPE,

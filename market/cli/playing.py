@@ -1,20 +1,26 @@
 """What commands about scenarios share: reading them, and saying what is wrong with one."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from market.cli.failures import USAGE, Explained, Report, explain
 from scenarios.engine import BadScenario, Story, Trouble
 from scenarios.engine.reading import load
+from scenarios.engine.result import TroubleResult
 from scenarios.engine.sweeping import Options, combinations
 
 
 @explain.register
 def _(error: BadScenario) -> Explained:
-    reports = [
+    return Explained(reports_of(error.troubles), USAGE)
+
+
+def reports_of(troubles: Iterable[Trouble | TroubleResult]) -> list[Report]:
+    """Return mistakes of a scenario as they are told."""
+    return [
         Report("bad_scenario", "The scenario is wrong", one.detail, one.hint, one.where)
-        for one in error.troubles
+        for one in troubles
     ]
-    return Explained(reports, USAGE)
 
 
 def stage_all(paths: tuple[Path, ...], options: Options) -> list[list[Story]]:

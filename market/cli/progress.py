@@ -13,11 +13,22 @@ from market.cli.output import STYLES, stderr
 from market.cli.timeline import Line, Teller
 from scenarios.engine import Scenario
 from scenarios.engine.form import FAULT_KINDS, names_of
-from scenarios.engine.telling import Acted, Joined, JourneyOver, Logged, News, Opened, Resumed
+from scenarios.engine.telling import (
+    Acted,
+    Broke,
+    Joined,
+    JourneyOver,
+    Logged,
+    News,
+    Opened,
+    Resumed,
+)
 
 OVER: Final = {"sse": "SSE", "socket": "WebSocket", "poll": "long poll"}
 """How the transports of a live log are called."""
 
+_MINUTE: Final = 60
+_HOUR: Final = 3_600
 _FAULT: Final = "fault"
 _DEVICE: Final = "device"
 _STAGE_STYLES: Final = {_FAULT: "bold yellow", "ctrl": "bold magenta", _DEVICE: "bold blue"}
@@ -81,6 +92,8 @@ class Progress:
                 whose = f"{device}'s" if device else "the"
                 text = f"{whose} stream goes on behind #{after}: nothing lost, nothing twice"
                 self._print(buyer, f"#{after}", Line(_FAULT, "resumed", text))
+            case Broke(agent, detail):
+                self._print(agent, "", Line(_FAULT, "✗ broke", detail))
             case JourneyOver(_, over, everybody):
                 self._over = f"{over} of {everybody} journeys over, "
         if self._status is not None:
@@ -114,11 +127,20 @@ class Progress:
         )
 
 
+def clock(seconds: float) -> str:
+    """Return how long a run has gone on: 03:07.40, and from an hour on 3:07:40."""
+    seconds = round(seconds, 2)
+    minutes, rest = divmod(seconds, _MINUTE)
+    if seconds < _HOUR:
+        return f"{int(minutes):02d}:{rest:05.2f}"
+    hours, minutes = divmod(minutes, _MINUTE)
+    return f"{int(hours)}:{int(minutes):02d}:{int(rest):02d}"
+
+
 def line_text(line: Line, *, seconds: float, offset: str, agent: str = "", width: int = 0) -> Text:
     """Return one line of a timeline, cut to ``width`` (0: as long as it is)."""
-    minutes, rest = divmod(seconds, 60)
     text = Text()
-    text.append(f"{int(minutes):02d}:{rest:05.2f}  ", style="dim")
+    text.append(f"{clock(seconds)}  ", style="dim")
     text.append(f"{agent}{offset:<4} ")
     text.append(f"{line.stage:<9}  ", style=_STAGE_STYLES.get(line.stage, "cyan"))
     text.append(f"{line.word:<10}  ", style=STYLES.get(line.word[:1], "bold"))

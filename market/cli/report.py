@@ -5,16 +5,15 @@ from collections.abc import Sequence
 from itertools import groupby
 from typing import Final
 
+from market.cli.journeys import print_journeys, print_sellers, times
 from market.cli.output import marked, say, table
 from market.cli.progress import OVER
-from market.cli.timeline import STAGE_NAMES, ticks
+from market.cli.timeline import STAGE_NAMES
 from market.protocol.money import decimal_text
 from scenarios.engine.result import (
     ExpectationResult,
     FaultResult,
     FunnelRow,
-    JourneyResult,
-    OrderResult,
     RunResult,
     WatcherResult,
     WorkResult,
@@ -24,21 +23,20 @@ _BAR: Final = 24
 _PEOPLE: Final = 4
 """So many of those to whom a fault happened are named."""
 
-_TIMES: Final = {0: "never", 1: "once", 2: "twice"}
 _MARKS: Final = {"passed": "✓", "failed": "✗", "warned": "!"}
 _RUN_MARKS: Final = {"done": "✓", "cancelled": "■", "failed": "✗"}
-_OUTCOMES: Final = {"bought": "✓", "cancelled": "■", "failed": "✗", "left": "✗", "open": "●"}
 
 
-def print_report(result: RunResult) -> None:
-    """Print a whole run for people."""
+def print_report(result: RunResult, *, every_journey: bool = False) -> None:
+    """Print a whole run for people; of many journeys a table, or ``every_journey`` by itself."""
     partial = "   partial" if result.is_interrupted else ""
     played = f"{result.events} events in {result.seconds:.1f} s"
     say(f"{result.name}   seed {result.seed}   {played}{partial}")
     say()
-    say("Journeys")
-    for journey in result.journeys:
-        _journey(journey, result.currency)
+    print_journeys(result, every_one=every_journey)
+    if result.sellers:
+        say()
+        print_sellers(result, every_one=every_journey)
     if result.watchers:
         say()
         say("Devices")
@@ -47,10 +45,12 @@ def print_report(result: RunResult) -> None:
         say()
         say("Sub-agents")
         _runs(result.runs)
-    if result.faults:
+    if result.faults or result.notes:
         say()
         say("Faults")
         _faults(result.faults)
+        for note in result.notes:
+            marked("●", note)
     if len(result.journeys) != 1:
         say()
         say("Funnel")
@@ -63,59 +63,21 @@ def print_report(result: RunResult) -> None:
     _proof(result)
 
 
-def _journey(journey: JourneyResult, currency: str) -> None:
-    last = journey.stages[-1]
-    marked(_OUTCOMES[journey.outcome], f"{journey.buyer} {_outcome(journey)}")
-    say(f"    {ticks((one.stage, one.outcome, one.seconds) for one in journey.stages)}")
-    for order in journey.orders:
-        say(f"    {_order(order, currency)}")
-    if last.reason:
-        say(f"    {last.reason}: {last.detail}")
-    cut = ""
-    if journey.cut:
-        cut = f"; its stream was cut {_times(journey.cut)} and went on {_times(journey.resumed)}"
-    say(f"    {journey.session_id}, {journey.events} events{cut}")
-
-
-def _outcome(journey: JourneyResult) -> str:
-    sellers = ", ".join(order.seller for order in journey.orders)
-    match journey.outcome:
-        case "bought":
-            return f"bought from {sellers}"
-        case "left":
-            return f"left at {STAGE_NAMES[journey.stages[-1].stage]}"
-        case "open":
-            return "is not through"
-    return f"had its order at {sellers} {journey.outcome}"
-
-
-def _order(order: OrderResult, currency: str) -> str:
-    amounts = (order.held_minor, order.captured_minor, order.fee_minor, order.returned_minor)
-    held, paid, fee, returned = (decimal_text(amount, currency) for amount in amounts)
-    rest = ""
-    if escrow_minor := order.held_minor - order.captured_minor - order.returned_minor:
-        rest = f" + {decimal_text(escrow_minor, currency)} in escrow"
-    if order.refunded_minor:
-        rest = f", {decimal_text(order.refunded_minor, currency)} refunded later"
-    return (
-        f"{held} {currency} held = {paid} paid (fee {fee}) + {returned} returned{rest};"
-        f" {order.units_delivered} of {order.units} units in {order.chunks} chunks"
-    )
-
-
 def _watchers(watchers: Sequence[WatcherResult]) -> None:
     rows = []
     for one in watchers:
         live = f"#{one.first} to #{one.first + one.entries - 1}" if one.entries else "nothing live"
         got = f"snapshot, {live}" if one.first else live
         same = f"✗ {one.differences} differ" if one.differences else "✓ same bytes"
-        cut = f"cut {_times(one.cut)}, went on {_times(one.resumed)}" if one.cut else ""
+        cut = f"cut {times(one.cut)}, went on {times(one.resumed)}" if one.cut else ""
         rows.append((one.name, one.who, OVER[one.over], got, same, cut))
     table(("Device", "Whose", "Over", "Got", "As the log", ""), rows)
 
 
 def _faults(faults: Sequence[FaultResult]) -> None:
     """Print each kind of fault: how often it happened, and to whom."""
+    if not faults:
+        return
     rows = []
     for kind, whose in groupby(faults, key=lambda one: one.kind):
         counts = {one.who: one.times for one in whose}
@@ -135,10 +97,6 @@ def _runs(runs: Sequence[WorkResult]) -> None:
         steps = f"{one.steps} {'step' if one.steps == 1 else 'steps'}{repeated}"
         detail = f": {one.detail}" if one.detail else ""
         say(f"    {steps}; {one.outcome or 'not over'}{detail}")
-
-
-def _times(count: int) -> str:
-    return _TIMES.get(count, f"{count} times")
 
 
 def _funnel(rows: Sequence[FunnelRow]) -> None:

@@ -46,9 +46,9 @@ def _(error: NotInstalled) -> Explained:
 def report(run: str | None, out: Path | None, png: Path | None, as_json: bool) -> None:
     """Write what happened in RUN on one page: how far buyers came, why they left, who was paid.
 
-    RUN is the folder of a run or a sweep (default: the newest), a store (a market's home, a
-    postgresql:// address) or an export. The page runs no script and loads nothing. With --json the
-    same goes to stdout, and there is a page only with -o. Exit code 5: the store is broken.
+    RUN is the folder of a run or a sweep (default: the one played last), a store (a market's home,
+    a postgresql:// address) or an export. The page runs no script and loads nothing. With --json
+    the same goes to stdout, and there is a page only with -o. Exit code 5: the store is broken.
     """
     place = place_of(run)
     is_page = out is not None or not as_json

@@ -12,10 +12,10 @@ from click import get_current_context
 from click.core import ParameterSource
 from msgspec.structs import replace
 
-from market.cli.failures import reported
+from market.cli.failures import reported, say_reports
 from market.cli.options import json_option
 from market.cli.output import emit, hint, say
-from market.cli.playing import stage_all
+from market.cli.playing import reports_of, stage_all
 from market.cli.report import print_report
 from market.cli.single import play_single, resume_single, resuming
 from market.cli.sweep import begin, play_sweep, story_of
@@ -53,6 +53,7 @@ from scenarios.engine.worlds import is_simulated
     help="Play what was broken off of the sweep or the run in this folder.",
 )
 @click.option("--quiet", "-q", is_flag=True, help="No timeline.")
+@click.option("--journeys", "every_journey", is_flag=True, help="Tell every one of many journeys.")
 @json_option
 @reported
 def run(
@@ -67,13 +68,15 @@ def run(
     jobs: int | None,
     resume: Path | None,
     quiet: bool,
+    every_journey: bool,
     as_json: bool,
 ) -> None:
     """Play SCENARIOS on a real market, and hold their expectations against what happened.
 
     Every run ends with an audit of its ledger, logs and receipts. Exit code 1: an expectation
-    failed; 5: the market broke one of its laws. With replicas or a matrix it is a sweep: one
-    folder with one for each run in it, and a table at the end.
+    failed; 2: the story is wrong, or tested nothing; 5: the market broke one of its laws. With
+    replicas or a matrix it is a sweep: one folder with one for each run in it, and a table at the
+    end.
     """
     options = read_options(seed=seed, replicas=replicas, sets=sets, matrix=matrix, scale=scale)
     results: list[RunResult | SweepResult] = []
@@ -85,8 +88,7 @@ def run(
         if is_single(options, stories[0].scenario):
             single = play_single(stories[0], options, out if keep else None, is_quiet=quiet)
             results.append(single)
-            if not as_json:
-                _tell(single, stories[0].place, options, is_kept=keep)
+            _tell(single, stories[0].place, options, is_kept=keep, as_json=as_json)
         else:
             place = out if keep else None
             results.append(_sweep(place, stories, options, jobs, is_quiet=quiet, as_json=as_json))
@@ -97,10 +99,20 @@ def run(
     sys.exit(worst([result.exit_code for result in results]))
 
 
-def _tell(result: RunResult, scenario: str, options: Options, *, is_kept: bool) -> None:
-    """Say what a run came to, and what can be done next."""
-    print_report(result)
-    say()
+def _tell(
+    result: RunResult, scenario: str, options: Options, *, is_kept: bool, as_json: bool
+) -> None:
+    """Say what a run came to, what was wrong with its story, and what can be done next."""
+    if not as_json:
+        print_report(result, every_journey=get_current_context().params["every_journey"])
+        say()
+    if result.troubles:
+        say_reports(reports_of(result.troubles), as_json=as_json)
+    if not as_json:
+        _hint(result, scenario, options, is_kept=is_kept)
+
+
+def _hint(result: RunResult, scenario: str, options: Options, *, is_kept: bool) -> None:
     if result.is_interrupted and is_kept:
         hint(resuming(result.folder))
     sellers = sorted({order.seller for one in result.journeys for order in one.orders})
@@ -156,8 +168,8 @@ def _go_on(
     given = scenarios[0] if scenarios else None
     if (single := read_single(folder)) is not None:
         result = resume_single(folder, given, options, is_quiet=is_quiet)
-        if not as_json:
-            _tell(result, str(given or single.scenario), single.options, is_kept=True)
+        scenario = str(given or single.scenario)
+        _tell(result, scenario, single.options, is_kept=True, as_json=as_json)
         return result
     story = story_of(folder, given, options)
     return _told(folder, story, jobs, is_kept=True, is_quiet=is_quiet, as_json=as_json)

@@ -17,18 +17,23 @@ from market.cli.facts import RUNS
 from market.cli.failures import reported
 from market.cli.options import json_option, limit_option
 from market.cli.output import emit, hint, say, second, table
-from market.cli.runfolders import Kept, Played, kept_in, replicas_at
+from market.cli.runfolders import Kept, LeftOut, Played, kept_in, left_out_at, replicas_at
 from market.protocol.money import EXPONENTS
+from market.report.runs import left_out
 
 _FEW: Final = 3
 """Fewer replicas than these of a side make an interval that hardly says anything."""
 
 
 class Diff(msgspec.Struct, frozen=True, kw_only=True):
-    """What ``market runs diff --json`` writes: the runs, and a row of ``compare`` per metric."""
+    """What ``market runs diff --json`` writes: the runs, and a row of ``compare`` per metric.
+
+    ``left_out`` are runs of both sides that tested nothing: no metric counts them.
+    """
 
     before: list[Played]
     after: list[Played]
+    left_out: list[LeftOut]
     metrics: list[dict[str, Any]]
 
 
@@ -50,14 +55,9 @@ def list_runs(parent: Path, limit: int, as_json: bool) -> None:
     if as_json:
         emit(found)
         return
-    columns = ("Folder", "Story", ">Seed", ">Runs", ">Journeys", ">Met", "State", "Changed (UTC)")
+    columns = ("Folder", "Story", ">Seed", ">Runs", ">Journeys", ">Met", "State", "Played (UTC)")
     table(columns, [_listed(kept) for kept in found])
-    if len(found) > 1:
-        hint(shlex.join(["market", "runs", "diff", found[1].folder, found[0].folder]))
-    elif found:
-        hint(shlex.join(["market", "report", found[0].folder]))
-    else:
-        hint("market run scenarios/first_purchase.toml")
+    hint(shlex.join(_next(found)))
 
 
 @click.command()
@@ -74,13 +74,18 @@ def diff(before: str, after: str, is_all: bool, as_json: bool) -> None:
     same seeds they are compared pair by pair.
     """
     sides = [replicas_at(before), replicas_at(after)]
+    skipped = [left_out_at(before), left_out_at(after)]
     opened = _opened(sides)
     found = analytics.compare(opened[0], opened[1])
-    if as_json:
-        emit(Diff(before=sides[0], after=sides[1], metrics=found.to_dicts()))
-        return
     rows = found.to_dicts()
+    if as_json:
+        both = [one for side in skipped for one in side]
+        emit(Diff(before=sides[0], after=sides[1], left_out=both, metrics=rows))
+        return
     _say_what(sides, rows)
+    for name, side, bad in zip("AB", sides, skipped, strict=True):
+        if said := left_out([one.detail for one in bad], len(side) + len(bad)):
+            say(f"{name}: {said}")
     shown = rows if is_all else [row for row in rows if row["difference"] != 0.0]
     columns = ("Metric", "Of", ">A", ">B", ">B - A", ">from", ">to", "Clear")
     table(columns, [_told(row) for row in shown])
@@ -89,16 +94,29 @@ def diff(before: str, after: str, is_all: bool, as_json: bool) -> None:
     hint(shlex.join(["market", "report", sides[1][0].folder]))
 
 
+def _next(found: Sequence[Kept]) -> list[str]:
+    """Return the command to go on with: a comparison that makes sense, or else a report."""
+    if not found:
+        return ["market", "run", "scenarios/first_purchase.toml"]
+    newest = found[0]
+    if newest.settings == 1 and newest.done:
+        like = [one for one in found[1:] if (one.name, one.settings) == (newest.name, 1)]
+        before = next((one.folder for one in like if one.done), None)
+        if before:
+            return ["market", "runs", "diff", before, newest.folder]
+    return ["market", "report", newest.folder]
+
+
 def _listed(kept: Kept) -> tuple[str, ...]:
     return (
         kept.folder,
         kept.name,
         "" if kept.seed is None else str(kept.seed),
-        f"{kept.done} of {kept.runs}",
+        f"{kept.done} of {kept.runs}" + (f", {kept.bad} bad" if kept.bad else ""),
         str(kept.journeys),
         f"{kept.passed} of {kept.expectations}",
         kept.state,
-        second(kept.changed_at),
+        second(kept.played_at),
     )
 
 

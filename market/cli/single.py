@@ -12,9 +12,10 @@ from msgspec.structs import replace
 
 from market.cli.failures import Failure
 from market.cli.output import hint, logged_in
+from market.cli.played import now
 from market.cli.playing import stage_all
 from market.cli.progress import Progress
-from scenarios.engine import Story
+from scenarios.engine import BadScenario, Story
 from scenarios.engine.keeping import clear, new_folder, read_result
 from scenarios.engine.play import run as play
 from scenarios.engine.reading import digest_of
@@ -84,13 +85,13 @@ def _resumable(folder: Path) -> Iterator[None]:
 
 def _play(folder: Path, story: Story, single: Single, *, is_quiet: bool) -> RunResult:
     """Play a story in a folder; a note says which, and, at the end, that it is over."""
-    keep_single(folder, replace(single, is_over=False))
+    keep_single(folder, replace(single, is_over=False, played_at=now()))
     with logged_in(folder), Progress(story.scenario, is_quiet=is_quiet) as progress:
         result = run_in_world(
             story.scenario, _until_interrupted, story, single.options.seed, folder, progress
         )
     if not result.is_interrupted:
-        keep_single(folder, replace(single, is_over=True))
+        keep_single(folder, replace(single, is_over=True, played_at=now()))
     return result
 
 
@@ -99,7 +100,10 @@ async def _until_interrupted(
 ) -> RunResult:
     """Play a story; the first interrupt ends it with what there is, the second aborts.
 
+    A story that was played, and tested nothing, has a result that says so.
+
     Raises:
+        BadScenario: it cannot be played.
         KeyboardInterrupt: it was aborted.
     """
     stop = anyio.Event()
@@ -116,7 +120,11 @@ async def _until_interrupted(
 
     async with anyio.create_task_group() as group:
         group.start_soon(listen)
-        result = await play(story, seed=seed, folder=folder, tell=progress, stop=stop)
+        try:
+            result = await play(story, seed=seed, folder=folder, tell=progress, stop=stop)
+        except BadScenario:
+            if (result := read_result(folder)) is None:
+                raise
         group.cancel_scope.cancel()
     if result is None:
         raise KeyboardInterrupt

@@ -7,6 +7,7 @@ import anyio
 from msgspec.structs import replace
 
 from market.cli.failures import USAGE, Explained, Failure, Report, explain
+from market.cli.played import now
 from market.cli.players import Players, Task
 from market.cli.playing import stage_all
 from market.cli.sweepprogress import SweepProgress
@@ -141,5 +142,5 @@ class Stage:
                 self._move(replica.folder, "interrupted")
 
     def _move(self, run: str, state: State, detail: str = "") -> None:
-        self.sweep = self.sweep.moved(run, state, detail)
+        self.sweep = replace(self.sweep.moved(run, state, detail), played_at=now())
         keep_sweep(self.folder, self.sweep)

@@ -1,10 +1,14 @@
-"""A sweep when it is over, or as far as it is: its expectations, and a row for each cell."""
+"""A sweep when it is over, or as far as it is: its expectations, and a row for each cell.
+
+A run that tested nothing is in none of the figures; it is named, and counted beside them.
+"""
 
 from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
 from market.cli.output import marked, say, table
+from market.report.runs import left_out
 from scenarios.engine.outcomes import CellResult, ExpectationSpread, Spread, SweepResult
 from scenarios.engine.sweeping import FINISHED, Cell, State, Sweep
 
@@ -116,15 +120,18 @@ def _table(result: SweepResult) -> None:
             *cell.overrides.values(),
             f"{cell.done} of {len(cell.replicas)}",
             _met(cell.expectations),
-            *map(_found, (cell.bought, cell.left, cell.captured)),
+            *(_found(one) for one in (cell.bought, cell.left, cell.failed, cell.captured)),
         )
         for cell in result.cells
     ]
     money = f">Captured {result.currency}".rstrip()
-    headings = ("Cell", *paths, ">Done", ">Expectations met", ">Bought", ">Left", money)
+    headings = ("Cell", *paths, ">Done", ">Expectations met", ">Bought", ">Left", ">Failed", money)
     table(headings, rows)
-    if any(" / " in cell for row in rows for cell in row[-3:]):
+    if any(" / " in cell for row in rows for cell in row[-4:]):
         say("Of several runs: least / median / most.")
+    runs = [one for cell in result.cells for one in cell.replicas]
+    if said := left_out([one.detail for one in runs if one.state == "bad"], len(runs)):
+        say(said)
 
 
 def _met(expectations: Sequence[ExpectationSpread]) -> str:

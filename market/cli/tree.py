@@ -2,6 +2,7 @@
 
 import json
 import sys
+import traceback
 from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Final
@@ -12,6 +13,8 @@ import rich_click
 from market.cli.lazy import Lazy, LazyGroup
 
 INTERRUPTED: Final = 130
+INTERNAL: Final = 70
+"""A bug of ours; ``sysexits.h`` calls it EX_SOFTWARE."""
 
 _HELP: Final = rich_click.RichHelpConfiguration(
     style_options_panel_border="dim", style_commands_panel_border="dim", max_width=100
@@ -193,6 +196,11 @@ def main() -> None:
         sys.exit(error.exit_code)
     except click.Abort:
         sys.exit(INTERRUPTED)
+    except (Exception, BaseExceptionGroup) as error:
+        # The edge of the process: what no command could explain is a bug of ours.
+        traceback.print_exception(error)
+        click.echo("market: this is a bug of this program, and no answer", err=True)
+        sys.exit(INTERNAL)
 
 
 def _say(error: click.ClickException, *, as_json: bool) -> None:

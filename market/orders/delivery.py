@@ -29,7 +29,7 @@ from market.orders.tables import chunks, orders
 from market.protocol.canonical import NotCanonical
 from market.protocol.commitments import DeliveryClaims
 from market.protocol.delivery import chain
-from market.protocol.manifest import explain
+from market.protocol.misfits import explain
 from market.protocol.wire import Chunk, ChunkView, DisputeReason, OrderView
 from market.sessions import NewEvent
 

@@ -4,12 +4,12 @@ It goes into logs and reasons that hold some 200 letters. So it says first where
 is broken and what it expects, and only then, shortened, what is there in its place.
 """
 
+import json
 from collections.abc import Iterable
 from itertools import islice
 from typing import Any, Final
 
 import jsonschema_rs
-import msgspec
 
 from market.protocol.text import one_line
 
@@ -33,7 +33,7 @@ def explain(checker: jsonschema_rs.Validator, value: Any) -> str:
     for error in checker.iter_errors(value):
         place = _shortened(_path(error.instance_path) or "the whole", MAX_PLACE, keeps_end=True)
         rule = _shortened(_rule(error), MAX_RULE)
-        got = msgspec.json.encode(error.instance, order="sorted").decode()
+        got = json.dumps(error.instance, ensure_ascii=False, separators=(",", ":"))
         return f"{place}: {rule}; got {_shortened(got, MAX_VALUE)}"
     return ""
 
@@ -64,7 +64,7 @@ def _path(steps: Iterable[str | int]) -> str:
 
 def _shortened(text: str, limit: int, *, keeps_end: bool = False) -> str:
     """Return a line of at most ``limit`` letters, with a sign where it was cut."""
-    line = one_line(text, limit * 4 if not keeps_end else len(text))
+    line = one_line(text, len(text))
     if len(line) <= limit:
         return line
     return "…" + line[1 - limit :] if keeps_end else line[: limit - 1].rstrip() + "…"

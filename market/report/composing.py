@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from market import analytics
 from market.analytics import Facts, NoFacts
-from market.report import conversions, journeys, moneys, people, running
+from market.report import conversions, journeys, moneys, people, running, selling
 from market.report.forms import Block, Material, Proof, Report
 from market.report.head import head_of
 from market.report.replicas import replicas
@@ -18,6 +18,9 @@ BLOCKS: Final[tuple[Callable[[Material], Block], ...]] = (
     journeys.journey,
     journeys.dropoff,
     journeys.why,
+    selling.sellers,
+    selling.trust_over_time,
+    selling.sales_over_time,
     conversions.price,
     conversions.trust,
     conversions.first,

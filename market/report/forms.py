@@ -1,7 +1,8 @@
 """What a report is made of: a head, and blocks with sentences, tables and what to draw."""
 
+import re
 from datetime import datetime
-from typing import Any, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
 
@@ -52,11 +53,32 @@ class Column(msgspec.Struct, frozen=True):
     meaning: str = ""
 
 
+NONE: Final = "-"
+"""What stands in a table where there is no value."""
+
+_FIELD: Final = re.compile(r"\b(?:[a-z]+(?:_[a-z]+)+|null)\b")
+"""A name of a column, or of no value, as meanings have it."""
+
+
 def columns_of(answer: str, **columns: tuple[str, Form]) -> list[Column]:
-    """Return columns of a function of ``market.analytics``, with the meaning that it declares."""
+    """Return columns of a function of ``market.analytics``, with the meaning that it declares.
+
+    Where a meaning names another column, it gets the heading that people see, and null is the sign
+    that stands in a table for it.
+    """
     declared = ANSWERS[answer].columns
+    headings = {field: heading for field, (heading, _) in columns.items()}
+
+    def readable(found: re.Match[str]) -> str:
+        field = found[0]
+        if field == "null":
+            return f"“{NONE}”"
+        if field in headings:
+            return f"“{headings[field]}”"
+        return field.removesuffix("_minor").replace("_", " ")
+
     return [
-        Column(field, heading, form, declared[field].meaning)
+        Column(field, heading, form, _FIELD.sub(readable, declared[field].meaning))
         for field, (heading, form) in columns.items()
     ]
 

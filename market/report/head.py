@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from market import analytics
 from market.analytics import Facts
 from market.report.forms import Head, Proof
-from market.report.runs import Run, Sweep, was_killed
+from market.report.runs import Run, Sweep, left_out, was_killed
 from market.report.words import share
 
 _NOT_COUNTED: Final = frozenset({"began_at", "ended_at", "currencies"})
@@ -44,7 +44,7 @@ def head_of(
         counts={name: count for name, count in seen.items() if name not in _NOT_COUNTED},
         settings=_settings(facts, seen) | ({"Settings": run.settings()} if run else {}),
         partial=_partial(place, run, sweep),
-        note=_note(place, sweep) if sweep else "",
+        note=_note(place, sweep) if sweep else _untested(run),
         expectations=run.expectations if run else [],
         proof=proof,
     )
@@ -67,9 +67,19 @@ def _partial(place: str, run: Run | None, sweep: Sweep | None) -> str:
 
 def _note(place: str, sweep: Sweep) -> str:
     first = Path(place).relative_to(sweep.place)
+    skipped = left_out(sweep.bad(sweep.runs).values(), len(sweep.runs))
+    which = f"{first}, which tested nothing" if str(first) in sweep.bad(sweep.runs) else first
     return (
         f"{len(sweep.runs):,} runs of one scenario. Replicas compares them; everything else is"
-        f" about one of them, {first}."
+        f" about one of them, {which}. {skipped}"
+    ).rstrip()
+
+
+def _untested(run: Run | None) -> str:
+    """Return a warning of a run that says nothing about its story; "" of any other."""
+    why = run.untested() if run else ""
+    return (
+        f"This run tested nothing, so what follows is no answer to its story: {why}." if why else ""
     )
 
 

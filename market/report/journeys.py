@@ -6,7 +6,7 @@ from market import analytics
 from market.analytics import Why
 from market.protocol.events import STAGES
 from market.report.forms import Block, Column, Material, Table, Topic
-from market.report.words import counted, money, plain, share, sums
+from market.report.words import counted, plain, share, sums
 
 SELLERS: Final = 5
 """Sellers whose lost sales are told."""
@@ -60,9 +60,20 @@ _CAUSES: Final = [
     Column("seller", "Seller", "name"),
     Column("lost", "Lost", "count", "journeys that saw it and went on or ended without it"),
     Column("seen", "Of", "count", "journeys that saw it"),
-    Column("cause", "Lost for", "text", "a reason that buyers gave, or a part of their scores"),
+    Column(
+        "cause",
+        "Lost for",
+        "text",
+        "a reason that buyers gave, a part of their scores, or a gate of the market",
+    ),
     Column("journeys", "Journeys", "count", "those of the row"),
-    Column("at_stake", "At stake", "text", "what these sales were worth"),
+    Column(
+        "at_stake",
+        "At stake",
+        "name",
+        "what these sales would have brought; what was paid all the same, by buyers that were not"
+        " content, is no more at stake",
+    ),
     Column("change", "What would have changed it", "words"),
 ]
 _LOST_AT: Final = [
@@ -143,7 +154,8 @@ def _causes_of(answer: Why) -> list[dict[str, Any]]:
             "cause": one.cause,
             "journeys": one.journeys,
             "at_stake_minor": one.at_stake_minor,
-            "at_stake": ", ".join(money(minor, code) for code, minor in one.at_stake_minor.items()),
+            "paid_minor": one.paid_minor,
+            "at_stake": one.stake,
             "change": one.change,
         }
         for one in answer.causes[:CAUSES]

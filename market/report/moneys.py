@@ -10,8 +10,10 @@ from market.report.words import counted, money, share, sums
 _MONEY: Final = Topic(
     "money",
     "Money",
-    "What was paid out of escrow for a seller's orders, and where it went. Every row is reckoned"
-    " twice, from the orders and from the ledger's postings: the difference must be 0.",
+    "What was paid out of escrow for a seller's orders, and where it went. What its bond forfeited"
+    " to the market is a loss of its own: no fee, and no part of any payment; what it kept is less"
+    " by that, and below 0 where it forfeited more than it earned. Every row is reckoned twice,"
+    " from the orders and from the ledger's postings: the difference must be 0.",
 )
 _BUDGET: Final = Topic(
     "budget",
@@ -37,6 +39,11 @@ def earned(of: Material) -> Block:
         return _MONEY.nothing("Nothing was ordered.")
     rows.sort(key=lambda row: -row["revenue_minor"])
     says = [f"Sellers earned {sums(rows, 'revenue_minor')}.{_where_it_went(rows)}"]
+    if losers := [row for row in rows if row["forfeited_minor"]]:
+        says.append(
+            f"{counted(len(losers), 'seller')} forfeited {sums(losers, 'forfeited_minor')} of"
+            " bonds to the market because orders failed."
+        )
     if any(row["returned_minor"] for row in rows):
         expired = f", {sums(rows, 'expired_minor')} of it because time ran out"
         says.append(
@@ -59,6 +66,8 @@ def earned(of: Material) -> Block:
         fees_minor=("Fees", "money"),
         referrals_minor=("Referrals", "money"),
         refunds_minor=("Refunds", "money"),
+        drawn_minor=("From bond", "money"),
+        forfeited_minor=("Forfeited", "money"),
         kept_minor=("Kept", "money"),
         held_minor=("Held", "money"),
         returned_minor=("Returned", "money"),
@@ -79,6 +88,8 @@ def _where_it_went(rows: Sequence[dict[str, Any]]) -> str:
         for field, words in parts.items()
         if any(row[field] for row in rows)
     ]
+    if went and any(row["drawn_minor"] for row in rows):
+        went[-1] += f" ({sums(rows, 'drawn_minor')} of it out of bonds)"
     return f" Of that, {', '.join(went)}." if went else ""
 
 

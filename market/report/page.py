@@ -77,7 +77,7 @@ def _head(head: Head) -> Element:
         element("dl", *listed, class_="facts"),
     ]
     if head.note:
-        parts.append(element("p", name(head.note)))
+        parts.append(element("p", name(head.note, MAX_WORDS)))
     if head.partial:
         parts.insert(2, element("p", head.partial, class_="partial"))
     return element("header", *parts, _proof(head.proof), *_expectations(head.expectations))
@@ -144,7 +144,9 @@ def _section(block: Block, plot: Plot | None) -> Element:
         parts += [element("p", sentence) for sentence in says]
     if plot is not None:
         picture = embedded(plot.svg, name=plot.name, label=name(plot.label, MAX_WORDS))
-        parts.append(element("figure", picture))
+        # As a table does, a plot wider than the screen scrolls by itself.
+        label = f"{block.title}, plot"
+        parts.append(element("figure", picture, role="group", aria_label=label, tabindex="0"))
     parts += [_table(table, f"{block.name}-{at}") for at, table in enumerate(block.tables)]
     parts.append(element("p", block.definition, class_="definition"))
     parts += _meanings(block.tables)

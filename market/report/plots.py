@@ -11,6 +11,7 @@ from market.report import (
     plots_moneys,
     plots_people,
     plots_running,
+    plots_selling,
 )
 from market.report.forms import Block, Plot
 from market.report.rendering import draw
@@ -19,6 +20,8 @@ PLOTS: Final[Mapping[str, Callable[[Block], alt.TopLevelMixin | None]]] = {
     "journey": plots_journeys.funnel,
     "dropoff": plots_journeys.reasons,
     "why": plots_journeys.causes,
+    "trust-over-time": plots_selling.trust,
+    "sales-over-time": plots_selling.sales,
     "price": plots_conversions.price,
     "trust": plots_conversions.trust,
     "first": plots_conversions.first,

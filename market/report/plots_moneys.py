@@ -9,25 +9,39 @@ from market.report.forms import Block
 from market.report.theme import ROW, WIDTH, light
 from market.report.words import money
 
-_PARTS: Final = {"kept": "passed", "fees and referrals": "second", "refunded": "left"}
+_PARTS: Final = {
+    "kept": "passed",
+    "fees and referrals": "second",
+    "refunded": "left",
+    "forfeited": "third",
+}
 
 
 def earned(block: Block) -> alt.TopLevelMixin:
-    """Draw a bar for each seller: what of its revenue it kept, and where the rest went."""
+    """Draw a bar for each seller: what of its revenue it kept, and where the rest went.
+
+    What a seller forfeited beyond its revenue stands on the other side of 0.
+    """
     currency = main_currency(block.rows)
     rows = [row for row in block.rows if row["currency"] == currency][:MAX_BARS]
     names = labels([row["seller"] or row["seller_id"] for row in rows])
     pieces: list[Row] = []
     for seller, row in zip(names, rows, strict=True):
-        kept, refunded = row["kept_minor"], row["refunds_minor"]
-        minor = (kept, row["revenue_minor"] - kept - refunded, refunded)
+        kept, refunded, lost = row["kept_minor"], row["refunds_minor"], row["forfeited_minor"]
+        beyond = min(kept, 0)
+        rest = row["revenue_minor"] - kept - refunded - lost
+        minor = (max(kept, 0), rest, refunded, lost + beyond)
         pieces += [
             {"seller": seller, "outcome": part, "order": at, "amount": amount(value, currency)}
             for at, (part, value) in enumerate(zip(_PARTS, minor, strict=True))
         ]
+        if beyond:
+            less = amount(beyond, currency)
+            pieces.append({"seller": seller, "outcome": "forfeited", "order": 0, "amount": less})
     whose = alt.Y("seller:N", sort=names, title=None)
     shown = f", the first {len(rows)}" if len(rows) < len(block.rows) else ""
-    title = f"revenue, {currency}{shown}"
+    losses = " (below 0: forfeited beyond it)" if any(row["kept_minor"] < 0 for row in rows) else ""
+    title = f"revenue, {currency}{losses}{shown}"
     length = alt.X("amount:Q", title=title, axis=alt.Axis(tickCount=6))
     used = {
         part: colour

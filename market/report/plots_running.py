@@ -10,18 +10,27 @@ from market.report.theme import ROW, WIDTH, light
 from market.report.words import name, plain
 
 _MAX_MEASURES: Final = 8
+_HIGH_ROW: Final = ROW + 8
 _TIMES: Final = {"median": "passed", "p95": "fourth", "p99": "left"}
 _TICKS: Final = (0.01, 0.1, 1, 10, 60, 600, 3_600, 36_000, 360_000)
 
 
-def replicas(block: Block) -> alt.TopLevelMixin:
-    """Draw the runs as dots, the median as a line: a row for each cell, a part per measure."""
-    measures = list(dict.fromkeys(row["measure"] for row in block.rows))[:_MAX_MEASURES]
-    return alt.vconcat(
-        *[_dots(measure, [row for row in block.rows if row["measure"] == measure][:MAX_BARS])
-          for measure in measures],
-        spacing=14,
-    )  # fmt: skip
+def replicas(block: Block) -> alt.TopLevelMixin | None:
+    """Draw the runs as dots, the median as a line: a row for each cell, a part per measure.
+
+    A measure that is one number in all runs is not worth a part: the block's sentences have it.
+    """
+    by_measure: dict[str, list[dict[str, Any]]] = {}
+    for row in block.rows:
+        by_measure.setdefault(row["measure"], []).append(row)
+    is_one = sum(row["runs"] for row in next(iter(by_measure.values()))) == 1
+    telling = [
+        (measure, rows)
+        for measure, rows in by_measure.items()
+        if is_one or len({value for row in rows for value in row["values"]}) > 1
+    ]
+    parts = [_dots(measure, rows[:MAX_BARS]) for measure, rows in telling[:_MAX_MEASURES]]
+    return alt.vconcat(*parts, spacing=14) if parts else None
 
 
 def _dots(measure: str, rows: list[dict[str, Any]]) -> alt.LayerChart | alt.FacetChart:
@@ -67,6 +76,8 @@ def latency(block: Block) -> alt.TopLevelMixin:
     measure = alt.Y("measure:N", sort=order, title=None, axis=alt.Axis(offset=8))
     # Of a simulated clock much takes no time at all, which a plain logarithm cannot show.
     scale = alt.Scale(type="symlog", constant=0.01, domain=[0, reach], nice=False)
+    # Marks of one time would lie on each other, so each kind has its own height in the row.
+    beside = alt.YOffset("outcome:N", sort=list(_TIMES), scale=alt.Scale(domain=list(_TIMES)))
     ticks = [0, *[tick for tick in _TICKS if tick <= reach]]
     axis = alt.Axis(values=ticks, labelExpr=TIMES)
     rules = (
@@ -79,6 +90,7 @@ def latency(block: Block) -> alt.TopLevelMixin:
         .mark_point(filled=True, size=70, opacity=1)
         .encode(
             y=measure,
+            yOffset=beside,
             x=alt.X("seconds:Q", scale=scale, axis=axis, title=None),
             color=colours(_TIMES),
             shape=alt.Shape(
@@ -88,4 +100,4 @@ def latency(block: Block) -> alt.TopLevelMixin:
             ),
         )
     )
-    return alt.layer(rules, points).properties(width=WIDTH - 60, height=ROW * len(spans))
+    return alt.layer(rules, points).properties(width=WIDTH - 60, height=_HIGH_ROW * len(spans))

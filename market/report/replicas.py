@@ -1,4 +1,7 @@
-"""The block on a scenario that was played more than once: what differs by the seed alone."""
+"""The block on a scenario that was played more than once: what differs by the seed alone.
+
+Runs that tested nothing (``runs.BAD``) are in no figure; it says how many they are, and why.
+"""
 
 from collections.abc import Sequence
 from statistics import median
@@ -7,7 +10,7 @@ from typing import Any, Final
 from market import analytics
 from market.analytics.intervals import paired
 from market.report.forms import Block, Column, Material, Table, Topic, columns_of
-from market.report.runs import Cell, Outcome, Sweep
+from market.report.runs import Cell, Outcome, Sweep, left_out
 from market.report.words import counted
 
 _REPLICAS: Final = Topic(
@@ -15,25 +18,42 @@ _REPLICAS: Final = Topic(
     "Replicas",
     "The same scenario under several seeds, in each combination of the values that were tried. What"
     " an expectation asked for is shown as the least, the median and the most over the runs. Where"
-    " these lie far apart, one run tells little.",
+    " these lie far apart, one run tells little. A run that tested nothing is in none of these"
+    " figures: something that its story asks for never happened.",
 )
+_CELLS: Final = [
+    Column("number", "Cell", "count", "number of the combination, as in the names of the folders"),
+    Column("values", "Values", "name"),
+    Column("planned", "Runs", "count", "runs that were planned"),
+    Column("runs", "Counted", "count", "runs that were played to their end, and tested something"),
+    Column("bad", "Tested nothing", "count", "runs that are left out of every figure"),
+    Column("left", "To play", "count", "runs that are left to be played"),
+]
 _COLUMNS: Final = [
-    Column("cell", "Values", "name"),
+    Column("cell", "Cell", "name"),
     Column("measure", "Measure", "name"),
-    Column("runs", "Runs", "count", "runs that were played to their end"),
+    Column("runs", "Counted", "count"),
     Column("low", "Least", "number"),
     Column("middle", "Median", "number"),
     Column("high", "Most", "number"),
     Column("mean", "Mean", "number"),
-    Column("mean_low", "Mean at least", "number", "lower end of the mean's 95 % interval"),
+    Column(
+        "mean_low",
+        "Mean at least",
+        "number",
+        "lower end of the mean's 95 % interval (Student's t), within what the measure can be",
+    ),
     Column("mean_high", "Mean at most", "number", "upper end of it"),
 ]
 _CHECKS: Final = [
-    Column("cell", "Values", "name"),
+    Column("cell", "Cell", "name"),
     Column("title", "Expectation", "name"),
     Column("passed", "Passed", "count", "runs in which it was met"),
-    Column("runs", "Runs", "count", "runs that were played to their end"),
+    Column("runs", "Counted", "count"),
 ]
+_PARTS_OF_ONE: Final = frozenset({"trust", "conversion"})
+_SIGNED: Final = frozenset({"ledger.imbalance"})
+"""Metrics of scenarios that are between 0 and 1, and that may be below 0; no other may."""
 MAX_COMPARED: Final = 60
 """Runs of a sweep whose facts are opened to compare its combinations; of more only the table."""
 
@@ -49,12 +69,21 @@ def replicas(of: Material) -> Block:
     measured = [row for cell in sweep.cells for row in _measures(sweep, cell)]
     checks = [row for cell in sweep.cells for row in _checks(sweep, cell)]
     done = sum(len(sweep.done(cell)) for cell in sweep.cells)
+    skipped = left_out(sweep.bad(sweep.runs).values(), len(sweep.runs))
     if not done:
-        return _REPLICAS.nothing("No run of this sweep has been played to its end.")
+        none = "No run of this sweep was played to its end and tested something."
+        return _REPLICAS.nothing(f"{none} {skipped}".rstrip())
     says = [
         f"{counted(len(sweep.cells), 'combination')} of values, {counted(len(sweep.runs), 'run')},"
-        f" of which {done:,} {'was' if done == 1 else 'were'} played to the end."
+        f" of which {done:,} {'is' if done == 1 else 'are'} counted: played to the end, and tested"
+        " something."
     ]
+    if skipped:
+        says.append(skipped)
+    if done > 1 and (alike := _alike(measured)):
+        told = ", ".join(f"{measure} = {value:g}" for measure, value in alike.items())
+        says.append(f"The same in every run, and not drawn: {told}.")
+        measured.sort(key=lambda row: row["measure"] in alike)
     if split := [row for row in checks if 0 < row["passed"] < row["runs"]]:
         says.append(
             f"{counted(len(split), 'expectation hangs', 'expectations hang')} on the seed: met in"
@@ -62,7 +91,10 @@ def replicas(of: Material) -> Block:
         )
     elif checks:
         says.append("No expectation hangs on the seed: each was met in all runs of a row or none.")
-    tables = [Table(title="What was measured", columns=_COLUMNS, rows=measured)]
+    tables = [
+        Table(title="What was measured", columns=_COLUMNS, rows=measured),
+        Table(title="Combinations", columns=_CELLS, rows=[_row(sweep, one) for one in sweep.cells]),
+    ]
     if checks:
         tables.append(Table(title="Expectations", columns=_CHECKS, rows=checks))
     differences = _differences(sweep)
@@ -73,6 +105,26 @@ def replicas(of: Material) -> Block:
             " clear: the interval lies on one side of 0."
         )
     return _REPLICAS.found(says, *tables, *differences)
+
+
+def _row(sweep: Sweep, cell: Cell) -> dict[str, Any]:
+    done, bad = len(sweep.done(cell)), len(sweep.bad(cell.replicas))
+    return {
+        "number": cell.number,
+        "values": _values(cell),
+        "planned": len(cell.replicas),
+        "runs": done,
+        "bad": bad,
+        "left": len(cell.replicas) - done - bad,
+    }
+
+
+def _alike(measured: Sequence[dict[str, Any]]) -> dict[str, float]:
+    """Return the measures that are one and the same number in all runs, with it."""
+    found: dict[str, set[float]] = {}
+    for row in measured:
+        found.setdefault(row["measure"], set()).update(row["values"])
+    return {name: values.pop() for name, values in found.items() if len(values) == 1}
 
 
 def _measures(sweep: Sweep, cell: Cell) -> list[dict[str, Any]]:
@@ -92,17 +144,28 @@ def _measures(sweep: Sweep, cell: Cell) -> list[dict[str, Any]]:
             "low": min(values),
             "middle": median(values),
             "high": max(values),
-            **_mean(values),
+            **_mean(values, measure),
             "values": values,
         }
         for measure, values in found.items()
     ]
 
 
-def _mean(values: Sequence[float]) -> dict[str, float | None]:
-    """Return the mean and where it lies at 95 % (Student's t: the difference of each from 0)."""
+def _mean(values: Sequence[float], measure: str) -> dict[str, float | None]:
+    """Return the mean and where it lies at 95 % (Student's t: the difference of each from 0).
+
+    The interval is cut where the measure cannot be: few runs that lie far apart would reach beyond.
+    """
     found = paired([0.0] * len(values), values)
-    return {"mean": found.difference, "mean_low": found.low, "mean_high": found.high}
+    metric = measure.partition("(")[0]
+    least = None if metric in _SIGNED else 0.0
+    most = 1.0 if metric in _PARTS_OF_ONE else None
+    low, high = found.low, found.high
+    if low is not None and least is not None:
+        low = max(low, least)
+    if high is not None and most is not None:
+        high = min(high, most)
+    return {"mean": found.difference, "mean_low": low, "mean_high": high}
 
 
 def _differences(sweep: Sweep) -> list[Table]:
@@ -126,9 +189,13 @@ def _differences(sweep: Sweep) -> list[Table]:
     for cell in others:
         rows = analytics.compare(before, _facts_of(sweep, cell)).to_dicts()
         rows.sort(key=lambda row: not row["is_clear"])
-        title = f"{_called(cell)} (after) against {_called(first)} (before)"
+        title = f"{_told(cell)} (after) against {_told(first)} (before)"
         tables.append(Table(title=title, columns=columns, rows=rows))
     return tables
+
+
+def _told(cell: Cell) -> str:
+    return f"{_called(cell)}: {_values(cell)}" if cell.overrides else _PLAIN
 
 
 def _facts_of(sweep: Sweep, cell: Cell) -> list[analytics.Replica]:
@@ -175,4 +242,9 @@ def _checks(sweep: Sweep, cell: Cell) -> list[dict[str, Any]]:
 
 
 def _called(cell: Cell) -> str:
+    """Return a short name that no other cell has; the table of combinations tells its values."""
+    return f"cell {cell.number}" if cell.overrides else _PLAIN
+
+
+def _values(cell: Cell) -> str:
     return ", ".join(f"{path}={value}" for path, value in cell.overrides.items()) or _PLAIN

@@ -1,6 +1,6 @@
 """What a scenario's run says of itself, in the files that it leaves in its folder."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -15,7 +15,8 @@ SWEEP_FILE: Final = "sweep.json"
 
 DONE: Final = "done"
 INTERRUPTED: Final = "interrupted"
-"""States of a run of a sweep; a third is ``bad``: it was played to its end, and tested nothing."""
+BAD: Final = "bad"
+"""States of a run of a sweep. A bad one was played, and tested nothing: no figure counts it."""
 
 _NAMED: Final = 4
 
@@ -56,6 +57,21 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
     times: int
 
 
+class Trouble(msgspec.Struct, frozen=True, kw_only=True):
+    """What in a story only the run could show to be wrong: code that broke, a test of nothing."""
+
+    where: str
+    detail: str
+
+
+class Stood(msgspec.Struct, frozen=True, kw_only=True):
+    """How a seller of the story stood at the end of the run; ``trust`` is a decimal, 0 to 1."""
+
+    name: str
+    trust: str
+    is_frozen: bool
+
+
 class Run(msgspec.Struct, frozen=True, kw_only=True):
     """What a report takes from a run's ``run.json``."""
 
@@ -70,6 +86,12 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     journeys: list[Stream] = []
     watchers: list[Stream] = []
     faults: list[Fault] = []
+    troubles: list[Trouble] = []
+    sellers: list[Stood] = []
+
+    def untested(self) -> str:
+        """Return why the run tested nothing; "" if it tested something."""
+        return "; ".join(f"{one.where}: {one.detail}" for one in self.troubles)
 
     def settings(self) -> str:
         """Return how the market of the run was set up, in one line."""
@@ -77,7 +99,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
         for key, value in self.market.items():
             inner = value.items() if isinstance(value, dict) else [("", value)]
             flat |= {f"{key} {part}".strip().replace("_", " "): one for part, one in inner}
-        return ", ".join(f"{key} {value}" for key, value in flat.items())
+        return ", ".join(f"{key} {_setting(value)}" for key, value in flat.items())
 
     def streams(self) -> list[dict[str, Any]]:
         """Return a row for each live stream that was cut: whose it is, and what became of it."""
@@ -124,9 +146,13 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """What one run of a sweep came to; ``captured`` is all that sellers were paid."""
+    """What one run of a sweep came to; ``captured`` is all that sellers were paid.
+
+    ``detail`` says of a bad run what it did not test.
+    """
 
     state: str
+    detail: str = ""
     journeys: dict[str, int] = {}
     captured: str = "0"
     expectations: list[Check] = []
@@ -176,9 +202,29 @@ class Sweep(NamedTuple):
         outcome = self.outcomes.get(replica.folder)
         return outcome is not None and outcome.state == DONE
 
+    def is_bad(self, replica: Replica) -> bool:
+        """Whether a run tested nothing, so that no figure counts it."""
+        outcome = self.outcomes.get(replica.folder)
+        return outcome is not None and outcome.state == BAD
+
+    def bad(self, runs: Sequence[Replica]) -> dict[str, str]:
+        """Return those of these runs that tested nothing: their folders, and what each says."""
+        return {one.folder: self.outcomes[one.folder].detail for one in runs if self.is_bad(one)}
+
     def done(self, cell: Cell) -> list[Outcome]:
         """Return the outcomes of the runs of a cell that were played to their end."""
         return [self.outcomes[one.folder] for one in cell.replicas if self.is_done(one)]
+
+
+def left_out(details: Collection[str], runs: int) -> str:
+    """Say how many of so many runs tested nothing, and why; "" if each tested something."""
+    if not details:
+        return ""
+    first, *others = dict.fromkeys(detail for detail in details if detail) or [""]
+    why = f": {first}" if first else ""
+    more = f", and {len(others):,} more reason{'s' if len(others) > 1 else ''}" if others else ""
+    them = "is left out of every figure" if len(details) == 1 else "are left out of every figure"
+    return f"{len(details):,} of {runs:,} runs tested nothing and {them}{why}{more}."
 
 
 def run_in(source: str) -> Run | None:
@@ -222,6 +268,13 @@ def market_of(source: str) -> str:
     begun = [one for one in sweep.runs if (sweep.place / one.folder).is_dir()]
     runs = [one for one in sweep.runs if sweep.is_done(one)] or begun or sweep.runs
     return str(sweep.place / runs[0].folder)
+
+
+def _setting(value: Any) -> str:
+    """Return a setting as people write it."""
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return "none" if value is None else str(value)
 
 
 def _first(names: Sequence[str]) -> str:

@@ -12,6 +12,9 @@ from xml.etree import ElementTree as ET
 from market.report.html import Element, element
 from market.report.theme import COLOURS
 
+LEAST: Final = 0.9
+"""The least size of a plot on a page, of its own: text of 12 pixels keeps 11. It scrolls then."""
+
 _SVG: Final = "{http://www.w3.org/2000/svg}"
 _TAGS: Final = frozenset(
     {"svg", "g", "path", "rect", "line", "circle", "text", "tspan", "defs", "clipPath"}
@@ -42,9 +45,14 @@ def embedded(svg: str, *, name: str, label: str) -> Element:
     return element(
         "svg",
         *children,
-        **{"role": "img", "aria-label": label, "style": f"max-width:{float(width):.0f}px"},
+        **{"role": "img", "aria-label": label, "style": _size(float(width))},
         **shown,
     )
+
+
+def _size(width: float) -> str:
+    """Return how far a plot may be scaled: never so small that nobody can read it."""
+    return f"max-width:{width:.0f}px;min-width:{LEAST * width:.0f}px"
 
 
 def _node(node: ET.Element, name: str) -> Element:

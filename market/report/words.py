@@ -8,9 +8,8 @@ from typing import Any, Final
 from market.protocol.events import STAGES
 from market.protocol.money import EXPONENTS, decimal_text
 from market.protocol.text import one_line
-from market.report.forms import Column, Form
+from market.report.forms import NONE, Column, Form
 
-NONE: Final = "-"
 MAX_NAME: Final = 200
 MAX_WORDS: Final = 800
 _STAGES: Final[Mapping[str, str]] = dict(

@@ -43,6 +43,11 @@ class Act:
     chances: dict[str, Random] = field(default_factory=dict)
 
     @property
+    def is_optional(self) -> bool:
+        """Whether it need not happen."""
+        return isinstance(self.part, FaultPart | OverseerPart) and self.part.optional
+
+    @property
     def title(self) -> str:
         """What it does, and when."""
         match self.part:
@@ -127,7 +132,11 @@ def why_not(act: Act, logs: Iterable[Log]) -> str:
     at = act.part.at
     if act.came:
         if isinstance(act.part, FaultPart) and act.part.probability < 1:
-            return f"its moment came, and {act.part.probability} of chance never had it"
+            rest = "" if act.is_optional else "; if it need not happen, set optional = true"
+            return (
+                f"its moment came {_times(act.came)}, and a probability of"
+                f" {act.part.probability:g} never had it{rest}"
+            )
         return "its moment came, and nothing after it that it could happen to"
     if at.time is not UNSET:
         return "everything was over before"
@@ -139,6 +148,10 @@ def why_not(act: Act, logs: Iterable[Log]) -> str:
         return f"the last chunk was {max(chunks)}" if chunks else "no chunk was delivered"
     last = max((log[-1] for log in theirs), key=lambda event: event.offset)
     return f"the log ended with {last.kind} at offset {last.offset}"
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"
 
 
 def _chance(act: str, seed: int, buyer: str) -> Random:

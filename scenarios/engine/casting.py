@@ -1,6 +1,6 @@
 """Casting: keys, registration, mandates and money for everybody in a story."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -12,6 +12,7 @@ from buyer_agents import MarketClient, Need
 from market.protocol.commitments import Limits
 from market.protocol.money import parse_amount
 from scenarios.engine.agents import BuyersClient, BuyersView, SellersClient
+from scenarios.engine.breaks import Breaks, give_up, is_own
 from scenarios.engine.cable import Cable
 from scenarios.engine.director import Director
 from scenarios.engine.doubling import Doubler
@@ -32,7 +33,7 @@ from scenarios.engine.seeds import key_of, nonces_of
 from scenarios.engine.services import seller_for
 from scenarios.engine.stalls import Stall
 from scenarios.engine.story import Story
-from scenarios.engine.telling import Resumed, Tell
+from scenarios.engine.telling import Broke, Resumed, Tell
 from scenarios.engine.vouching import OVERSEER, overseers, vouch
 from scenarios.engine.watchers import Watcher
 from scenarios.engine.worlds import Options, World, is_simulated
@@ -73,6 +74,7 @@ class Casting:
         *,
         overseer: MarketClient,
         director: Director,
+        breaks: Breaks,
         tell: Tell,
     ) -> None:
         self._story = story
@@ -81,6 +83,7 @@ class Casting:
         self._breakables = director.breakables
         self._overseer = overseer
         self._director = director
+        self._breaks = breaks
         self._tell = tell
         scenario = story.scenario
         self._sellers = [name for part in scenario.sellers for name in names_of(part)]
@@ -99,9 +102,9 @@ class Casting:
         """
         scenario = self._story.scenario
         await self._overseer.register(OVERSEER, "overseer")
-        for seller in scenario.sellers:
+        for number, seller in enumerate(scenario.sellers):
             for name in names_of(seller):
-                await self._seller(stack, group, seller, name)
+                await self._seller(stack, group, seller, name, number)
         buyers = [
             await self._buyer(stack, group, part, name, number)
             for part in scenario.buyers
@@ -122,7 +125,7 @@ class Casting:
         )
 
     async def _seller(
-        self, stack: AsyncExitStack, group: TaskGroup, part: SellerPart, name: str
+        self, stack: AsyncExitStack, group: TaskGroup, part: SellerPart, name: str, table: int
     ) -> None:
         client = SellersClient(
             await self._line(stack, name),
@@ -138,12 +141,29 @@ class Casting:
         self._breakables.sellers[name] = self._breakables.clients[name] = client
         has_threads = not is_simulated(self._story.scenario)
         seller = seller_for(part, name, self._seed, has_threads=has_threads)
-        stall = self._breakables.stalls[name] = Stall(seller, client)
+        broke = self._when_broken(client, part, name, table)
+        stall = self._breakables.stalls[name] = Stall(seller, client, broke)
         await group.start(stall.open)
         await self._fund(client.agent_id, part.wallet)
         if part.bond is not UNSET:
             currency = self._story.scenario.market.currency
             await client.post_bond(parse_amount(part.bond, currency), currency)
+
+    def _when_broken(
+        self, client: SellersClient, part: SellerPart, name: str, table: int
+    ) -> Callable[[Exception], Awaitable[None]] | None:
+        """Return what is to be done when the own code of a seller breaks, if it has any."""
+        member = next((one for one in ("behaviour", "service") if is_own(getattr(part, one))), None)
+        if member is None:
+            return None
+        where = self._story.where("sellers", table, member)
+
+        async def broke(error: Exception) -> None:
+            what = self._breaks.note(where, name, getattr(part, member), error)
+            self._tell(Broke(name, what))
+            await give_up(client, what)
+
+        return broke
 
     async def _buyer(
         self, stack: AsyncExitStack, group: TaskGroup, part: BuyerPart, name: str, number: int

@@ -11,12 +11,22 @@ from buyer_agents import BadParams, UnknownPolicy
 from market.protocol.manifest import BadManifest
 from market.protocol.money import NotMoney, parse_amount
 from scenarios.engine import metrics
+from scenarios.engine.breaks import is_own, told
 from scenarios.engine.cues import bad_cues
 from scenarios.engine.deciding import policy_for, reach
 from scenarios.engine.expressions import BadExpression
 from scenarios.engine.files import BadInput, read_input
-from scenarios.engine.form import ClockPart, Scenario, names_of, principal_of, run_of, seconds
-from scenarios.engine.naming import Found, named, near
+from scenarios.engine.form import (
+    BuyerPart,
+    ClockPart,
+    Scenario,
+    SellerPart,
+    names_of,
+    principal_of,
+    run_of,
+    seconds,
+)
+from scenarios.engine.naming import Found, named, near, near_class
 from scenarios.engine.places import Place
 from scenarios.engine.services import UnknownService, seller_for
 from scenarios.engine.story import BadScenario, Story, Trouble, dotted
@@ -52,18 +62,10 @@ def _troubles(story: Story) -> Found:
     yield from _amounts(scenario)
     yield from _times(scenario)
     for number, seller in enumerate(scenario.sellers):
-        try:
-            seller_for(seller, names_of(seller)[0], scenario.seed)
-        except UnknownService as error:
-            yield ("sellers", number, "service"), str(error), ""
-        except UnknownBehaviour as error:
-            yield ("sellers", number, "behaviour"), str(error), ""
-        except BadParams as error:
-            yield ("sellers", number, "params", error.param), str(error), ""
-        except BadManifest as error:
-            yield ("sellers", number), str(error), ""
+        yield from _seller(("sellers", number), seller, story)
     for number in range(len(scenario.buyers)):
         yield from _buyer(story, number, buyers, sellers)
+    yield from _inputs(story)
     yield from bad_cues(scenario, buyers, sellers)
     agents = {
         "agent": [*buyers, *sellers],
@@ -73,6 +75,25 @@ def _troubles(story: Story) -> Found:
     }
     for number, expectation in enumerate(scenario.expect):
         yield from _expression(("expect", number, "that"), expectation.that, agents)
+
+
+def _seller(here: Place, seller: SellerPart, story: Story) -> Found:
+    try:
+        seller_for(seller, names_of(seller)[0], story.scenario.seed)
+    except UnknownService as error:
+        yield (*here, "service"), str(error), near_class(seller.service)
+    except UnknownBehaviour as error:
+        yield (*here, "behaviour"), str(error), near_class(seller.behaviour)
+    except BadParams as error:
+        yield (*here, "params", error.param), str(error), _without_params(story, here, seller)
+    except BadManifest as error:
+        yield here, str(error), ""
+    except Exception as error:
+        # The edge to code of the story's own, as in a run.
+        if not (is_own(seller.behaviour) or is_own(seller.service)):
+            raise
+        member = "behaviour" if is_own(seller.behaviour) else "service"
+        yield (*here, member), f"{getattr(seller, member)} broke at {told(error)}", ""
 
 
 def _doubles(scenario: Scenario) -> Found:
@@ -106,7 +127,7 @@ def _amounts(scenario: Scenario) -> Found:
             except NotMoney as error:
                 yield path, str(error), ""
         elif path[-1] in _WINDOWS and not _is_whole(seconds(value)):
-            yield path, f"{dotted(path)} is a whole number of seconds, at least 1", ""
+            yield path, f"{dotted(path, tree)} is a whole number of seconds, at least 1", ""
 
 
 def _times(scenario: Scenario) -> Found:
@@ -143,16 +164,7 @@ def _members(tree: Any, path: Place) -> Iterator[tuple[Place, Any]]:
 def _buyer(story: Story, number: int, buyers: list[str], sellers: list[str]) -> Found:
     buyer = story.scenario.buyers[number]
     here: Place = ("buyers", number)
-    try:
-        policy_for(buyer, names_of(buyer)[0], story.scenario.seed)
-    except UnknownPolicy as error:
-        yield (*here, "policy"), str(error), ""
-    except BadParams as error:
-        yield (*here, "params", error.param), str(error), ""
-    try:
-        read_input(buyer.need.input, story.folder)
-    except BadInput as error:
-        yield (*here, "need", "input"), str(error), ""
+    yield from _policy(here, buyer, story)
     for place, pattern in enumerate(buyer.recommend_to):
         yield from named((*here, "recommend_to", place), pattern, buyers)
     if buyer.arrive.after is not UNSET:
@@ -163,6 +175,39 @@ def _buyer(story: Story, number: int, buyers: list[str], sellers: list[str]) -> 
             patterns: list[str] | UnsetType = getattr(buyer.mandate, member)
             for place, pattern in enumerate(patterns or ()):
                 yield from named((*here, "mandate", member, place), pattern, sellers)
+
+
+def _inputs(story: Story) -> Found:
+    """Find inputs that cannot be read; what is wrong with one file is said once."""
+    known: set[str] = set()
+    for number, buyer in enumerate(story.scenario.buyers):
+        try:
+            read_input(buyer.need.input, story.folder)
+        except BadInput as error:
+            if str(error) not in known:
+                yield ("buyers", number, "need", "input"), str(error), ""
+            known.add(str(error))
+
+
+def _policy(here: Place, buyer: BuyerPart, story: Story) -> Found:
+    try:
+        policy_for(buyer, names_of(buyer)[0], story.scenario.seed)
+    except UnknownPolicy as error:
+        yield (*here, "policy"), str(error), near_class(buyer.policy)
+    except BadParams as error:
+        yield (*here, "params", error.param), str(error), _without_params(story, here, buyer)
+    except Exception as error:
+        # The edge to code of the story's own, as in a run.
+        if not is_own(buyer.policy):
+            raise
+        yield (*here, "policy"), f"{buyer.policy} broke at {told(error)}", ""
+
+
+def _without_params(story: Story, here: Place, part: BuyerPart | SellerPart) -> str:
+    """Return a hint, if an option replaced a policy or a behaviour, and the params stayed."""
+    replaced = any((*here, member) in story.given for member in ("policy", "behaviour"))
+    is_stale = replaced and part.params and (*here, "params") not in story.given
+    return f"--set {here[0]}.{part.name}.params={{}}" if is_stale else ""
 
 
 def _expression(path: Place, source: str, agents: Mapping[str, list[str]]) -> Found:

@@ -94,16 +94,8 @@ class Director:
                     await watcher.reads(self.logs[watcher.session_id].offset)
 
     def troubles(self) -> list[Trouble]:
-        """Return a trouble for each act that never happened, and for work that broke off."""
-        idle = [
-            Trouble(
-                act.where,
-                f"{act.title} never happened",
-                act.refusal or why_not(act, self.logs.values()),
-            )
-            for act in self._acts
-            if not act.performed
-        ]
+        """Return a trouble for each act that never happened and had to, and for broken-off work."""
+        idle = [one for act, one in self._idle() if not act.is_optional]
         broken = [
             Trouble(act.where, f"{act.title} broke off", helper.trouble)
             for act in self._acts
@@ -111,6 +103,25 @@ class Director:
             if (helper := self.helpers[act.part.name]).trouble
         ]
         return idle + broken
+
+    def notes(self) -> list[str]:
+        """Return a line for each act that never happened, and need not."""
+        return [str(one) for act, one in self._idle() if act.is_optional]
+
+    def _idle(self) -> list[tuple[Act, Trouble]]:
+        """Return the acts that never happened, and why."""
+        return [
+            (
+                act,
+                Trouble(
+                    act.where,
+                    f"{act.title} never happened",
+                    act.refusal or why_not(act, self.logs.values()),
+                ),
+            )
+            for act in self._acts
+            if not act.performed
+        ]
 
     async def _follow(self, group: TaskGroup, log: Log) -> None:
         entries_of = follow_session(

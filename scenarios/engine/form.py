@@ -273,7 +273,7 @@ class FaultPart(Part, frozen=True, kw_only=True):
     whatever it does, ``market-crash`` the market, until ``restart_after`` has passed.
 
     ``lasts`` is for how long (if not said: to the end). ``times``: there, and at the next chunks,
-    steps or events; each with a ``probability``.
+    steps or events; each with a ``probability``. One that is ``optional`` need not happen.
     """
 
     kind: FaultKind
@@ -282,6 +282,7 @@ class FaultPart(Part, frozen=True, kw_only=True):
     bytes: Annotated[int, Meta(ge=1, le=1_000_000)] | UnsetType = UNSET
     times: Count = 1
     probability: Annotated[float, Meta(gt=0, le=1)] = 1.0
+    optional: bool = False
     reconnect_after: Duration = "0ms"
     restart_after: Duration | UnsetType = UNSET
     delay: Duration | UnsetType = UNSET
@@ -297,7 +298,8 @@ class FaultPart(Part, frozen=True, kw_only=True):
 class OverseerPart(Part, frozen=True, kw_only=True):
     """A human intervenes in the order of the journey that the trigger names, or in a ``run``.
 
-    It is the overseer, or whoever watches on the device ``by``, when that has read so far.
+    It is the overseer, or whoever watches on the device ``by``, when that has read so far. What is
+    ``optional`` need not happen.
     """
 
     do: Action
@@ -305,6 +307,7 @@ class OverseerPart(Part, frozen=True, kw_only=True):
     by: Slug | UnsetType = UNSET
     run: WorkName | UnsetType = UNSET
     after: Duration = "0ms"
+    optional: bool = False
     reason: Paragraph = ""
     text: Paragraph = ""
 

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from market.protocol.money import decimal_text
 from scenarios.engine.result import (
+    BAD,
     EXPECTATION_FAILED,
     INTERRUPTED,
     INVARIANT_BROKEN,
@@ -21,18 +22,21 @@ from scenarios.engine.result import (
     written,
 )
 from scenarios.engine.story import BadScenario
-from scenarios.engine.sweeping import FINISHED, Cell, Options, Replica, State, Sweep
+from scenarios.engine.sweeping import Cell, Options, Replica, State, Sweep
 
-BAD: Final = 2
-_WORST: Final = (INVARIANT_BROKEN, INTERRUPTED, BAD, EXPECTATION_FAILED, PASSED)
+INTERNAL: Final = 70
+"""A bug of the program that plays; ``sysexits.h`` calls it EX_SOFTWARE."""
+
+_WORST: Final = (INVARIANT_BROKEN, INTERNAL, INTERRUPTED, BAD, EXPECTATION_FAILED, PASSED)
 
 
 class Outcome(Result, frozen=True, kw_only=True):
     """What one run came to.
 
     ``journeys`` counts them by how they ended, ``captured`` is all that sellers were paid, fees
-    included, as a decimal. A run is ``bad`` if its story tested nothing: ``detail`` says what. It
-    has no ``currency`` if it was not played at all.
+    included, as a decimal. A run is ``bad`` if its story tested nothing, or code of its own or of
+    this program broke: ``detail`` says what. It has no ``currency`` if it was not played to its
+    end.
     """
 
     seed: int
@@ -81,7 +85,7 @@ class ReplicaResult(Result, frozen=True, kw_only=True):
 
 
 class CellResult(Result, frozen=True, kw_only=True):
-    """One cell: the expectations over its ``done`` runs, the rest over all that are finished."""
+    """One cell, over its ``done`` runs; ``replicas`` has the others, too."""
 
     number: int
     overrides: dict[str, str]
@@ -89,6 +93,7 @@ class CellResult(Result, frozen=True, kw_only=True):
     expectations: list[ExpectationSpread]
     bought: Spread
     left: Spread
+    failed: Spread
     captured: Spread
     replicas: list[ReplicaResult]
 
@@ -124,8 +129,13 @@ def outcome_of(result: RunResult) -> Outcome:
     )
 
 
+def broken_outcome(detail: str, seed: int) -> Outcome:
+    """Return the outcome of a run that a bug of this program ended."""
+    return Outcome(seed=seed, state="bad", exit_code=INTERNAL, detail=detail)
+
+
 def bad_outcome(error: BadScenario, seed: int, result: RunResult | None) -> Outcome:
-    """Return the outcome of a run whose story tested nothing; ``result`` if it was played."""
+    """Return the outcome of a run whose story is wrong; ``result`` if it was played."""
     played = (
         Outcome(seed=seed, state="bad", exit_code=BAD) if result is None else outcome_of(result)
     )
@@ -173,16 +183,16 @@ def spread(values: Sequence[str]) -> Spread:
 
 def _cell(cell: Cell, outcomes: Mapping[str, Outcome], folder: Path) -> CellResult:
     found = [outcomes.get(one.folder) for one in cell.replicas]
-    over = [one for one in found if one and one.state in FINISHED and one.currency]
-    done = [one for one in over if one.state == "done"]
+    done = [one for one in found if one and one.state == "done"]
     return CellResult(
         number=cell.number,
         overrides=cell.overrides,
         done=len(done),
         expectations=_expectations(done),
-        bought=spread([str(one.journeys.get("bought", 0)) for one in over]),
-        left=spread([str(one.journeys.get("left", 0)) for one in over]),
-        captured=spread([one.captured for one in over]),
+        bought=spread([str(one.journeys.get("bought", 0)) for one in done]),
+        left=spread([str(one.journeys.get("left", 0)) for one in done]),
+        failed=spread([str(one.journeys.get("failed", 0)) for one in done]),
+        captured=spread([one.captured for one in done]),
         replicas=[
             _replica(replica, outcome, folder)
             for replica, outcome in zip(cell.replicas, found, strict=True)

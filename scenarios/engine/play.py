@@ -3,7 +3,7 @@
 import asyncio
 import random
 import tempfile
-from contextlib import AsyncExitStack, aclosing
+from contextlib import AsyncExitStack, aclosing, suppress
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from functools import partial
@@ -22,6 +22,7 @@ from buyer_agents import (
 )
 from market.base.settings import Settings
 from scenarios.engine import keeping
+from scenarios.engine.breaks import Breaks, is_own, leave
 from scenarios.engine.casting import Buyer, Cast, Casting
 from scenarios.engine.checks import check
 from scenarios.engine.deciding import policy_for
@@ -33,6 +34,7 @@ from scenarios.engine.recording import Record, record_of
 from scenarios.engine.result import (
     ExpectationResult,
     RunResult,
+    TroubleResult,
     expectations_of,
     faults_of,
     funnel_of,
@@ -45,8 +47,9 @@ from scenarios.engine.roles import cast_of
 from scenarios.engine.seeds import chance_of, key_of, nonces_of
 from scenarios.engine.simulated import SimulatedLoop
 from scenarios.engine.stalls import MarketProgram
-from scenarios.engine.story import BadScenario, Story
-from scenarios.engine.telling import JourneyOver, Opened, Tell, nobody
+from scenarios.engine.standings import sellers_of, tables_of
+from scenarios.engine.story import BadScenario, Story, Trouble
+from scenarios.engine.telling import Broke, JourneyOver, Opened, Tell, nobody
 from scenarios.engine.vouching import OVERSEER, overseers
 from scenarios.engine.worlds import (
     HOST,
@@ -75,7 +78,8 @@ async def run(
     there is ``stop`` heard.
 
     Raises:
-        BadScenario: it cannot be played, or a fault, an act or an expectation tested nothing.
+        BadScenario: it cannot be played, or, when it was played to its end and kept, a fault, an
+            act or an expectation tested nothing, or code of its own broke.
     """
     if isinstance(story, Scenario):
         story = check(Story(story))
@@ -101,12 +105,13 @@ class Run:
         self._tell = tell
         self._over: dict[str, anyio.Event] = {}
         self._mistakes: list[str] = []
+        self._breaks = Breaks()
 
     async def play(self, stop: anyio.Event) -> RunResult:
         """Play it, keep what is to be kept, and return the result.
 
         Raises:
-            BadScenario: a fault, an act or an expectation tested nothing.
+            BadScenario: a fault, an act or an expectation tested nothing, or an agent broke.
         """
         if not is_simulated(self._scenario):
             return await self._play(RealWorld(), stop)
@@ -131,11 +136,15 @@ class Run:
         broken = [f"{finding.where}: {finding.detail}" for finding in proof.findings]
         facts = replace(record.facts, findings=self._mistakes + broken)
         expectations, untested = expectations_of(self._story, facts)
+        troubles = self._breaks.troubles()
+        if not (facts.findings or stop.is_set()):
+            troubles += [*director.troubles(), *untested]
         result = self._result(
             facts,
             expectations,
             director,
             proof,
+            troubles=troubles,
             seconds=monotonic() - began_at,
             is_interrupted=stop.is_set(),
         )
@@ -148,7 +157,6 @@ class Run:
             receipts=record.receipts,
             cast=cast_of(self._scenario, record.facts.names),
         )
-        troubles = [*director.troubles(), *untested]
         if troubles and not (result.findings or result.is_interrupted):
             raise BadScenario(*troubles)
         return result
@@ -181,12 +189,13 @@ class Run:
                 world,
                 overseer=overseer,
                 director=director,
+                breaks=self._breaks,
                 tell=self._tell,
             )
             cast = await casting.cast(stack, group)
             self._tell(Opened(world.url, cast.names))
             director.wait_for_moments(group)
-            await self._journeys(cast, stop)
+            await self._journeys(cast, director, stop)
             if self._is_over:
                 await director.finish()
             record = await record_of(
@@ -203,20 +212,38 @@ class Run:
     def _is_over(self) -> bool:
         return all(event.is_set() for event in self._over.values())
 
-    async def _journeys(self, cast: Cast, stop: anyio.Event) -> None:
+    async def _journeys(self, cast: Cast, director: Director, stop: anyio.Event) -> None:
         """Let every buyer go, until all are through, time is up, or the run is stopped."""
         self._over = {buyer.name: anyio.Event() for buyer in cast.buyers}
         with anyio.move_on_after(limit_of(self._scenario)):
             async with anyio.create_task_group() as group:
                 group.start_soon(_stop_early, stop, group)
                 for buyer in cast.buyers:
-                    group.start_soon(self._shop, buyer)
+                    group.start_soon(self._shop, buyer, director)
                 for event in self._over.values():
                     await event.wait()
                 group.cancel_scope.cancel()
 
-    async def _shop(self, buyer: Buyer) -> None:
+    async def _shop(self, buyer: Buyer, director: Director) -> None:
         await self._arrive(buyer)
+        try:
+            await self._walk(buyer)
+        except MarketUnreachable:
+            # Its journey stays open: the story may say so.
+            pass
+        except BadAnswer as error:
+            self._mistakes.append(f"the market answered {buyer.name} wrongly: {error}")
+        except (Exception, SystemExit) as error:
+            # The edge to code of the story's own: whatever it raises ends its agent alone.
+            if not is_own(buyer.part.policy):
+                raise
+            await self._break(buyer, director, error)
+        self._over[buyer.name].set()
+        over = sum(event.is_set() for event in self._over.values())
+        self._tell(JourneyOver(buyer.name, over, len(self._over)))
+
+    async def _walk(self, buyer: Buyer) -> None:
+        """Let a buyer go its journeys, one after the other."""
         shopper = Shopper(
             buyer.client,
             policy_for(buyer.part, buyer.name, self._seed),
@@ -224,19 +251,22 @@ class Run:
             follow=buyer.view.follow,
             reviews=self._scenario.market.reviews,
         )
-        try:
-            for number in range(buyer.part.journeys):
-                if number:
-                    await anyio.sleep(seconds(buyer.part.rest))
-                await shopper.run(buyer.need)
-        except MarketUnreachable:
-            # Its journey stays open: the story may say so.
-            pass
-        except BadAnswer as error:
-            self._mistakes.append(f"the market answered {buyer.name} wrongly: {error}")
-        self._over[buyer.name].set()
-        over = sum(event.is_set() for event in self._over.values())
-        self._tell(JourneyOver(buyer.name, over, len(self._over)))
+        for number in range(buyer.part.journeys):
+            if number:
+                await anyio.sleep(seconds(buyer.part.rest))
+            await shopper.run(buyer.need)
+
+    async def _break(self, buyer: Buyer, director: Director, error: BaseException) -> None:
+        """Let a buyer whose policy broke leave, with the reason; the run goes on."""
+        where = self._story.where("buyers", self._scenario.buyers.index(buyer.part), "policy")
+        what = self._breaks.note(where, buyer.name, buyer.part.policy, error)
+        self._tell(Broke(buyer.name, what))
+        # To a market that stays away nobody can say that it leaves.
+        with suppress(MarketUnreachable):
+            for log in list(director.logs.values()):
+                if log.buyer == buyer.name:
+                    await director.reaches(log.session_id, None)
+                    await leave(buyer.client, log, what)
 
     async def _arrive(self, buyer: Buyer) -> None:
         arrive = buyer.part.arrive
@@ -260,9 +290,11 @@ class Run:
         director: Director,
         proof: Proof,
         *,
+        troubles: list[Trouble],
         seconds: float,
         is_interrupted: bool,
     ) -> RunResult:
+        tables = tables_of(self._scenario)
         return RunResult(
             name=self._scenario.name,
             seed=self._seed,
@@ -275,14 +307,18 @@ class Run:
             expectations=expectations,
             funnel=funnel_of(facts.journeys),
             journeys=[
-                journey_result(facts, one, view=director.views[one.buyer]) for one in facts.journeys
+                journey_result(facts, one, table=tables[one.buyer], view=director.views[one.buyer])
+                for one in facts.journeys
             ],
+            sellers=sellers_of(facts, tables),
             watchers=watchers_of(facts),
             faults=faults_of(facts),
             runs=runs_of(facts),
             wallets=wallets_of(facts),
             proven=proof.summary,
             findings=list(facts.findings),
+            troubles=[TroubleResult(**one._asdict()) for one in troubles],
+            notes=director.notes(),
             folder=str(self._folder),
         )
 

@@ -127,11 +127,11 @@ def _explain(message: str, tree: dict[str, Any], whole: dict[str, Any]) -> tuple
     if unknown := _UNKNOWN.match(detail):
         name = unknown[1]
         known = list(here.get("properties", {}))
-        return (*path, name), f"{dotted((*path, name))} is not known here", near(name, known)
+        return (*path, name), f"{dotted((*path, name), tree)} is not known here", near(name, known)
     if missing := _MISSING.match(detail):
-        return path, f"{dotted((*path, missing[1]))} is missing", ""
+        return path, f"{dotted((*path, missing[1]), tree)} is missing", ""
     said, hint = _misfit(path, detail, here, _given(tree, path))
-    return path, f"{dotted(path)}{said}", hint
+    return path, f"{dotted(path, tree)}{said}", hint
 
 
 def _misfit(path: Place, detail: str, here: dict[str, Any], value: Any) -> tuple[str, str]:
@@ -146,9 +146,17 @@ def _misfit(path: Place, detail: str, here: dict[str, Any], value: Any) -> tuple
     if "matching regex" in detail:
         form = here.get("description") or _FORMS.get(here["pattern"], "of its form")
         return f" must be {form}", ""
+    if "pattern" in here and "description" in here and not isinstance(value, str):
+        return f" must be {here['description']}", _as_duration(value, here["pattern"])
     is_single = here.get("type") == "array" and isinstance(value, dict)
     hint = f"write [[{dotted(path)}]]" if is_single else ""
     return f": {detail[0].lower()}{detail[1:]}", hint
+
+
+def _as_duration(value: Any, pattern: str) -> str:
+    """Return a hint for a number that stands where a time with its unit must."""
+    text = f"{value}s"
+    return f'write "{text}"' if re.match(pattern, text) else ""
 
 
 def _either(forms: Iterable[Mapping[str, Any]]) -> str:

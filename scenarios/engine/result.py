@@ -20,6 +20,7 @@ from scenarios.engine.story import Story, Trouble
 
 PASSED: Final = 0
 EXPECTATION_FAILED: Final = 1
+BAD: Final = 2
 INVARIANT_BROKEN: Final = 5
 INTERRUPTED: Final = 130
 
@@ -70,9 +71,13 @@ class OrderResult(Result, frozen=True, kw_only=True):
 
 
 class JourneyResult(Result, frozen=True, kw_only=True):
-    """One buyer's journey. ``cut`` and ``resumed`` count its live streams."""
+    """One buyer's journey. ``cut`` and ``resumed`` count its live streams.
+
+    ``table`` is the name of the story's table that the buyer stands in.
+    """
 
     buyer: str
+    table: str = ""
     session_id: str
     outcome: str
     events: int
@@ -80,6 +85,25 @@ class JourneyResult(Result, frozen=True, kw_only=True):
     resumed: int
     stages: list[StageResult]
     orders: list[OrderResult]
+
+
+class SellerResult(Result, frozen=True, kw_only=True):
+    """A seller at the end. Of its ``orders`` so many were ``sold``, ``failed`` or ``refunded``.
+
+    ``captured_minor`` is what it was paid, fees included; ``trust`` is its score, from 0 to 1.
+    """
+
+    name: str
+    table: str
+    orders: int
+    sold: int
+    failed: int
+    refunded: int
+    captured_minor: int
+    wallet_minor: int
+    bond_minor: int
+    trust: str
+    is_frozen: bool
 
 
 class WatcherResult(Result, frozen=True, kw_only=True):
@@ -128,12 +152,21 @@ class FunnelRow(Result, frozen=True, kw_only=True):
     reasons: dict[str, int]
 
 
+class TroubleResult(Result, frozen=True, kw_only=True):
+    """What in the story only the run could show to be wrong; ``where`` is its file and line."""
+
+    where: str
+    detail: str
+    hint: str = ""
+
+
 class RunResult(Result, frozen=True, kw_only=True):
     """A whole run.
 
     ``proven`` counts what the audit went through, ``findings`` are the invariants that it found
     broken: none, or the market has a bug. ``is_over`` is false if time was up first. ``market`` is
-    how it was set up.
+    how it was set up. ``troubles`` are mistakes of the story: code of its own that broke, and
+    what tested nothing; ``notes`` are acts that never happened, and need not.
     """
 
     name: str
@@ -147,21 +180,26 @@ class RunResult(Result, frozen=True, kw_only=True):
     expectations: list[ExpectationResult]
     funnel: list[FunnelRow]
     journeys: list[JourneyResult]
+    sellers: list[SellerResult] = []
     watchers: list[WatcherResult]
     faults: list[FaultResult] = []
     runs: list[WorkResult]
     wallets: dict[str, str]
     proven: Summary
     findings: list[str]
+    troubles: list[TroubleResult] = []
+    notes: list[str] = []
     folder: str
 
     @property
     def exit_code(self) -> int:
-        """0, or what went wrong: 1 an expectation, 5 an invariant, 130 it was interrupted."""
+        """0, or what went wrong: 1 an expectation, 2 the story, 5 an invariant, 130 interrupted."""
         if self.findings:
             return INVARIANT_BROKEN
         if self.is_interrupted:
             return INTERRUPTED
+        if self.troubles:
+            return BAD
         failed = any(one.status == "failed" for one in self.expectations)
         return EXPECTATION_FAILED if failed else PASSED
 
@@ -214,10 +252,13 @@ def funnel_of(journeys: Sequence[JourneyFacts]) -> list[FunnelRow]:
     return rows
 
 
-def journey_result(facts: Facts, journey: JourneyFacts, *, view: BuyersView) -> JourneyResult:
+def journey_result(
+    facts: Facts, journey: JourneyFacts, *, table: str, view: BuyersView
+) -> JourneyResult:
     """Return a journey with names in place of ids."""
     return JourneyResult(
         buyer=journey.buyer,
+        table=table,
         session_id=journey.session_id,
         outcome=journey.outcome,
         events=len(journey.events),

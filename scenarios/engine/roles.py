@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from buyer_agents import making
-from buyer_agents.adversaries import OneSeller, SybilReviewer, WashTrader
+from buyer_agents.adversaries import SybilReviewer, WashTrader
 from buyer_agents.policies import ADVERSARIES, POLICIES
 from market.analytics.truths import Member
 from scenarios.engine.form import BuyerPart, Scenario, names_of
-from seller_services.behaviours import BEHAVIOURS, Behaviour
+from seller_services.behaviours import BEHAVIOURS
 
 
 def cast_of(scenario: Scenario, names: Mapping[str, str]) -> list[Member]:
@@ -26,7 +26,7 @@ def cast_of(scenario: Scenario, names: Mapping[str, str]) -> list[Member]:
             part=part.name,
             policy=None,
             behaviour=part.behaviour,
-            is_honest=not _is_a(part.behaviour, BEHAVIOURS, Behaviour),
+            is_honest=_is_honest(part.behaviour, BEHAVIOURS),
             ring=name if name in praised else None,
         )
         for part in scenario.sellers
@@ -40,7 +40,7 @@ def cast_of(scenario: Scenario, names: Mapping[str, str]) -> list[Member]:
             part=part.name,
             policy=part.policy,
             behaviour=None,
-            is_honest=not _is_a(part.policy, _POLICIES, OneSeller),
+            is_honest=_is_honest(part.policy, _POLICIES),
             ring=_ring(part),
         )
         for part in scenario.buyers
@@ -57,6 +57,10 @@ def _ring(part: BuyerPart) -> str | None:
     target = part.params.get("target")
     is_ring = _is_a(part.policy, _POLICIES, SybilReviewer, WashTrader)
     return target if is_ring and isinstance(target, str) else None
+
+
+def _is_honest(name: str, known: Mapping[str, str | type]) -> bool:
+    return making.is_honest(making.class_named(name, known, "class"))
 
 
 def _is_a(name: str, known: Mapping[str, str | type], *kinds: type) -> bool:

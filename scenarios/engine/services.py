@@ -11,7 +11,7 @@ from buyer_agents.making import suggestion
 from scenarios.engine.form import SellerPart, seconds
 from scenarios.engine.seeds import chance_of
 from seller_services import Seller
-from seller_services.behaviours import behaviour_named
+from seller_services.behaviours import behaviour_named, joined
 from seller_services.handling import Handler, Order, Yielded
 from seller_services.samples import SAMPLES
 
@@ -39,7 +39,7 @@ def seller_for(part: SellerPart, name: str, seed: int, *, has_threads: bool = Tr
         seller = seller.with_handler(_in_loop)
     chance = chance_of(seed, f"{name} behaves")
     conduct = behaviour_named(part.behaviour, part.params, chance=chance, agent=name)
-    return conduct.joins(seller)
+    return joined(conduct, seller)
 
 
 def _listing(part: SellerPart, name: str) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Programs that may crash in a story, and come back: a seller's, and the market's own."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Any, Final, Self
@@ -18,17 +18,28 @@ RETURN_SECONDS: Final = 5.0
 """How long a seller waits before it comes back to a market that stayed away."""
 
 
-class Stall:
-    """A seller at work. What it knew when it crashed is lost; what the market has is not."""
+Broke = Callable[[Exception], Awaitable[None]]
+"""Hears what ended a seller whose code is the story's own."""
 
-    def __init__(self, seller: Seller, client: SellersClient) -> None:
+
+class Stall:
+    """A seller at work. What it knew when it crashed is lost; what the market has is not.
+
+    Of one whose own code breaks ``broke`` is told; without, that ends the run.
+    """
+
+    def __init__(self, seller: Seller, client: SellersClient, broke: Broke | None = None) -> None:
         self._seller = seller
         self._client = client
+        self._broke = broke
         self._scope = anyio.CancelScope()
         self._away_seconds = 0.0
 
     async def open(self, *, task_status: TaskStatus[Any] = anyio.TASK_STATUS_IGNORED) -> None:
-        """Serve until cancelled, after a crash anew. It is started when its service is listed."""
+        """Serve until cancelled, after a crash anew, or until its own code breaks.
+
+        It is started when its service is listed.
+        """
         while True:
             self._away_seconds = RETURN_SECONDS
             try:
@@ -37,6 +48,11 @@ class Stall:
             except MarketUnreachable:
                 if task_status is not anyio.TASK_STATUS_IGNORED:
                     raise
+            except Exception as error:
+                # The edge to code of the story's own: whatever it raises ends its agent alone.
+                if self._broke is None or not self._client.service_id:
+                    raise
+                return await self._broke(error)
             task_status = anyio.TASK_STATUS_IGNORED
             await anyio.sleep(self._away_seconds)
 

@@ -1,11 +1,14 @@
 """A story that can be played, and what may be wrong with one."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, Final, NamedTuple
 
 from scenarios.engine.form import Scenario
 from scenarios.engine.places import Place, line_at
+
+_NAME: Final = re.compile(r"[\w-]+")
 
 
 class Trouble(NamedTuple):
@@ -56,7 +59,22 @@ def given_at(given: Mapping[Place, str], path: Place) -> str:
     return next((given[path[:end]] for end in range(len(path), 0, -1) if path[:end] in given), "")
 
 
-def dotted(path: Place) -> str:
-    """Return a path as people write it: ``buyers[0].need``."""
-    text = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
+def dotted(path: Place, tree: Any = None) -> str:
+    """Return a path as people write it: ``buyers[0].need``.
+
+    In the ``tree`` that it leads through a table of a list has its name: ``buyers.thrifty.need``.
+    """
+    text = ""
+    for step in path:
+        tree = _member(tree, step)
+        name = tree.get("name") if isinstance(step, int) and isinstance(tree, Mapping) else None
+        is_name = isinstance(name, str) and _NAME.fullmatch(name)
+        text += f".{name}" if is_name else f"[{step}]" if isinstance(step, int) else f".{step}"
     return text.removeprefix(".") or "the file"
+
+
+def _member(tree: Any, step: str | int) -> Any:
+    try:
+        return tree[step]
+    except (KeyError, IndexError, TypeError):
+        return None

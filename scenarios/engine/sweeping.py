@@ -61,13 +61,17 @@ class Options(Part, frozen=True, kw_only=True):
 
 
 class Single(Part, frozen=True, kw_only=True):
-    """A run that is played alone. ``digest`` is the SHA-256 of the text of ``scenario``, a file."""
+    """A run that is played alone. ``digest`` is the SHA-256 of the text of ``scenario``, a file.
+
+    ``played_at`` is when it was over, or else begun.
+    """
 
     format: Literal[1] = FORMAT
     scenario: str
     digest: str
     options: Options
     is_over: bool = False
+    played_at: str = ""
 
 
 class Replica(Part, frozen=True, kw_only=True):
@@ -89,7 +93,10 @@ class Cell(Part, frozen=True, kw_only=True):
 
 
 class Sweep(Part, frozen=True, kw_only=True):
-    """All that is to be played. ``digest`` is the SHA-256 of the text of ``scenario``, a file."""
+    """All that is to be played. ``digest`` is the SHA-256 of the text of ``scenario``, a file.
+
+    ``played_at`` is when the last of it was played, or else when that began.
+    """
 
     format: Literal[1] = FORMAT
     name: str
@@ -97,6 +104,7 @@ class Sweep(Part, frozen=True, kw_only=True):
     digest: str
     options: Options
     cells: list[Cell]
+    played_at: str = ""
 
     def runs(self) -> list[tuple[Cell, Replica]]:
         """Return every run in its order: the first replica of each cell, then the second."""
@@ -131,7 +139,8 @@ class Sweep(Part, frozen=True, kw_only=True):
 
     def anew(self) -> "Sweep":
         """Return the sweep with nothing played."""
-        return self._with(lambda one: replace(one, state="planned", detail=""))
+        cleared = self._with(lambda one: replace(one, state="planned", detail=""))
+        return replace(cleared, played_at="")
 
     def _with(self, move: Callable[[Replica], Replica]) -> "Sweep":
         cells = [

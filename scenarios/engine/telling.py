@@ -52,6 +52,13 @@ class Resumed(NamedTuple):
     device: str = ""
 
 
+class Broke(NamedTuple):
+    """The own code of an agent raised something, and the agent is gone."""
+
+    agent: str
+    detail: str
+
+
 class JourneyOver(NamedTuple):
     """A buyer is through: ``over`` of ``all`` buyers are."""
 
@@ -60,7 +67,7 @@ class JourneyOver(NamedTuple):
     all: int
 
 
-News = Opened | Logged | Acted | Joined | Resumed | JourneyOver
+News = Opened | Logged | Acted | Joined | Resumed | Broke | JourneyOver
 Tell = Callable[[News], None]
 
 

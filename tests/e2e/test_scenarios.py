@@ -113,7 +113,8 @@ async def test_a_fault_that_never_fired_is_a_mistake_of_the_story(tmp_path: Path
         ('at = { agent = "walker", time = "15s" }', "everything was over before"),
         (
             'at = { agent = "walker", chunk = 1 }\nprobability = 1e-9',
-            "its moment came, and 1e-09 of chance never had it",
+            "its moment came once, and a probability of 1e-09 never had it; if it need not happen,"
+            " set optional = true",
         ),
     ],
 )
@@ -124,6 +125,35 @@ async def test_what_there_was_in_place_of_a_fault_is_told(
         await played(tmp_path, f'[[faults]]\nkind = "disconnect"\n{fault}')
 
     assert caught.value.troubles[0].hint.startswith(hint)
+
+
+async def test_what_need_not_happen_is_a_note_if_it_does_not(tmp_path: Path) -> None:
+    result = await played(
+        tmp_path,
+        """
+        [[faults]]
+        kind = "disconnect"
+        at = { agent = "walker", chunk = 1 }
+        probability = 1e-9
+        optional = true
+        [[overseer]]
+        do = "cancel"
+        at = { agent = "walker", chunk = 9 }
+        optional = true
+        [[faults]]
+        kind = "disconnect"
+        at = { agent = "walker", chunk = 1 }
+        optional = true
+        """,
+    )
+
+    assert result.exit_code == 0
+    assert result.troubles == []
+    unlucky, late = result.notes
+    assert "disconnect at chunk 1 of walker never happened (its moment came once" in unlucky
+    assert "optional" not in unlucky
+    assert "cancel at chunk 9 of walker never happened (the last chunk was 2)" in late
+    assert [one.times for one in result.faults] == [1]
 
 
 async def test_what_happens_to_who_never_came_is_a_mistake_of_the_story(tmp_path: Path) -> None:

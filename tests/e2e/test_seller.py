@@ -1,10 +1,12 @@
 """The seller SDK at a live market: streaming, control, crashes, limits."""
 
+import traceback
 from collections.abc import AsyncIterator, Iterator
-from typing import Any
+from typing import Any, cast
 
 import anyio
 import pytest
+from structlog.testing import capture_logs
 
 from buyer_agents import MarketClient
 from market.base.settings import Settings
@@ -317,7 +319,7 @@ async def yields_too_much(order: Order) -> AsyncIterator[Chunk]:
     [
         (yields_a_list, "yields a list"),
         (yields_nothing, "nothing to deliver"),
-        (yields_another_form, "the market refused the delivery"),
+        (yields_another_form, "the market refused the delivery: page: it is not of type"),
         (yields_what_is_no_json, "no JSON form"),
         (yields_too_much, "more than the 6 units"),
     ],
@@ -334,3 +336,55 @@ async def test_an_order_that_cannot_be_delivered_fails_with_a_reason(
 
         assert told in events[-1].body["reason"]
         assert (await buyer.order(order.id)).returned_minor == order.amount_minor
+
+
+SECRET = "the number of my card"
+
+
+async def breaks(order: Order) -> AsyncIterator[Chunk]:
+    yield Chunk({"page": "a"}, units=1)
+    raise KeyError(SECRET)
+
+
+async def takes_no_order() -> AsyncIterator[Chunk]:
+    yield Chunk({"page": "a"}, units=6)
+
+
+async def counts_in_words(order: Order) -> AsyncIterator[Any]:
+    yield Chunk({"page": "a"}, units=cast("Any", "six"))
+
+
+@pytest.mark.parametrize(
+    ("handler", "told", "logged"),
+    [
+        (breaks, "the handler failed with KeyError", SECRET),
+        (takes_no_order, "the handler failed with TypeError", "takes_no_order() takes 0"),
+        (counts_in_words, "the handler yields a Chunk with a str for its units", ""),
+    ],
+)
+async def test_a_handler_that_breaks_is_told_whole_to_its_seller_and_by_type_to_its_buyer(
+    sqlite_settings: Settings, handler: Any, told: str, logged: str
+):
+    with capture_logs() as logs:
+        async with open_town(sqlite_settings) as town:
+            service = await town.open(town.seller(handler))
+            buyer = await town.client("thrifty")
+            orders = [await town.order(buyer, service) for _ in range(2)]
+
+            # The seller is still there for the second.
+            for order in orders:
+                events = await until(buyer, order.session_id, of_kind("order.failed"))
+                assert events[-1].body["reason"] == told
+                assert SECRET not in str([event.body for event in events])
+
+    failed = [line for line in logs if line["event"] == "handler.failed"]
+    assert {line["order_id"] for line in failed} == {order.id for order in orders}
+    for line in failed:
+        assert line["log_level"] == "error"
+        assert told in line["detail"]
+        assert logged in line["detail"]
+        if logged:
+            raised = "".join(traceback.format_exception(line["exc_info"]))
+            assert logged in raised
+            assert __file__ in raised or "takes 0" in raised
+            assert ".py:" in line["detail"]

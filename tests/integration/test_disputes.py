@@ -341,12 +341,16 @@ async def test_one_refused_part_is_noted_and_the_delivery_goes_on(town: Town):
             orders.deliver,
             caller=town.seller.caller,
             order_id=order.id,
-            chunk=Chunk(index=0, units=4, output={"nonsense": 1}),
+            chunk=Chunk(index=0, units=4, output={"nonsense": "x" * 1_000}),
         )
 
     await town.deliver(order, 0, units=4)
 
-    assert (await kinds(town, order)).count("delivery.rejected") == 1
+    [rejected] = [
+        event for event in await log_of(town, order) if event["kind"] == "delivery.rejected"
+    ]
+    told = 'the whole: "rows" is a required property; got {"nonsense":"xxx'
+    assert rejected["body"]["detail"].startswith(told)
     assert (await town.complete(order)).state == "delivered"
     await nothing_is_wrong(town.store)
 

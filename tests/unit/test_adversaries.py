@@ -9,9 +9,12 @@ import pytest
 from buyer_agents import BadParams
 from buyer_agents.needs import Need
 from buyer_agents.policies import ADVERSARIES, UnknownPolicy, policy_named
-from seller_services import Chunk, Order
+from market.protocol.signing import SigningKey
+from seller_services import Chunk, Order, Seller
 from seller_services.behaviours import UnknownBehaviour, behaviour_named
 from seller_services.handling import CannotDeliver, check_handler
+from seller_services.outputs import members_of
+from seller_services.samples import SAMPLES
 from tests.unit.test_policies import candidate, report
 
 NEED = Need(query="profile a table", input={"csv": "a\n1\n"}, wants=("column",))
@@ -144,3 +147,52 @@ async def test_a_slow_loris_delivers_all_in_its_own_time() -> None:
 def test_what_no_behaviour_knows_is_refused(name: str, params: dict[str, Any], what: str) -> None:
     with pytest.raises((UnknownBehaviour, BadParams), match=what):
         behaviour_named(name, params)
+
+
+# What is left out
+
+
+def sample(service: str = "convert-units") -> Seller:
+    seller = Seller(SAMPLES[service].manifest, key=SigningKey.generate())
+    seller.handle(SAMPLES[service].handler)
+    return seller
+
+
+def test_a_member_that_no_output_has_cannot_be_left_out() -> None:
+    said = r"the output of convert-units has no 'valeu'; did you mean 'value'\?"
+
+    with pytest.raises(BadParams, match=said) as refusal:
+        behaviour_named("bait-and-switch", {"drops": ["value", "valeu"]}).joins(sample())
+
+    assert refusal.value.param == "drops"
+    with pytest.raises(BadParams, match="'zzz'; it has item, value, unit, exact"):
+        behaviour_named("bait-and-switch", {"drops": ["zzz"]}).joins(sample())
+
+
+def test_a_member_that_the_output_has_is_left_out() -> None:
+    seller = behaviour_named("bait-and-switch", {"drops": ["value"]}).joins(sample())
+
+    assert seller.manifest.id == "convert-units"
+
+
+@pytest.mark.parametrize(
+    ("schema", "members"),
+    [
+        ({}, []),
+        ({"properties": {"a": {"properties": {"inner": {}}}}, "required": ["b"]}, ["a", "b"]),
+        ({"oneOf": [{"required": ["a"]}, {"properties": {"b": {}}}]}, ["a", "b"]),
+        ({"if": {}, "then": {"properties": {"a": {}}}, "else": {"required": ["b"]}}, ["a", "b"]),
+        (
+            {
+                "$ref": "#/$defs/a~1row",
+                "$defs": {"a/row": {"properties": {"a": {}}, "allOf": [{"$ref": "#"}]}},
+            },
+            ["a"],
+        ),
+        ({"$ref": "#/$defs/none", "allOf": [True]}, []),
+    ],
+)
+def test_the_members_of_an_output_are_found_wherever_its_schema_names_them(
+    schema: dict[str, Any], members: list[str]
+) -> None:
+    assert members_of(schema) == members

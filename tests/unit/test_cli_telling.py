@@ -8,7 +8,7 @@ import pytest
 
 from market.audit import Money, Summary
 from market.catalog.freezing import FROZEN
-from market.cli.progress import Progress, line_text
+from market.cli.progress import Progress, clock, line_text
 from market.cli.report import print_report
 from market.cli.timeline import Line, Teller, ticks
 from market.cli.trust import FLAGS
@@ -26,6 +26,7 @@ from scenarios.engine.result import (
     JourneyResult,
     OrderResult,
     RunResult,
+    SellerResult,
     StageResult,
     WatcherResult,
     WorkResult,
@@ -238,6 +239,22 @@ def test_a_line_is_aligned_and_cut_to_the_terminal() -> None:
     assert cut.plain.endswith("…")
 
 
+@pytest.mark.parametrize(
+    ("seconds", "told"),
+    [
+        (0.0, "00:00.00"),
+        (61.5, "01:01.50"),
+        (3_599.99, "59:59.99"),
+        (3_599.999, "1:00:00"),
+        (3_600.0, "1:00:00"),
+        (11_260.09, "3:07:40"),
+        (86_400.0, "24:00:00"),
+    ],
+)
+def test_from_an_hour_on_hours_are_told(seconds: float, told: str) -> None:
+    assert clock(seconds) == told
+
+
 def test_stages_stand_in_one_line() -> None:
     told = ticks([("finding", "passed", 0.0416), ("evaluating", "left", 1.26)])
 
@@ -310,6 +327,83 @@ def result(**changes: Any) -> RunResult:
         "proven": proven, "findings": [], "folder": "runs/short-1",
     }  # fmt: skip
     return RunResult(**(given | changes))
+
+
+def test_of_many_journeys_a_table_is_told_and_what_went_wrong(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    [journey] = result().journeys
+    change = msgspec.structs.replace
+    [order] = journey.orders
+    order = change(order, refunded_minor=10_000, state="failed")
+    bees = [
+        change(journey, buyer=f"bee-{n}", table="bee", outcome="failed", orders=[order])
+        for n in range(1, 6)
+    ]
+    bees[4] = change(bees[4], outcome="open", orders=[])
+    wasps = [
+        change(journey, buyer=f"wasp-{n}", table="wasp", outcome="bought") for n in range(1, 9)
+    ]
+    run = result(journeys=[*bees, *wasps])
+
+    print_report(run)
+    told = capsys.readouterr().out
+    print_report(run, every_journey=True)
+    every = capsys.readouterr().out
+    print_report(result(journeys=[*bees, *wasps][:12]))
+    few = capsys.readouterr().out
+
+    assert told.splitlines()[2:8] == [
+        "13 journeys",
+        "Buyers  Journeys  Bought  Left  Failed  Cancelled  Open  Spent XTS  Most left because of",
+        "bee            5       0     0       4          0     1       0.20  other (5)",
+        "wasp           8       8     0       0          0     0       0.48",
+        "",
+        "5 not through, or failed, the first 3 of them (--journeys: all)",
+    ]
+    assert [one for one in ("bee-5", "bee-1", "bee-2", "bee-3") if f" {one} " in told] == [
+        "bee-5",
+        "bee-1",
+        "bee-2",
+    ]
+    assert "wasp-8" not in told
+    assert all(f"wasp-{n}" in every for n in range(1, 9))
+    assert "Buyers" not in every
+    assert "Journeys\n" in few
+    assert "Buyers" not in few
+
+
+def test_who_earned_and_who_is_trusted_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    def seller(number: int, paid_minor: int) -> SellerResult:
+        return SellerResult(
+            name=f"clerk-{number}", table="clerk", orders=4, sold=2, failed=1, refunded=1,
+            captured_minor=paid_minor, wallet_minor=1_500_000, bond_minor=250_000, trust="0.4125",
+            is_frozen=number == 1,
+        )  # fmt: skip
+
+    few = [seller(1, 400_000), seller(2, 500_000)]
+    print_report(result(sellers=few))
+    told = capsys.readouterr().out
+    print_report(result(sellers=[seller(number, number) for number in range(1, 43)]))
+    many = capsys.readouterr().out
+
+    begin = told.splitlines().index("Sellers")
+    assert told.splitlines()[begin : begin + 4] == [
+        "Sellers",
+        "Name     Orders  Sold  Failed  Refunded  Captured XTS  Wallet  Bond   Trust",
+        "clerk-1       4     2       1         1          0.40    1.50  0.25  0.4125  frozen",
+        "clerk-2       4     2       1         1          0.50    1.50  0.25  0.4125",
+    ]
+    assert "clerk-2 " not in many
+    assert many.index("clerk-42 ") < many.index("clerk-3 ")
+    assert "2 more, who were paid no more than the last of these (--journeys: all)" in many
+
+
+def test_what_need_not_happen_and_did_not_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    print_report(result(notes=["s.toml:9: disconnect at chunk 3 of bee never happened"]))
+
+    told = capsys.readouterr().out
+    assert "Faults\n● s.toml:9: disconnect at chunk 3 of bee never happened\n" in told
 
 
 def test_a_run_is_reported_when_it_is_over(capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,11 +8,11 @@ from market.protocol.manifest import (
     MAX_MANIFEST,
     BadManifest,
     check_manifest,
-    explain,
     manifest_digest,
     read_manifest,
 )
 from market.protocol.manifest import compile_schema as compile_
+from market.protocol.misfits import explain
 
 TOML = """
 manifest = 1

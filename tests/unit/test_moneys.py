@@ -67,8 +67,11 @@ POSTINGS = [
     *held("open", 90),
     *posted("open", "escrow.capture", ("escrow", "open", -30), ("wallet", SELLER, 30)),
     *posted("", "issuance.mint", ("issuance", "market", -2_000), ("wallet", BUYER, 2_000)),
-    # What it puts at stake is no earning.
-    *posted("", "bond.post", ("wallet", SELLER, -10), ("bond", SELLER, 10)),
+    # What it puts at stake is no earning, what it loses of that is a loss: 99 of the refund come
+    # out of its bond, and 200 go to the market for the order that was late.
+    *posted("", "bond.post", ("wallet", SELLER, -400), ("bond", SELLER, 400)),
+    *posted("sold", "bond.draw", ("bond", SELLER, -99), ("wallet", SELLER, 99)),
+    *posted("late", "bond.forfeit", ("bond", SELLER, -200), ("fees", "market", 200)),
 ]  # fmt: skip
 EVENTS = [
     {"session_id": "ses-unanswered", "offset": 3, "kind": "approval.expired",
@@ -92,7 +95,8 @@ def test_a_sellers_money_adds_up_and_the_ledger_says_the_same():
         {
             "seller_id": SELLER, "seller": "acme", "currency": "XTS", "orders": 6,
             "revenue_minor": 430, "fees_minor": 6, "referrals_minor": 40, "refunds_minor": 100,
-            "kept_minor": 354 - 99 + 30, "held_minor": 60, "returned_minor": 620,
+            "drawn_minor": 99, "forfeited_minor": 200, "kept_minor": 354 - 99 + 30 - 200,
+            "held_minor": 60, "returned_minor": 620,
             "expired_minor": 300 + 70 + 50, "difference_minor": 0,
         }
     ]  # fmt: skip
@@ -105,8 +109,10 @@ def test_a_sellers_money_adds_up_and_the_ledger_says_the_same():
         (lambda one: one["account_id"] == "fees-market" and one["amount_minor"] == 6, 12),
         (lambda one: one["transaction_id"] == "late-escrow.void-1", 600),
         (lambda one: one["transaction_id"] == "open-escrow.hold-1", 90),
+        # What the bond lost did not come to the market.
+        (lambda one: one["account_id"] == "fees-market" and one["amount_minor"] == 200, 200),
     ],
-    ids=["a fee", "a return", "a hold"],
+    ids=["a fee", "a return", "a hold", "a forfeit"],
 )
 def test_what_the_ledger_lacks_is_a_difference(broken, difference_minor: int):
     found = money(market(postings=[one for one in POSTINGS if not broken(one)]))

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from buyer_agents import BadParams, Experience, NoChoice, policy_named
+from buyer_agents.outside_lines import TranscriptExists
 from buyer_agents.outside_questions import (
     CHUNK,
     CHUNKS,
@@ -217,6 +218,24 @@ async def test_what_was_not_answered_is_not_answered_again(tmp_path: Path) -> No
         await ranked(seat(ask=broken, record=str(tmp_path)))
     with pytest.raises(NoChoice, match="out of tokens"):
         await ranked(seat(replay=str(tmp_path)))
+
+
+async def test_a_transcript_is_never_written_over(tmp_path: Path) -> None:
+    """A good one was lost when the model's server was down and the story was run again."""
+    keeping = seat(ask=lambda question: {"order": [1]}, record=str(tmp_path))
+    late = seat(ask=lambda question: {"order": [2]}, record=str(tmp_path))
+    await ranked(keeping)
+    kept = (tmp_path / "walker.jsonl").read_bytes()
+
+    with pytest.raises(BadParams, match="name another folder, or move it away") as refusal:
+        seat(url="http://127.0.0.1:9/decide", record=str(tmp_path))
+    with pytest.raises(TranscriptExists, match=r"walker\.jsonl is a transcript already"):
+        await ranked(late)
+
+    assert refusal.value.param == "record"
+    assert (tmp_path / "walker.jsonl").read_bytes() == kept
+    await ranked(keeping)
+    assert (tmp_path / "walker.jsonl").read_bytes() == kept * 2
 
 
 async def test_a_transcript_holds_questions_answers_and_what_did_not_fit(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from market.report import Block, Report, compose, page, pictures_of, plots_of
 from market.report.forms import Column, Head
 from market.report.html import element
 from market.report.layout import spread
+from market.report.replicas import _mean
 from market.report.svg import embedded
 from market.report.words import duration, money, share, written
 from tests.pages import Page
@@ -200,6 +201,9 @@ ANSWERS: dict[tuple[str, int], Callable[[Facts], pl.DataFrame]] = {
     ("trust", 0): analytics.trust_conversion,
     ("first", 0): analytics.first_proposal,
     ("latency", 0): analytics.latency,
+    ("sellers", 0): analytics.sellers,
+    ("trust-over-time", 1): analytics.trust_over_time,
+    ("sales-over-time", 0): lambda facts: analytics.sales_over_time(facts, every="1s"),
     ("money", 0): analytics.money,
     ("budget", 0): analytics.budgets,
     ("surplus", 0): analytics.welfare,
@@ -309,6 +313,21 @@ def test_an_address_is_shown_without_its_password() -> None:
     head = compose(planted(), source=address).head
 
     assert (head.name, head.source) == ("shop", "postgresql://db.example/shop")
+
+
+def test_what_columns_mean_is_told_by_their_headings() -> None:
+    """No name of a column, as programs have it, is left in words for people."""
+    made = report_of(little_market())
+
+    meanings = {
+        (one.name, column.heading): column.meaning
+        for one in made.blocks
+        for table in one.tables
+        for column in table.columns
+    }
+
+    assert meanings["surplus", "Of best"] == "“Surplus” of “Best surplus”; “-” where that is 0"
+    assert [text for text in meanings.values() if "_" in text or "null" in text] == []
 
 
 def test_long_tables_say_what_they_leave_out() -> None:
@@ -480,19 +499,68 @@ def test_replicas_tell_what_hangs_on_the_seed(
     assert made.blocks[0].name == "replicas", "it comes before what is about one run"
     assert made.head.note.endswith("about one of them, cell-1/replica-1.")
     replicas = made.blocks[0]
-    assert replicas.says[:2] == [
-        "2 combinations of values, 4 runs, of which 3 were played to the end.",
+    assert replicas.says[:3] == [
+        "2 combinations of values, 4 runs, of which 3 are counted: played to the end, and tested"
+        " something.",
+        "The same in every run, and not drawn: paid to sellers = 1.5.",
         "1 expectation hangs on the seed: met in some runs and not in others.",
     ]
     [fees, other] = [row for row in replicas.rows if row["measure"] == "fees"]
-    assert (fees["cell"], fees["values"], fees["middle"]) == ("market.fee=150", [0.1, 0.3], 0.2)
-    assert fees["mean_low"] < fees["mean"] < fees["mean_high"]
+    assert (fees["cell"], fees["values"], fees["middle"]) == ("cell 1", [0.1, 0.3], 0.2)
+    assert 0 == fees["mean_low"] < fees["mean"] < fees["mean_high"]
     assert (other["mean"], other["mean_low"]) == (0.5, None), "one run tells nothing of chance"
     assert {row["measure"] for row in replicas.rows} == {
         "journeys that bought", "paid to sellers", "fees",
     }  # fmt: skip
-    assert [(row["passed"], row["runs"]) for row in replicas.tables[1].rows] == [(1, 2), (1, 1)]
-    assert "replicas" in plots_of(made)
+    cells = replicas.tables[1].rows
+    assert [(row["number"], row["values"], row["runs"], row["left"]) for row in cells] == [
+        (1, "market.fee=150", 2, 0),
+        (2, "market.fee=900", 1, 1),
+    ]
+    assert [(row["passed"], row["runs"]) for row in replicas.tables[2].rows] == [(1, 2), (1, 1)]
+    drawn = plots_of(made)["replicas"].svg
+    assert "fees" in drawn
+    assert "paid to sellers" not in drawn, "one number in all runs is not worth a plot"
+
+
+def test_runs_that_tested_nothing_are_in_no_figure_and_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sweep_in(tmp_path)
+    monkeypatch.setattr("market.report.replicas.MAX_COMPARED", 0)
+    bad = {"state": "bad", "detail": "a fault never happened", "journeys": {"bought": 99},
+           "captured": "77", "expectations": []}  # fmt: skip
+    (tmp_path / "cell-1" / "replica-2.json").write_bytes(msgspec.json.encode(bad))
+
+    made = compose(little_market(), source=str(tmp_path))
+
+    told = "1 of 4 runs tested nothing and is left out of every figure: a fault never happened."
+    replicas = made.blocks[0]
+    assert made.head.note.endswith(told)
+    assert told in replicas.says
+    assert {row["high"] for row in replicas.rows if row["measure"] != "fees"} == {1.0, 1.5}
+    cells = [(row["runs"], row["bad"], row["left"]) for row in replicas.tables[1].rows]
+    assert cells == [(1, 1, 0), (1, 0, 1)]
+
+
+@pytest.mark.parametrize(
+    ("measure", "least", "most"),
+    [
+        ("trust(seller='a')", 0.0, 1.0),
+        ("captured(seller='a')", 0.0, None),
+        ("ledger.imbalance", None, None),
+    ],
+)
+def test_an_interval_stays_within_what_the_measure_can_be(
+    measure: str, least: float | None, most: float | None
+) -> None:
+    found = _mean([0.1, 0.7, 0.9], measure)
+    low, high = found["mean_low"], found["mean_high"]
+
+    assert low is not None
+    assert high is not None
+    assert low == least if least is not None else low < 0
+    assert high == most if most is not None else high > 1
 
 
 def test_a_sweep_with_runs_left_is_partial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -517,6 +585,17 @@ def test_a_run_that_was_broken_off_is_partial(tmp_path: Path) -> None:
     run.write_bytes(b'{"name": "a-story", "seed": 7}')
     single.write_bytes(b'{"is_over": true}')
     assert head_of(tmp_path).partial == ""
+
+
+def test_a_run_that_tested_nothing_says_so(tmp_path: Path) -> None:
+    told = {"name": "a-story", "seed": 7,
+            "troubles": [{"where": "a.toml:3", "detail": "the fault never happened"}]}  # fmt: skip
+    (tmp_path / "run.json").write_bytes(msgspec.json.encode(told))
+
+    note = head_of(tmp_path).note
+
+    assert note.startswith("This run tested nothing")
+    assert note.endswith("a.toml:3: the fault never happened.")
 
 
 def head_of(folder: Path) -> Head:
@@ -619,7 +698,10 @@ def test_every_block_with_something_to_show_has_a_plot_but_the_ones_in_words() -
 
     plots = plots_of(made)
 
-    assert {one.name for one in made.blocks if not one.missing} - plots.keys() == {"faults"}
+    assert {one.name for one in made.blocks if not one.missing} - plots.keys() == {
+        "faults",
+        "sellers",
+    }
 
 
 def test_a_page_follows_the_reader_into_the_dark() -> None:

@@ -5,11 +5,14 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from buyer_agents import BadParams, policy_named
+from buyer_agents.weighing import Cheapest
 from market.analytics import NoFacts, truth
 from market.analytics.truths import CAST_FILE
 from scenarios.engine import BuyerPart, NeedPart, Scenario, SellerPart
 from scenarios.engine.roles import cast_of
-from seller_services.behaviours import BEHAVIOURS
+from seller_services.behaviours import BEHAVIOURS, UnknownBehaviour, behaviour_named
+from seller_services.pricing import Honest
 
 NEED = NeedPart(query="sentences", input={"text": "A word."})
 STORY = Scenario(
@@ -83,5 +86,56 @@ def test_every_behaviour_is_honest_or_an_adversarys(behaviour: str):
 
     [member] = cast_of(story, {"id": "one"})
 
-    honest = {"honest", "premium", "discounting", "dynamic", "bargainer", "flaky"}
+    honest = {"honest", "premium", "discounting", "dynamic", "firm", "bargainer", "flaky"}
     assert member.is_honest == (behaviour in honest)
+
+
+class Sly(Honest, frozen=True, kw_only=True):
+    """Means harm, and says so."""
+
+    is_honest = False
+    skim: int = 1
+
+
+class Shill(Cheapest):
+    """Means harm, and says so."""
+
+    is_honest = False
+
+
+class Vague(Honest, frozen=True, kw_only=True):
+    """Makes a param of it by mistake."""
+
+    is_honest: bool = False  # type: ignore[misc]
+
+
+class Unsure(Cheapest):
+    is_honest = "no"
+
+
+def test_what_is_ones_own_says_itself_whether_it_means_well():
+    story = Scenario(
+        scenario=1,
+        name="own",
+        sellers=[SellerPart(name="one", service="key-sentences", behaviour=f"{__name__}:Sly")],
+        buyers=[
+            BuyerPart(name="shill", need=NEED, policy=f"{__name__}:Shill"),
+            BuyerPart(name="silent", need=NEED, policy="buyer_agents.weighing:Cheapest"),
+        ],
+    )
+
+    members = cast_of(story, {name: name for name in ("one", "shill", "silent")})
+
+    assert {one.name: one.is_honest for one in members} == {
+        "one": False,
+        "shill": False,
+        "silent": True,
+    }
+    assert behaviour_named(f"{__name__}:Sly", {"skim": 2}) == Sly(skim=2)
+
+
+def test_who_says_it_in_another_way_is_told_how():
+    with pytest.raises((UnknownBehaviour, BadParams), match="without an annotation"):
+        behaviour_named(f"{__name__}:Vague", {})
+    with pytest.raises(BadParams, match="is_honest of Unsure is neither True nor False"):
+        policy_named(f"{__name__}:Unsure")

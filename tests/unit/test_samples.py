@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from market.protocol.canonical import canonical
-from market.protocol.manifest import Manifest, compile_schema, explain, load_manifest
+from market.protocol.manifest import Manifest, compile_schema, load_manifest
+from market.protocol.misfits import explain
 from market.protocol.wire import OrderView
 from seller_services import CannotDeliver, Chunk, Order
 from seller_services.samples import SAMPLES

@@ -9,6 +9,7 @@ from market.protocol.wire import CounterView
 from scenarios.engine import BadScenario
 from scenarios.engine.deciding import policy_for
 from scenarios.engine.form import BuyerPart, NeedPart, SellerPart
+from scenarios.engine.overriding import Override
 from scenarios.engine.reading import load
 from scenarios.engine.services import seller_for
 
@@ -61,6 +62,87 @@ def test_a_mistake_in_a_policy_or_behaviour_is_named_by_its_line(
     [trouble] = refusal.value.troubles
     assert trouble.where.endswith(f"shop.toml:{line}")
     assert what in trouble.detail
+
+
+OWN = """\
+from buyer_agents.weighing import Cheapest
+
+
+class Cautious(Cheapest):
+    def __init__(self, share: float = 0.5) -> None:
+        self.share = 1 / share
+"""
+
+
+@pytest.mark.parametrize(
+    ("code", "changes", "line", "said"),
+    [
+        (OWN, {"policy": "NAME:Cautius"}, 10, "did you mean 'Cautious'?"),
+        (OWN, {"behaviour": "NAME:Cautius"}, 6, "did you mean 'Cautious'?"),
+        (OWN, {"policy": "NAME:Cautious", "params": "share = 0"}, 10, "py:6: ZeroDivisionError: "),
+        (OWN + "(", {"policy": "NAME:Cautious"}, 10, "py:7: SyntaxError: "),
+        ("import no_such\n", {"policy": "NAME:Cautious"}, 10, "No module named 'no_such'"),
+        ("x = {}['y']\n", {"policy": "NAME:Cautious"}, 10, "py:1: KeyError: 'y'"),
+    ],
+)
+def test_a_mistake_in_code_of_ones_own_is_named_by_its_line_too(
+    tmp_path: Path, code: str, changes: dict[str, str], line: int, said: str
+) -> None:
+    module = f"own_{abs(hash(tmp_path))}"
+    (tmp_path / f"{module}.py").write_text(code)
+    members = {"behaviour": "honest", "conduct": "", "policy": "cheapest", "params": ""}
+    path = tmp_path / "shop.toml"
+    text = STORY.format(**members | changes)
+    path.write_text(text.replace("NAME", module))
+
+    with pytest.raises(BadScenario) as refusal:
+        load(path)
+
+    [trouble] = refusal.value.troubles
+    assert trouble.where == f"{path}:{line}"
+    assert said in str(trouble)
+
+
+def test_params_that_stayed_when_an_option_changed_the_policy_are_said_to_be_the_files(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "shop.toml"
+    members = {"behaviour": "honest", "conduct": "", "policy": "explorer", "params": "rate = 0.5"}
+    path.write_text(STORY.format(**members))
+    matrix = [Override("buyers.walker.policy", "loyal", "--matrix")]
+
+    with pytest.raises(BadScenario) as refusal:
+        load(path, matrix)
+    mended = load(path, [*matrix, Override("buyers.walker.params", "{}")])
+
+    assert refusal.value.troubles[0].hint == "--set buyers.walker.params={}"
+    assert mended.scenario.buyers[0].policy == "loyal"
+
+
+def test_what_is_wrong_with_one_file_is_said_once(tmp_path: Path) -> None:
+    (tmp_path / "input.json").write_text("{bad")
+    members = {"behaviour": "honest", "conduct": "", "policy": "explorer", "params": ""}
+    one = STORY.format(**members).replace(
+        "input = { items = [] }", 'input = { file = "input.json" }'
+    )
+    path = tmp_path / "shop.toml"
+    path.write_text(one + one[one.index("[[buyers]]") :].replace("walker", "other"))
+
+    with pytest.raises(BadScenario) as refusal:
+        load(path)
+
+    [trouble] = refusal.value.troubles
+    assert trouble.where == f"{path}:11"
+
+
+def test_a_pattern_of_nobody_is_held_against_the_tables(tmp_path: Path) -> None:
+    members = {"behaviour": "honest", "conduct": "", "policy": "cheapest", "params": ""}
+    fault = '[[faults]]\nkind = "disconnect"\nat = { agent = "walkr-*", chunk = 0 }\n'
+    path = tmp_path / "shop.toml"
+    path.write_text(STORY.format(**members).replace('"walker"', '"walker"\ncount = 2') + fault)
+
+    with pytest.raises(BadScenario, match=r"did you mean 'walker-\*'"):
+        load(path)
 
 
 def test_each_agent_has_a_chance_of_its_own_under_the_seed() -> None:

@@ -7,6 +7,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from market.cli.sweepprogress import SweepProgress
 from market.cli.sweepreport import print_sweep
@@ -53,7 +54,7 @@ def outcome(
         seconds=2.0,
         events=40,
         currency="XTS",
-        journeys={"bought": int(found), "left": 1},
+        journeys={"bought": int(found), "left": 1, "failed": 2},
         captured=captured,
         expectations=[expectation],
         findings=list(findings),
@@ -180,11 +181,30 @@ def test_a_whole_sweep_is_printed(
         "    orders.settled >= 3   (tiny.toml:3)",
         "    orders.settled = 1 / 2 / 3, reason(agent='a') = 'price'",
         "",
-        "Cell  market.fee_basis_points    Done  Expectations met     Bought  Left  Captured XTS",
-        "1     0                        2 of 2            2 of 2  3 / 4 / 5     1          1.50",
-        "2     150                      2 of 2            1 of 2  1 / 2 / 3     1          1.50",
+        "Cell  market.fee_basis_points    Done  Expectations met     Bought  Left  Failed"
+        "  Captured XTS",
+        "1     0                        2 of 2            2 of 2  3 / 4 / 5     1       2"
+        "          1.50",
+        "2     150                      2 of 2            1 of 2  1 / 2 / 3     1       2"
+        "          1.50",
         "Of several runs: least / median / most.",
     ]
+
+
+def test_a_run_that_tested_nothing_is_in_no_figure(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    runs = [one.folder for _, one in sweep().runs()]
+    bad = replace(outcome("9", captured="99"), state="bad", detail="a fault never happened")
+    outcomes = dict(zip(runs, [outcome("3"), outcome("3"), bad, outcome("1")], strict=True))
+
+    out = printed(capsys, sweep(), outcomes)
+
+    assert re.search(r"1 +0 +1 of 2 +1 of 1 +3 +1 +2 +1\.50\n", out)
+    assert out.endswith(
+        "1 of 4 runs tested nothing and is left out of every figure: a fault never happened.\n"
+    )
 
 
 def test_a_partial_sweep_says_what_became_of_the_rest(

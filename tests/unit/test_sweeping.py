@@ -279,14 +279,15 @@ def test_an_expectation_is_judged_in_every_replica() -> None:
     assert cell.replicas[3].outcome is None
 
 
-def test_a_bad_run_tells_what_happened_but_not_what_was_judged() -> None:
+def test_a_bad_run_tells_what_happened_and_counts_for_nothing() -> None:
     sweep = planned(Options(replicas=1)).moved("cell-001/replica-1", "bad")
     bad = Outcome(seed=7, state="bad", exit_code=2, currency="XTS", journeys={"left": 4})
 
     result = result_of(sweep, {"cell-001/replica-1": bad}, Path("runs/tiny-1"))
 
     [cell] = result.cells
-    assert (cell.done, cell.expectations, cell.left.max) == (0, [], "4")
+    assert (cell.done, cell.expectations, cell.left.max) == (0, [], None)
+    assert cell.replicas[0].outcome == bad
     assert (result.is_partial, result.exit_code) == (False, 2)
 
 

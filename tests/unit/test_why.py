@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -355,6 +356,92 @@ def test_a_buyer_that_records_nothing_and_buys_elsewhere_is_lost_to_that_one():
     assert (loss.stage, loss.to_slug, loss.amount_minor) == ("evaluating", "rival-slug", 400_000)
 
 
+def test_an_order_that_was_paid_is_told_with_what_was_paid():
+    """What came was not good enough: the money is gone, and nothing is at stake any more."""
+    paid = [
+        Ordered(service_id="mine", slug="mine-slug", state="settled", amount_minor=400_000,
+                currency="XTS", captured_minor=400_000, refunded_minor=refunded_minor)
+        for refunded_minor in (0, 150_000)
+    ]  # fmt: skip
+    decisions = [decided("using", "mine", option("mine"), outcome="leave", reason="quality")]
+
+    found = [
+        lost(
+            fate_of(
+                journey(
+                    decisions=decisions, orders=[one], left_stage="using", left_reason="quality"
+                ),
+                MINE,
+            )
+        )
+        for one in paid
+    ]
+
+    assert [one.paid_minor for one in found] == [400_000, 250_000]
+    assert remedy(found) == "quality (2, paid): said"
+    assert (
+        remedy([*found, losing(None, None, reason="quality", cause="quality", detail="said")])
+        == "quality (3, 2 of them paid): said"
+    )
+
+
+# Gates of the market
+
+CAPPED = (
+    "409 The order is larger than the seller may get now: This seller may get orders of up to"
+    " {} XTS now. Order less at a time, or choose another."
+)
+FROZEN = (
+    "409 The seller is frozen, and has as many orders as it may: This seller is frozen: it has 3"
+    " orders at a time, until they end well."
+)
+
+
+@pytest.mark.parametrize(
+    ("words", "cause"),
+    [(CAPPED.format("0.03"), "order_cap_exceeded"), (FROZEN, "seller_frozen")],
+)
+def test_a_gate_of_the_market_is_a_cause_of_its_own(words: str, cause: str):
+    decisions = [
+        decided("evaluating", "rival", option("rival"), option("mine", reason="other"),
+                detail=f"1 fits. odd-slug: other: what. mine-slug: other: {words}. z-slug: price"),
+        decided("trust_checking", "rival", option("rival")),
+    ]  # fmt: skip
+    refused = [
+        decided("trust_checking", "mine", option("mine")),
+        decided("transacting", "mine", option("mine"), outcome="leave", reason="other",
+                detail=words),
+    ]  # fmt: skip
+
+    for one in (decisions, refused):
+        loss = lost(fate_of(journey(decisions=one), MINE))
+        assert (loss.reason, loss.cause) == ("other", cause)
+
+
+def test_a_gate_that_another_seller_met_is_none_of_this_one():
+    decisions = [
+        decided("evaluating", "rival", option("mine", parts={"price": 2.0}), option("rival"),
+                detail=f"2 fit. odd-slug: other: {CAPPED.format('0.03')}."),
+        decided("trust_checking", "rival", option("rival")),
+    ]  # fmt: skip
+
+    assert lost(fate_of(journey(decisions=decisions), MINE)).cause == "other"
+
+
+def test_what_would_have_opened_a_gate_is_told_with_its_number():
+    capped = [
+        losing(None, None, reason="other", cause="order_cap_exceeded", detail=CAPPED.format(cap))
+        for cap in ("0.03", "0.03", "0.1")
+    ]
+    frozen = losing(None, None, reason="other", cause="seller_frozen", detail=FROZEN)
+
+    assert remedy(capped) == (
+        "3 wanted a larger order than the market let it have then, 0.03 to 0.1 XTS: smaller orders,"
+        " or more sales first, as that grows with them"
+    )
+    assert "1 found it frozen for its failures: until 3 small orders in a row" in remedy([frozen])
+
+
 # Causes
 
 
@@ -550,6 +637,7 @@ def facts() -> Facts:
         return {
             "order_id": f"ord-{session}", "session_id": session, "service_id": service,
             "slug": f"{service}-pdf", "state": state, "amount_minor": 400_000, "currency": "XTS",
+            "captured_minor": 0, "refunded_minor": 0,
         }  # fmt: skip
 
     distrusted = decision(
@@ -621,6 +709,17 @@ def test_the_whole_answer_reads_as_a_table():
 @pytest.mark.parametrize("name", ["acme-pdf", "acme", "agent-acme", "acme-works"])
 def test_a_seller_goes_by_handle_and_id_and_its_service_by_slug_and_id(name: str):
     assert why(facts(), name).lost == 4
+
+
+def test_no_line_of_a_table_is_longer_than_a_screen():
+    long = why(facts(), "acme-works")
+    words = "; ".join(["2 would pay 0.35 or less and not a single unit more than that"] * 6)
+    stages = [msgspec.structs.replace(one, change=words) for one in long.stages]
+
+    lines = str(msgspec.structs.replace(long, stages=stages)).splitlines()
+
+    assert max(map(len, lines)) < 160
+    assert " ".join(" ".join(lines).split()).count(words) == len(stages)
 
 
 def test_a_seller_that_lost_nothing_has_no_table():
