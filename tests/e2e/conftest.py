@@ -5,11 +5,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 
 from tests.processes import MarketProcess, Process
 
 HERE = Path(__file__).parent
 GRANT_MINOR = 10**12
+
+
+@pytest.fixture(autouse=True)
+def plain_log() -> None:
+    """The log of this process as it is at first: a command that ran here may have quieted it."""
+    structlog.reset_defaults()
 
 
 @pytest.fixture
